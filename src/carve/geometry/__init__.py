@@ -1,0 +1,1 @@
+"""Pure maths on arrays: frames, cameras, rotations, skinning, meshes, rasterising. NumPy and torch only."""

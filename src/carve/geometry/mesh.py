@@ -1,0 +1,106 @@
+"""Triangle meshes as arrays: normals, edges, Laplacians, components.
+
+Notation: vertices (V, 3), faces (F, 3) wound counter-clockwise seen from outside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+
+def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F, 3) cross products: direction is the outward normal, length is twice the area."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return np.cross(b - a, c - a)
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) unit normals, the area-weighted mean of the faces around each vertex."""
+    per_face = face_normals(vertices, faces)
+    total = np.zeros_like(vertices, dtype=float)
+    for axis in range(3):
+        total[:, axis] = np.bincount(faces.ravel(), np.repeat(per_face[:, axis], 3), minlength=len(vertices))
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+
+
+def unique_edges(faces: np.ndarray) -> np.ndarray:
+    """(E, 2) undirected edges, each once, smaller index first."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    return np.unique(edges, axis=0)
+
+
+def adjacency(faces: np.ndarray, count: int) -> sparse.csr_matrix:
+    """(V, V) symmetric 0/1 matrix of the edges."""
+    e = unique_edges(faces)
+    ones = np.ones(len(e))
+    half = sparse.coo_matrix((ones, (e[:, 0], e[:, 1])), shape=(count, count))
+    return (half + half.T).tocsr()
+
+
+def uniform_laplacian(faces: np.ndarray, count: int) -> sparse.csr_matrix:
+    """(V, V) ``I - D^-1 A``: a vertex minus the mean of its neighbours (rows without neighbours are zero)."""
+    a = adjacency(faces, count)
+    degree = np.asarray(a.sum(1)).ravel()
+    keep = sparse.diags((degree > 0).astype(float))
+    return (keep - sparse.diags(1 / np.maximum(degree, 1)) @ a).tocsr()
+
+
+def smooth(vertices: np.ndarray, faces: np.ndarray, rounds: int, step: float = 0.5, back: float = -0.53) -> np.ndarray:
+    """Taubin's lambda|mu smoothing (SIGGRAPH 1995): low-pass without shrinking. Works on any per-vertex values (V, C)."""
+    laplacian = uniform_laplacian(faces, len(vertices))
+    values = np.asarray(vertices, float)
+    for _ in range(rounds):
+        values = values - step * (laplacian @ values)
+        values = values - back * (laplacian @ values)
+    return values
+
+
+def diffuse(values: np.ndarray, faces: np.ndarray, rounds: int, step: float = 0.5) -> np.ndarray:
+    """Plain Laplacian averaging of per-vertex values (V, C): smooths and shrinks."""
+    laplacian = uniform_laplacian(faces, len(values))
+    for _ in range(rounds):
+        values = values - step * (laplacian @ values)
+    return values
+
+
+def components(faces: np.ndarray, count: int) -> np.ndarray:
+    """(V,) label of the connected component of each vertex."""
+    return csgraph.connected_components(adjacency(faces, count), directed=False)[1]
+
+
+def compact(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Drop unused vertices: new vertices, new faces, and the old index of each new vertex."""
+    used = np.unique(faces)
+    index = np.full(len(vertices), -1)
+    index[used] = np.arange(len(used))
+    return vertices[used], index[faces], used
+
+
+def largest_component(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the component whose bounding box is largest."""
+    label = components(faces, len(vertices))
+    sizes = [np.ptp(vertices[label == k], axis=0).max() if (label == k).any() else 0 for k in range(label.max() + 1)]
+    kept = faces[label[faces[:, 0]] == int(np.argmax(sizes))]
+    return compact(vertices, kept)[:2]
+
+
+def boundary_edges(faces: np.ndarray) -> np.ndarray:
+    """(E, 2) directed edges without an opposite partner; empty for a watertight, consistently wound mesh."""
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    n = int(faces.max()) + 1
+    key, opposite = directed[:, 0] * n + directed[:, 1], directed[:, 1] * n + directed[:, 0]
+    return directed[~np.isin(key, opposite)]
+
+
+def is_watertight(faces: np.ndarray) -> bool:
+    """Every directed edge occurs once and its opposite once."""
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return len(np.unique(directed, axis=0)) == len(directed) and len(boundary_edges(faces)) == 0
+
+
+def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Enclosed volume by the divergence theorem; positive when the faces are wound outward."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return float(np.einsum("fi,fi->", a, np.cross(b, c)) / 6)
