@@ -1,0 +1,1 @@
+"""Files: photos in, run folders, meshes and motion out."""
