@@ -1,0 +1,162 @@
+"""The output folder of a run: who may write into it, finished stages, and files that appear all at once.
+
+OUT/                  the contract's files, moved into place together when the run is complete
+OUT/stages/run.json   marks the folder as carve's
+OUT/stages/NAME.npz   a finished stage's record with the fingerprint of what it was made from
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from carve.io.archive import as_plain, load_meta, load_record, save_record
+from carve.records import CarveError
+
+Record = TypeVar("Record")
+
+Existing = Literal["refuse", "resume", "overwrite"]
+"""What to do with an output folder that holds something: refuse it, go on with its finished stages, or write over it."""
+
+OUTPUT_FILES = (
+    "avatar.glb",
+    "posed.glb",
+    "body.glb",
+    "pose.json",
+    "camera.json",
+    "normals_front.png",
+    "normals_back.png",
+    "mask.png",
+    "preview.png",
+    "avatar.obj",
+    "avatar.mtl",
+    "avatar.png",
+    "avatar.ply",
+    "report.json",
+)
+"""Every file that a run may put beside `stages`; report.json comes last, so a folder that has it is complete."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals while writing under `path` into one sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CarveError(f"The disk that holds {path} is full; free some space and run again with --resume.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise CarveError(f"{path} is not writable; choose another --out or change its permissions.") from error
+        raise CarveError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+class RunFolder:
+    """An output folder that is open for one run; use it in a `with` statement."""
+
+    def __init__(self, path: Path, existing: Existing = "refuse") -> None:
+        self.path = path
+        self.stages = path / "stages"
+        self._pending = self.stages / ".pending"
+        self._made_folder = not path.exists()
+        self._check(existing)
+
+    def _check(self, existing: Existing) -> None:
+        with writing(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise CarveError(f"{self.path} is a file; --out needs a folder.")
+            if existing == "overwrite" or self._made_folder or not any(self.path.iterdir()):
+                return
+            if not (self.stages / "run.json").exists():
+                raise CarveError(f"{self.path} is not empty and no folder of carve's; choose another, or --overwrite.")
+            if existing == "refuse":
+                raise CarveError(f"{self.path} holds an earlier run; use --resume to go on with it, --overwrite, or another folder.")
+
+    def __enter__(self) -> RunFolder:
+        with writing(self.path):
+            self.stages.mkdir(parents=True, exist_ok=True)
+            self._clear_pending()
+            self.write_json("run.json", {"folder": "carve"})
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._clear_pending()
+        if kind is not None and not any(self.stages.glob("*.npz")):
+            self._leave_nothing()
+
+    def _clear_pending(self) -> None:
+        shutil.rmtree(self._pending, ignore_errors=True)
+        for leftover in self.stages.glob(".*.pending"):
+            leftover.unlink(missing_ok=True)
+
+    def _leave_nothing(self) -> None:
+        """Take back what this run made when not even its first stage finished."""
+        with suppress(OSError):
+            (self.stages / "run.json").unlink(missing_ok=True)
+            self.stages.rmdir()
+            if self._made_folder:
+                self.path.rmdir()
+
+    def _file(self, stage: str) -> Path:
+        return self.stages / f"{stage}.npz"
+
+    def save(self, stage: str, record: Any, meta: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+        """Keep a finished stage; `known` are the records that need not be stored inside it."""
+        with writing(self.path):
+            save_record(self._file(stage), record, meta, known)
+
+    def meta(self, stage: str) -> dict[str, Any] | None:
+        """What `save` was told about a stage, or None if it is not there."""
+        return load_meta(self._file(stage))
+
+    def load(self, stage: str, kind: type[Record], known: Mapping[str, Any]) -> Record | None:
+        """The record of a finished stage, or None if its file is damaged or of another version of the record."""
+        try:
+            return load_record(self._file(stage), kind, known)
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+            return None
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file beside the stages' records, whole or not at all."""
+        with writing(self.path):
+            pending = self.stages / f".{name}.pending"
+            try:
+                pending.write_text(to_json(value), encoding="utf-8")
+                pending.replace(self.stages / name)
+            finally:
+                pending.unlink(missing_ok=True)
+
+    @contextmanager
+    def publishing(self) -> Iterator[Path]:
+        """Give a folder to write the outputs into; if the block ends well they all move into place, else none does."""
+        with writing(self.path):
+            self._pending.mkdir()
+            try:
+                yield self._pending
+                written = sorted(self._pending.iterdir(), key=lambda file: OUTPUT_FILES.index(file.name))
+                for stale in {self.path / name for name in OUTPUT_FILES} - {self.path / file.name for file in written}:
+                    stale.unlink(missing_ok=True)
+                (self.path / OUTPUT_FILES[-1]).unlink(missing_ok=True)
+                for file in written:
+                    file.replace(self.path / file.name)
+            finally:
+                self._clear_pending()
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON that every parser reads: values that are not finite become null."""
+    return json.dumps(_finite(as_plain(value)), indent=2, ensure_ascii=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and value - value != 0 else value

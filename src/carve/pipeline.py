@@ -1,0 +1,164 @@
+"""The algorithm on one page: one photo in, one avatar out.
+
+    Photo -> Observation -> BodyFit -> CanonicalSurface -> PosedSurface -> NormalMaps, TexturedSurface -> Avatar
+
+Without learned stages the normal maps are rendered from the refined surface, so `normals` follows `refine`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from carve.body.anny import load_anny
+from carve.body.model import BodyModel
+from carve.body.smpl import load_smpl
+from carve.io.archive import as_plain
+from carve.io.image import read_mask, read_photo
+from carve.io.landmark_file import landmark_document, read_landmarks
+from carve.io.outputs import Extra, write_outputs
+from carve.io.run_folder import Existing, RunFolder
+from carve.provenance import licences, versions
+from carve.records import (
+    Avatar,
+    BodyFit,
+    CanonicalSurface,
+    CarveError,
+    Landmarks,
+    NormalMaps,
+    Observation,
+    Photo,
+    PosedSurface,
+    TexturedSurface,
+)
+from carve.runner import Deferred, Progress, StageRunner, silent
+from carve.settings import Settings, StageName, preset_note
+from carve.stages.canonical import build_canonical
+from carve.stages.fit_body import fit_body
+from carve.stages.normals import render_normals
+from carve.stages.observe import observe
+from carve.stages.refine import refine
+from carve.stages.rig import rig
+from carve.stages.texture import bake_texture
+
+
+def reconstruct(
+    photo: Photo | Path | str,
+    settings: Settings | None = None,
+    *,
+    out: Path | str | None = None,
+    mask: Path | str | np.ndarray | None = None,
+    landmarks: Path | str | Landmarks | None = None,
+    body_model: Path | str | None = None,
+    existing: Existing = "refuse",
+    start: StageName | None = None,
+    extras: Sequence[Extra] = (),
+    progress: Progress = silent,
+) -> Avatar:
+    """Reconstruct the person in `photo` and, if `out` is given, write the output folder.
+
+    Args:
+        photo: a decoded picture or a file.
+        settings: all stages' parameters; the preset `fast` if None.
+        out: the output folder; finished stages are kept in it.
+        mask: the person's mask, (H, W) float 0..1 or a picture of the photo's size; replaces the detector's.
+        landmarks: the person's 2D landmarks or a file such as OUT/stages/landmarks.json; replaces the detector's.
+        body_model: an SMPL or SMPL-X file; the bundled free body model if None.
+        existing: what to do with an `out` that holds something.
+        start: take the stages before this one from `out` as they are and run it and those after it.
+        extras: formats to write beside GLB.
+        progress: told each stage's name and the share that is done.
+
+    Raises:
+        CarveError: the input or an argument is unusable.
+        StageError: a stage could not finish.
+    """
+    settings = settings or Settings()
+    if start not in (None, "observe") and not (mask is None and landmarks is None):
+        raise CarveError("A mask or landmarks are read by the stage 'observe'; use --from observe with them.")
+    if start is not None and out is None:
+        raise CarveError("Starting from a later stage needs the output folder of an earlier run.")
+    source = photo if isinstance(photo, Photo) else read_photo(Path(photo))
+    given_mask = read_mask(Path(mask), source.size) if isinstance(mask, (str, Path)) else mask
+    given_landmarks = read_landmarks(Path(landmarks)) if isinstance(landmarks, (str, Path)) else landmarks
+    model = _body_model(Path(body_model) if body_model is not None else None, progress)
+    with RunFolder(Path(out), "resume" if start else existing) if out is not None else nullcontext() as folder:
+        run = StageRunner(settings.seed, folder, start, progress)
+        avatar = run_stages(run, source, settings, given_mask, given_landmarks, model)
+        if folder:
+            with folder.publishing() as files:
+                write_outputs(files, avatar, extras)
+    return avatar
+
+
+def run_stages(
+    run: StageRunner, photo: Photo, settings: Settings, mask: np.ndarray | None, landmarks: Landmarks | None, model: Deferred
+) -> Avatar:
+    """The stages in their order. `run` skips those whose kept record still fits."""
+    report: dict[str, Any] = {}
+    run.give("photo", photo)
+    observation = run("observe", Observation, observe, photo, settings.observe, mask, landmarks)
+    run.export("landmarks.json", landmark_document(observation.landmarks))
+    body = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
+    canonical = run("canonical", CanonicalSurface, build_canonical, observation, body, settings.canonical)
+    posed = run("refine", PosedSurface, refine, observation, body, canonical, settings.refine)
+    normals = run("normals", NormalMaps, render_normals, observation, posed, settings.normals)
+    textured = run("texture", TexturedSurface, bake_texture, observation, posed, settings.texture)
+    avatar = run("rig", Avatar, rig, observation, body, normals, textured, settings.rig, Deferred("report", lambda: report))
+    return dataclasses.replace(avatar, report=_report(run, avatar, settings))
+
+
+def _body_model(path: Path | None, progress: Progress) -> Deferred:
+    """The body model, loaded only if the body is fitted; a wrong path is told before anything runs."""
+    if path is None:
+        return Deferred(f"anny {versions()['anny']}", lambda: load_anny(progress))
+    if not path.is_file():
+        raise CarveError(f"The body model {path} does not exist; give the path of an SMPL or SMPL-X file, or leave --body-model out.")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    def load() -> BodyModel:
+        return load_smpl(path)
+
+    return Deferred(f"smpl {digest}", load)
+
+
+def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, Any]:
+    """What report.json holds; what the stage `rig` said stands beside it."""
+    observation, body, canonical = avatar.observation, avatar.body, avatar.surface.canonical
+    index = {bone: i for i, bone in enumerate(body.skeleton.names)}
+    notes = [preset_note(settings.preset), *run.warnings, *observation.notes, *body.notes]
+    return {
+        **avatar.report,
+        "photo": {"name": observation.photo.name, "width": observation.photo.size[0], "height": observation.photo.size[1]},
+        "settings": as_plain(settings),
+        "versions": versions(),
+        "seconds": dict(run.seconds) | {"total": round(sum(run.seconds.values()), 3)},
+        "peak_memory_mib": dict(run.memory) | {"total": max(run.memory.values())},
+        "kept_stages": list(run.kept),
+        "warnings": [note for note in notes if note],
+        "people": as_plain(observation.people),
+        "person": observation.person,
+        "mask_source": observation.mask_source,
+        "focal_source": observation.focal_source,
+        "visible_share": float(observation.visible_share),
+        "body": {
+            "model": body.model,
+            "shape": as_plain(body.shape),
+            "height": float(body.height),
+            "height_source": body.height_source,
+            "residuals": as_plain(body.residuals),
+        },
+        "confidence": {
+            "surface": float(np.mean(avatar.confidence)),
+            "joints": {name: float(body.joint_confidence[index[bone]]) for name, bone in body.skeleton.humanoid.items()},
+        },
+        "skinning": {"dropped_weight": float(canonical.dropped_weight), "error_metres": float(canonical.skinning_error)},
+        "licences": licences(body.model),
+    }

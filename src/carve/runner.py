@@ -1,0 +1,154 @@
+"""How one stage is run: skipped if its record is kept, else seeded, timed, measured, checked and stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from carve import __version__
+from carve.io.archive import fingerprint
+from carve.io.run_folder import RunFolder
+from carve.provenance import peak_memory, reset_peak_memory
+from carve.records import CarveError, Landmarks, StageError
+from carve.settings import STAGES, StageName
+
+Record = TypeVar("Record")
+
+Progress = Callable[[str, float], None]
+"""Called with a stage's name and the share of it that is done, 0 at its start and 1 at its end; a stage that is kept only says 1."""
+
+
+def silent(stage: str, share: float) -> None:
+    """The progress of callers that want none."""
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """An input that is made only if its stage runs; `identity` stands for it in fingerprints."""
+
+    identity: str
+    make: Callable[[], Any]
+
+
+@dataclass
+class StageRunner:
+    """Runs stages one after the other and remembers what each was made from."""
+
+    seed: int
+    folder: RunFolder | None = None
+    start: StageName | None = None
+    """Stages before this one are taken from the folder as they are; it and those after it run."""
+    progress: Progress = silent
+    known: dict[str, Any] = field(default_factory=dict)
+    """Records by the name of what made them (`photo`, then the stages')."""
+    prints: dict[str, str] = field(default_factory=dict)
+    """Fingerprints of `known`."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
+    """Peak resident memory, MiB."""
+    kept: list[str] = field(default_factory=list)
+    """Stages that were not run again."""
+    warnings: list[str] = field(default_factory=list)
+
+    def give(self, name: str, record: Any) -> None:
+        """Make an input record known to the stages that follow."""
+        self.known[name], self.prints[name] = record, fingerprint(record)
+
+    def export(self, name: str, value: Any) -> None:
+        """Write a JSON file for people to edit beside the stages' records, if there is a folder."""
+        if self.folder:
+            self.folder.write_json(name, value)
+
+    def __call__(self, stage: StageName, kind: type[Record], function: Callable[..., Record], *inputs: Any) -> Record:
+        """The record of `stage`: kept if nothing that it depends on has changed, else ``function(*inputs)``."""
+        upstream, given = self._dependencies(inputs)
+        meta = {"stage": stage, "carve": __version__, "seed": self.seed, "upstream": upstream, "given": given}
+        record = self._kept(stage, kind, meta)
+        if record is None:
+            record = self._run(stage, function, inputs)
+            meta |= {"seconds": self.seconds[stage], "peak_memory_mib": self.memory[stage]}
+            if self.folder:
+                self.folder.save(stage, record, meta, self.known)
+            self.prints[stage] = _identity(meta)
+        self.known[stage] = record
+        self.progress(stage, 1.0)
+        return record
+
+    def _dependencies(self, inputs: tuple[Any, ...]) -> tuple[dict[str, str], list[str]]:
+        """Fingerprints of the inputs: records that are known by name, and all else in order."""
+        upstream: dict[str, str] = {}
+        given: list[str] = []
+        for value in inputs:
+            name = next((n for n, record in self.known.items() if record is value), None)
+            if name:
+                upstream[name] = self.prints[name]
+            else:
+                given.append(value.identity if isinstance(value, Deferred) else fingerprint(value))
+        return upstream, given
+
+    def _kept(self, stage: StageName, kind: type[Record], wanted: dict[str, Any]) -> Record | None:
+        """The stored record if it may be used."""
+        if self.folder is None:
+            return None
+        taken_as_is = self.start is not None and STAGES.index(stage) < STAGES.index(self.start)
+        if self.start is not None and not taken_as_is:
+            return None
+        meta = self.folder.meta(stage)
+        same = meta is not None and _identity(meta) == _identity(wanted)
+        record = self.folder.load(stage, kind, self.known) if meta and (same or taken_as_is) else None
+        if meta is None or record is None:
+            if taken_as_is:
+                raise CarveError(f"{self.folder.path} holds no finished stage '{stage}'; use --resume, or --from {stage}.")
+            return None
+        if meta["upstream"] != wanted["upstream"]:
+            raise CarveError(f"The stage '{stage}' in {self.folder.path} was made from another input; use --resume, or --from {stage}.")
+        if not same:
+            self.warnings.append(f"The stage '{stage}' was kept as it was, made with other settings than these.")
+        self.kept.append(stage)
+        self.seconds[stage], self.memory[stage] = meta["seconds"], meta["peak_memory_mib"]
+        self.prints[stage] = _identity(meta)
+        return record
+
+    def _run(self, stage: StageName, function: Callable[..., Record], inputs: tuple[Any, ...]) -> Record:
+        self.progress(stage, 0.0)
+        np.random.seed(self.seed)  # noqa: NPY002  # for libraries that draw from the global generator
+        torch.manual_seed(self.seed)
+        reset_peak_memory()
+        begin = time.perf_counter()
+        try:
+            record = function(*(value.make() if isinstance(value, Deferred) else value for value in inputs))
+        except (CarveError, StageError):
+            raise
+        except MemoryError as error:
+            raise StageError(f"The stage '{stage}' ran out of memory; try a smaller photo.") from error
+        except Exception as error:
+            raise StageError(f"The stage '{stage}' failed: {type(error).__name__}: {error}") from error
+        check_finite(record, stage)
+        self.seconds[stage] = round(time.perf_counter() - begin, 3)
+        self.memory[stage] = round(peak_memory(), 1)
+        return record
+
+
+def check_finite(record: Any, stage: str) -> None:
+    """Raise a StageError that names the stage and the field if a float array of the record (or of one inside it) is not finite."""
+    for entry in dataclasses.fields(record):
+        value = getattr(record, entry.name)
+        if isinstance(value, Landmarks):
+            continue  # NaN says there that a detector gave nothing
+        if dataclasses.is_dataclass(value):
+            check_finite(value, stage)
+        elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise StageError(f"The stage '{stage}' gave '{entry.name}' values that are not finite numbers.")
+
+
+def _identity(meta: dict[str, Any]) -> str:
+    """What a stage's record was made from, as one fingerprint."""
+    text = repr([meta[key] for key in ("stage", "carve", "seed", "given")] + sorted(meta["upstream"].items()))
+    return hashlib.sha256(text.encode()).hexdigest()

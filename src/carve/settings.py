@@ -1,0 +1,145 @@
+"""Every stage's parameters in one frozen object; presets, settings files, `--set stage.field=value`.
+
+Precedence, weakest first: preset, settings file, `--set`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from carve.records import CarveError
+from carve.stages import canonical, fit_body, normals, observe, refine, rig, texture
+
+Preset = Literal["fast", "standard", "best"]
+"""`fast` uses no learned surface; `standard` and `best` are reserved for the learned stages and equal `fast` until those exist."""
+
+StageName = Literal["observe", "fit_body", "canonical", "refine", "normals", "texture", "rig"]
+"""The stages in the order in which they run."""
+
+STAGES: tuple[StageName, ...] = get_args(StageName)
+
+Params = TypeVar("Params")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a reconstruction."""
+
+    preset: Preset = "fast"
+    """Speed against quality."""
+    seed: int = 0
+    """Seed of every random number; the same seed and input give the same avatar."""
+    observe: observe.Params = field(default_factory=observe.Params)
+    fit_body: fit_body.Params = field(default_factory=fit_body.Params)
+    canonical: canonical.Params = field(default_factory=canonical.Params)
+    refine: refine.Params = field(default_factory=refine.Params)
+    normals: normals.Params = field(default_factory=normals.Params)
+    texture: texture.Params = field(default_factory=texture.Params)
+    rig: rig.Params = field(default_factory=rig.Params)
+
+
+def preset_settings(preset: Preset) -> Settings:
+    """The settings that a preset stands for."""
+    return Settings(preset=preset)
+
+
+def preset_note(preset: Preset) -> str | None:
+    """What the user of a preset must know, if anything."""
+    if preset == "fast":
+        return None
+    return f"The preset '{preset}' ran the stages of 'fast': learned stages are not part of this version."
+
+
+def with_values(base: Params, values: Mapping[str, Any], path: str = "") -> Params:
+    """A copy of the dataclass `base` with nested `values` put in, each checked against its field's annotation.
+
+    Text is read as the field's type (`"0.5"`, `"true"`, `"none"`), so that command lines and files go the same way.
+    """
+    hints = get_type_hints(type(base))
+    known = {f.name for f in fields(base)}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        where = f"{path}{name}"
+        if name not in known:
+            raise CarveError(f"There is no setting '{where}'; there are {', '.join(path + k for k in sorted(known))}.")
+        current = getattr(base, name)
+        if is_dataclass(current):
+            if not isinstance(value, Mapping):
+                raise CarveError(f"'{where}' is a group of settings; set one of its fields, such as {where}.{fields(current)[0].name}.")
+            changes[name] = with_values(current, value, f"{where}.")
+        else:
+            changes[name] = checked(hints[name], value, where)
+    try:
+        return dataclasses.replace(base, **changes)  # type: ignore[type-var]
+    except ValueError as error:
+        raise CarveError(f"{path.rstrip('.') or 'settings'}: {error}.") from error
+
+
+def checked(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the annotated type `hint`, or a CarveError that names the setting `where`."""
+    if isinstance(value, Mapping):
+        raise CarveError(f"'{where}' is one value, not a group of settings.")
+    if isinstance(value, str):
+        value = _literal(hint, value)
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise CarveError(f"'{where}' cannot be {value!r}: {reason[0].lower()}{reason[1:]}.") from error
+
+
+def _literal(hint: Any, text: str) -> Any:
+    """Command-line text as the Python value that it stands for, where the type `hint` is not text."""
+    if type(None) in get_args(hint) and text.lower() in ("none", "null", ""):
+        return None
+    if hint is str or str in get_args(hint) or text in get_args(hint):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """`["texture.size=1024"]` to `{"texture": {"size": "1024"}}`."""
+    tree: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        *groups, name = key.strip().split(".")
+        if not equals or not name:
+            raise CarveError(f"'{assignment}' is not of the form stage.field=value.")
+        branch = tree
+        for group in groups:
+            branch = branch.setdefault(group, {})
+            if not isinstance(branch, dict):
+                raise CarveError(f"'{assignment}' sets a field of '{group}', which was given a value of its own.")
+        branch[name] = value.strip()
+    return tree
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """A TOML file with a table for each stage, such as ``[texture]`` / ``size = 1024``."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CarveError(f"The settings file {path} does not exist.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CarveError(f"The settings file {path} cannot be read as TOML: {error}.") from error
+
+
+def make_settings(preset: Preset | None = None, file: Path | None = None, assignments: Sequence[str] = ()) -> Settings:
+    """The preset (as argued, assigned, in the file, else `fast`), then the file's values, then the assignments."""
+    in_file = read_settings_file(file) if file else {}
+    assigned = parse_assignments(assignments)
+    wanted = in_file.pop("preset", "fast")
+    wanted = preset or assigned.pop("preset", wanted)
+    settings = with_values(preset_settings(checked(Preset, wanted, "preset")), in_file)
+    return with_values(settings, assigned)
