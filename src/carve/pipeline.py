@@ -139,7 +139,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
         "photo": {"name": observation.photo.name, "width": observation.photo.size[0], "height": observation.photo.size[1]},
         "settings": as_plain(settings),
         "versions": versions(),
-        "seconds": dict(run.seconds) | {"total": round(sum(run.seconds.values()), 3)},
+        "seconds": dict(run.seconds) | {"loading": round(run.loading, 3), "total": round(sum(run.seconds.values()) + run.loading, 3)},
         "peak_memory_mib": dict(run.memory) | {"total": max(run.memory.values())},
         "kept_stages": list(run.kept),
         "warnings": [note for note in notes if note],

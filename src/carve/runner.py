@@ -53,6 +53,8 @@ class StageRunner:
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
     """Peak resident memory, MiB."""
+    loading: float = 0.0
+    """Seconds for inputs that were loaded when a stage needed them (the body model)."""
     kept: list[str] = field(default_factory=list)
     """Stages that were not run again."""
     warnings: list[str] = field(default_factory=list)
@@ -95,7 +97,7 @@ class StageRunner:
 
     def _kept(self, stage: StageName, kind: type[Record], wanted: dict[str, Any]) -> Record | None:
         """The stored record if it may be used."""
-        if self.folder is None:
+        if self.folder is None or self.folder.existing != "resume":
             return None
         taken_as_is = self.start is not None and STAGES.index(stage) < STAGES.index(self.start)
         if self.start is not None and not taken_as_is:
@@ -117,13 +119,16 @@ class StageRunner:
         return record
 
     def _run(self, stage: StageName, function: Callable[..., Record], inputs: tuple[Any, ...]) -> Record:
+        begin = time.perf_counter()
+        ready = [value.make() if isinstance(value, Deferred) else value for value in inputs]
+        self.loading += time.perf_counter() - begin
         self.progress(stage, 0.0)
         np.random.seed(self.seed)  # noqa: NPY002  # for libraries that draw from the global generator
         torch.manual_seed(self.seed)
         reset_peak_memory()
         begin = time.perf_counter()
         try:
-            record = function(*(value.make() if isinstance(value, Deferred) else value for value in inputs))
+            record = function(*ready)
         except (CarveError, StageError):
             raise
         except MemoryError as error:

@@ -57,32 +57,39 @@ def writing(path: Path) -> Iterator[None]:
         raise CarveError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+def check_folder(path: Path, existing: Existing) -> None:
+    """Raise a CarveError if a run may not write into `path`; changes nothing."""
+    with writing(path):
+        if path.exists() and not path.is_dir():
+            raise CarveError(f"{path} is a file; --out needs a folder.")
+        if existing == "overwrite" or not path.exists() or not any(path.iterdir()):
+            return
+    if not (path / "stages" / "run.json").exists():
+        raise CarveError(f"{path} is not empty and no folder of carve's; choose another, or --overwrite.")
+    if existing == "refuse":
+        raise CarveError(f"{path} holds an earlier run; use --resume to go on with it, --overwrite, or another folder.")
+
+
 class RunFolder:
     """An output folder that is open for one run; use it in a `with` statement."""
 
     def __init__(self, path: Path, existing: Existing = "refuse") -> None:
+        check_folder(path, existing)
         self.path = path
+        self.existing = existing
         self.stages = path / "stages"
         self._pending = self.stages / ".pending"
-        self._made_folder = not path.exists()
-        self._check(existing)
-
-    def _check(self, existing: Existing) -> None:
-        with writing(self.path):
-            if self.path.exists() and not self.path.is_dir():
-                raise CarveError(f"{self.path} is a file; --out needs a folder.")
-            if existing == "overwrite" or self._made_folder or not any(self.path.iterdir()):
-                return
-            if not (self.stages / "run.json").exists():
-                raise CarveError(f"{self.path} is not empty and no folder of carve's; choose another, or --overwrite.")
-            if existing == "refuse":
-                raise CarveError(f"{self.path} holds an earlier run; use --resume to go on with it, --overwrite, or another folder.")
+        self._made = [folder for folder in (self.stages, path, *path.parents) if not folder.exists()]
 
     def __enter__(self) -> RunFolder:
         with writing(self.path):
-            self.stages.mkdir(parents=True, exist_ok=True)
-            self._clear_pending()
-            self.write_json("run.json", {"folder": "carve"})
+            try:
+                self.stages.mkdir(parents=True, exist_ok=True)
+                self._clear_pending()
+                self.write_json("run.json", {"folder": "carve"})
+            except (OSError, CarveError):
+                self._leave_nothing()
+                raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -98,10 +105,10 @@ class RunFolder:
     def _leave_nothing(self) -> None:
         """Take back what this run made when not even its first stage finished."""
         with suppress(OSError):
-            (self.stages / "run.json").unlink(missing_ok=True)
-            self.stages.rmdir()
-            if self._made_folder:
-                self.path.rmdir()
+            if self.stages in self._made:
+                (self.stages / "run.json").unlink(missing_ok=True)
+            for folder in self._made:
+                folder.rmdir()
 
     def _file(self, stage: str) -> Path:
         return self.stages / f"{stage}.npz"

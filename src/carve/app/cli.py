@@ -1,0 +1,201 @@
+"""The command line. Everything heavy is imported by the command that needs it, so that `carve --help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from carve import __version__
+
+PRESETS = ("fast", "standard", "best")
+STAGES = ("observe", "fit_body", "canonical", "refine", "normals", "texture", "rig")
+"""Copies of `carve.settings`' closed choices, which cannot be imported without torch; a test holds them equal."""
+
+DONE, STAGE_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UNUSABLE, f"carve: {message}; see {self.prog} --help\n")
+
+
+def metres(text: str) -> float:
+    """A person's height: 1.75 is metres, 175 is centimetres."""
+    value = float(text)
+    value = value / 100 if value > 3 else value
+    if not 0.4 <= value <= 2.6:
+        raise argparse.ArgumentTypeError(f"{text} is no person's height; give metres (1.75) or centimetres (175)")
+    return value
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="carve", description="One photo of a clothed person in, a textured, rigged avatar out.")
+    parser.add_argument("--version", action="version", version=f"carve {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_reconstruct(commands.add_parser("reconstruct", help="make an avatar from a photo"))
+
+    preview = commands.add_parser("preview", help="render views of an avatar")
+    preview.add_argument("avatar", type=Path, help="an output folder or a GLB file")
+    preview.add_argument("--out", type=Path, help="the picture to write (default: NAME_views.png beside the GLB)")
+    preview.add_argument("--turntable", type=Path, metavar="FILE", help="also write a turntable, .gif or .mp4")
+
+    animate = commands.add_parser("animate", help="put motion on an avatar")
+    animate.add_argument("avatar", type=Path, help="avatar.glb or an output folder")
+    motion = animate.add_mutually_exclusive_group()
+    motion.add_argument("--motion", type=Path, metavar="FILE", help="a BVH file")
+    motion.add_argument("--walk", action="store_true", help="the built-in walk (default)")
+    animate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the animated GLB to write")
+    animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")
+
+    commands.add_parser("doctor", help="say what is installed and what is missing")
+    commands.add_parser("settings", help="print every setting with its default as a settings file")
+    return parser
+
+
+def _add_reconstruct(command: argparse.ArgumentParser) -> None:
+    command.add_argument("photo", type=Path, help="the picture of the person")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the output folder")
+    command.add_argument("--preset", choices=PRESETS, help="speed against quality (default: fast)")
+    person = command.add_argument_group("the person")
+    person.add_argument("--person", type=int, metavar="N", help="which of several people: 0 is the largest, the order is report.json's")
+    person.add_argument("--height", type=metres, metavar="M", help="standing height, metres (1.75) or centimetres (175)")
+    person.add_argument("--mask", type=Path, metavar="FILE", help="a picture of the photo's size, the person white")
+    person.add_argument("--landmarks", type=Path, metavar="FILE", help="2D landmarks, such as DIR/stages/landmarks.json after editing")
+    person.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the photo")
+    person.add_argument("--body-model", type=Path, metavar="FILE", help="an SMPL or SMPL-X file that you hold a licence for")
+    settings = command.add_argument_group("settings")
+    settings.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file; `carve settings` prints one")
+    settings.add_argument("--set", action="append", default=[], metavar="STAGE.FIELD=VALUE", help="one setting; may be repeated")
+    settings.add_argument("--seed", type=int, metavar="N", help="seed of all random numbers (default: 0)")
+    folder = command.add_argument_group("the output folder")
+    existing = folder.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on with an earlier run: keep its stages whose input has not changed")
+    existing.add_argument("--from", choices=STAGES, dest="start", metavar="STAGE", help="keep the stages before STAGE, run the rest again")
+    existing.add_argument("--overwrite", action="store_true", help="write into a folder that holds something")
+    folder.add_argument("--obj", action="store_true", help="also write avatar.obj with its texture")
+    folder.add_argument("--ply", action="store_true", help="also write avatar.ply")
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _assignments(arguments: argparse.Namespace) -> list[str]:
+    """The options that are short for a setting follow `--set`, so they win."""
+    short = {
+        "seed": arguments.seed,
+        "observe.person": arguments.person,
+        "observe.focal": arguments.focal,
+        "fit_body.height": arguments.height,
+    }
+    return arguments.set + [f"{name}={value}" for name, value in short.items() if value is not None]
+
+
+def _reconstruct(arguments: argparse.Namespace) -> int:
+    from carve.app.progress import StageLines
+    from carve.io.image import read_photo
+    from carve.io.run_folder import check_folder
+
+    existing = "overwrite" if arguments.overwrite else "resume" if arguments.resume or arguments.start else "refuse"
+    photo = read_photo(arguments.photo)
+    check_folder(arguments.out, existing)
+    with StageLines(arguments.quiet) as lines:
+        lines.progress("loading", 0.0)
+        from carve.pipeline import reconstruct
+        from carve.settings import make_settings
+
+        settings = make_settings(arguments.preset, arguments.settings, _assignments(arguments))
+        lines.progress("loading", 1.0)
+        avatar = reconstruct(
+            photo,
+            settings,
+            out=arguments.out,
+            mask=arguments.mask,
+            landmarks=arguments.landmarks,
+            body_model=arguments.body_model,
+            existing=existing,
+            start=arguments.start,
+            extras=[extra for extra in ("obj", "ply") if getattr(arguments, extra)],
+            progress=lines.progress,
+        )
+        lines.summary(arguments.out, avatar.report)
+    return DONE
+
+
+def _glb(path: Path) -> Path:
+    """The avatar's GLB: the file itself, or avatar.glb of an output folder."""
+    from carve.records import CarveError
+
+    file = path / "avatar.glb" if path.is_dir() else path
+    if not file.is_file():
+        raise CarveError(f"{file} does not exist; give an output folder of `carve reconstruct` or a GLB file.")
+    return file
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    from carve.io.preview import preview_glb
+    from carve.io.run_folder import writing
+
+    glb = _glb(arguments.avatar)
+    out = arguments.out or glb.with_name(f"{glb.stem}_views.png")
+    with writing(out):
+        preview_glb(glb, out, arguments.turntable)
+    print(out)
+    return DONE
+
+
+def _animate(arguments: argparse.Namespace) -> int:
+    from carve.app.animate import animate
+    from carve.io.run_folder import writing
+
+    with writing(arguments.out):
+        animate(_glb(arguments.avatar), arguments.out, arguments.motion, arguments.video)
+    print(arguments.out)
+    return DONE
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from carve.app.doctor import doctor
+
+    return doctor()
+
+
+def _settings(arguments: argparse.Namespace) -> int:
+    from carve.app.settings_page import settings_page
+
+    print(settings_page(), end="")
+    return DONE
+
+
+_COMMANDS = {"reconstruct": _reconstruct, "preview": _preview, "animate": _animate, "doctor": _doctor, "settings": _settings}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. Errors of the user's are one line on stderr."""
+    os.environ.setdefault("GLOG_minloglevel", "2")  # mediapipe and TensorFlow Lite greet at every start otherwise
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = _parser().parse_args(argv)
+    from carve.records import CarveError, StageError
+
+    try:
+        return _COMMANDS[arguments.command](arguments)
+    except CarveError as error:
+        print(f"carve: {error}", file=sys.stderr)
+        return UNUSABLE
+    except StageError as error:
+        print(f"carve: {error}", file=sys.stderr)
+        return STAGE_FAILED
+
+
+def main() -> NoReturn:
+    """Entry point of the command `carve`."""
+    try:
+        code = run()
+    except KeyboardInterrupt:
+        print("carve: interrupted; finished stages are kept, go on with --resume", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)

@@ -1,0 +1,106 @@
+"""`carve doctor`: what is installed, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Literal
+
+from carve import __version__
+
+State = Literal["ok", "missing", "optional"]
+"""`missing` stops a reconstruction, `optional` does not."""
+
+DETECTOR_MODELS = (
+    "pose_detection/pose_detection.tflite",
+    "pose_landmark/pose_landmark_full.tflite",
+    "palm_detection/palm_detection_full.tflite",
+    "hand_landmark/hand_landmark_full.tflite",
+    "face_detection/face_detection_short_range.tflite",
+    "face_landmark/face_landmark.tflite",
+)
+"""What the detectors load, below mediapipe/modules; mediapipe after 0.10.21 no longer brings them."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    what: str
+    state: State
+    detail: str
+
+
+def doctor() -> int:
+    """Print all findings; 0 if carve can reconstruct, else 1."""
+    findings = list(examine())
+    for finding in findings:
+        print(f"{finding.state:<9} {finding.what:<22} {finding.detail}")
+    return int(any(finding.state == "missing" for finding in findings))
+
+
+def examine() -> Iterator[Finding]:
+    """Look at the installation without loading anything heavy."""
+    python_fits = (3, 11) <= sys.version_info[:2] < (3, 13)
+    yield Finding(
+        "python", "ok" if python_fits else "missing", platform.python_version() + ("" if python_fits else "; carve needs 3.11 or 3.12")
+    )
+    yield Finding("carve", "ok", __version__)
+    yield from _packages()
+    yield from _detector_models()
+    yield _body_cache()
+    yield Finding("learned weights", "ok", "none: learned stages are not part of this version")
+    yield from _optional()
+
+
+def _packages() -> Iterator[Finding]:
+    """Every package that carve's own metadata asks for, without the extras."""
+    for requirement in metadata.requires("carve") or []:
+        if "extra ==" in requirement:
+            continue
+        name = requirement.split(";")[0]
+        for sign in "<>=!~ [":
+            name = name.split(sign)[0]
+        try:
+            yield Finding(name, "ok", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "missing", "run `make setup`, or pip install -c constraints.txt carve")
+
+
+def _detector_models() -> Iterator[Finding]:
+    spec = util.find_spec("mediapipe")
+    if spec is None or spec.origin is None:
+        return
+    modules = Path(spec.origin).parent / "modules"
+    absent = [name for name in DETECTOR_MODELS if not (modules / name).is_file()]
+    if absent:
+        yield Finding("detector models", "missing", f"{', '.join(absent)}; install mediapipe 0.10.14")
+    else:
+        yield Finding("detector models", "ok", f"{len(DETECTOR_MODELS)} bundled with mediapipe")
+
+
+def _body_cache() -> Finding:
+    try:
+        from carve.body.anny import cache_path
+    except ImportError as error:
+        return Finding("body model", "missing", f"{error}; run `make setup`")
+    path = cache_path()
+    if path.is_file():
+        return Finding("body model", "ok", f"{path} ({path.stat().st_size / 2**20:.0f} MiB)")
+    return Finding("body model", "ok", f"{path} will be made at the first run")
+
+
+def _optional() -> Iterator[Finding]:
+    smplx = util.find_spec("smplx") is not None
+    yield Finding("smplx", "ok" if smplx else "optional", "installed" if smplx else "only for --body-model: pip install carve[smpl]")
+    node = shutil.which("node")
+    yield Finding("node", "ok" if node else "optional", node or "only for the tests: install nodejs and npm")
+    validator = Path("tests/validator/node_modules/gltf-validator").is_dir()
+    yield Finding(
+        "gltf-validator", "ok" if validator else "optional", "installed" if validator else "only for the tests: `make setup` in a checkout"
+    )

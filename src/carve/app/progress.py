@@ -1,0 +1,44 @@
+"""Progress on the terminal: a line a stage with its seconds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+
+
+class StageLines:
+    """Shows the running stage and leaves a line for every stage that is done. Writes to stderr; results go to stdout."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._status = Status("", console=self._console)
+        self._begin: dict[str, float] = {}
+
+    def __enter__(self) -> StageLines:
+        self._status.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._status.stop()
+
+    def progress(self, stage: str, share: float) -> None:
+        """Called with 0 when something begins, with its share while it goes on, with 1 when it is done."""
+        label = stage.replace("_", " ")
+        if share < 1:
+            self._begin.setdefault(stage, time.perf_counter())
+            self._status.update(f"{label} {share:.0%}" if share > 0 else label)
+            return
+        begin = self._begin.pop(stage, None)
+        took = f"{time.perf_counter() - begin:6.1f} s" if begin is not None else "    kept"
+        self._console.print(f"{label:<34}{took}")
+
+    def summary(self, out: Path, report: dict[str, Any]) -> None:
+        """Where the result lies and what the user should know of it."""
+        for warning in report["warnings"]:
+            self._console.print(f"note: {warning}")
+        self._console.print(f"[bold]{out / 'avatar.glb'}[/bold]  (see {out / 'preview.png'} and {out / 'report.json'})")
