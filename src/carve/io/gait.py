@@ -1,0 +1,85 @@
+"""Motions that carve brings along: a walk in place and an A-pose. They are our own, drawn from general descriptions of human gait.
+
+Notation: a positive angle about x moves the lower end of a limb backwards or points the toes down; the phase p runs from 0 at the heel
+strike of the left foot to 1 at its next; the right side lags half a cycle behind. Rotations are global, against `motion`'s standard pose.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from carve.geometry.rotations import matrix_from_quaternion
+from carve.io.motion import Motion
+
+FPS = 30.0
+CYCLE = 32
+"""Frames of a cycle: two steps in a little over a second."""
+
+HIP_FLEXION = ((0.0, 26.0), (0.12, 22.0), (0.30, 5.0), (0.50, -11.0), (0.62, 0.0), (0.75, 21.0), (0.87, 29.0))
+KNEE_FLEXION = ((0.0, 6.0), (0.12, 17.0), (0.35, 6.0), (0.50, 14.0), (0.62, 44.0), (0.72, 60.0), (0.86, 28.0), (0.96, 5.0))
+ANKLE_DORSIFLEXION = ((0.0, 1.0), (0.07, -5.0), (0.20, 2.0), (0.42, 10.0), (0.62, -17.0), (0.78, 1.0), (0.90, 2.0))
+TOE_EXTENSION = ((0.0, 8.0), (0.10, 0.0), (0.35, 0.0), (0.56, 28.0), (0.68, 4.0), (0.85, 6.0))
+"""Degrees at phases of the cycle, smooth periodic curves between; rounded from the usual textbook shapes of level walking."""
+
+ARM_LOWERED = np.radians(74.0)
+"""How far the arms hang down from the horizontal, radians."""
+
+
+def _about(axis: int, radians: np.ndarray | float, count: int) -> np.ndarray:
+    """(count, 3, 3) rotations about a coordinate axis."""
+    half = np.broadcast_to(np.asarray(radians, float) / 2, (count,))
+    quaternion = np.zeros((count, 4))
+    quaternion[:, axis], quaternion[:, 3] = np.sin(half), np.cos(half)
+    return matrix_from_quaternion(quaternion)
+
+
+def _curve(points: tuple[tuple[float, float], ...], phase: np.ndarray) -> np.ndarray:
+    """Radians at each phase of a periodic curve through (phase, degrees)."""
+    at = [p for p, _ in points] + [points[0][0] + 1.0]
+    degrees = [d for _, d in points] + [points[0][1]]
+    return np.radians(CubicSpline(at, degrees, bc_type="periodic")(phase % 1.0))
+
+
+def walk() -> Motion:
+    """One cycle of a walk in place; after the last frame the first follows."""
+    phase = np.arange(CYCLE) / CYCLE
+    angle = 2 * np.pi * phase
+    trunk_yaw = np.radians(4.0) * np.cos(angle)  # at the left heel strike the pelvis has its left side in front: turned to the right
+    turned: dict[str, np.ndarray] = {
+        "hips": _about(1, -trunk_yaw, CYCLE) @ _about(2, np.radians(2.5) * np.sin(angle), CYCLE),
+        "spine": _about(0, np.radians(3.0), CYCLE),
+        "chest": _about(1, trunk_yaw, CYCLE) @ _about(0, np.radians(4.0), CYCLE),
+        "neck": _about(0, np.radians(3.0), CYCLE),
+        "head": _about(0, np.radians(1.0) * np.cos(2 * angle), CYCLE),
+    }
+    turned["upperChest"] = turned["chest"]
+    for side, sign, shift in (("left", 1.0, 0.0), ("right", -1.0, 0.5)):
+        p = phase + shift
+        hip, knee = _curve(HIP_FLEXION, p), _curve(KNEE_FLEXION, p)
+        ankle, toes = _curve(ANKLE_DORSIFLEXION, p), _curve(TOE_EXTENSION, p)
+        foot_out = _about(1, sign * np.radians(6.0), CYCLE)
+        turned[f"{side}UpperLeg"] = _about(0, -hip, CYCLE) @ foot_out
+        turned[f"{side}LowerLeg"] = _about(0, knee - hip, CYCLE) @ foot_out
+        turned[f"{side}Foot"] = _about(0, knee - hip - ankle, CYCLE) @ foot_out
+        turned[f"{side}Toes"] = _about(0, knee - hip - ankle - toes, CYCLE) @ foot_out
+        swing = np.radians(-4.0) + np.radians(22.0) * np.cos(2 * np.pi * p)  # the arm is behind while its own leg is in front
+        elbow = np.radians(20.0) - np.radians(12.0) * np.cos(2 * np.pi * p)
+        hanging = _about(2, -sign * ARM_LOWERED, CYCLE)
+        turned[f"{side}Shoulder"] = turned["chest"]
+        turned[f"{side}UpperArm"] = _about(0, swing, CYCLE) @ hanging
+        turned[f"{side}LowerArm"] = _about(0, swing - elbow, CYCLE) @ hanging
+        turned[f"{side}Hand"] = _about(0, swing - elbow * 1.15, CYCLE) @ hanging
+    sway = np.column_stack([0.025 * np.sin(angle), np.zeros(CYCLE), np.zeros(CYCLE)])  # over the foot that stands
+    return Motion(tuple(turned), np.stack(list(turned.values()), 1), sway, FPS, grounded=True)
+
+
+def a_pose() -> Motion:
+    """One frame: standing with the arms half lowered and the feet a little apart."""
+    turned = {name: _about(0, 0.0, 1) for name in ("hips", "spine", "chest", "upperChest", "neck", "head")}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        arm, leg = _about(2, -sign * np.radians(48.0), 1), _about(2, sign * np.radians(5.0), 1)
+        turned |= {f"{side}{bone}": arm for bone in ("UpperArm", "LowerArm", "Hand")}
+        turned |= {f"{side}{bone}": leg for bone in ("UpperLeg", "LowerLeg")}
+        turned |= {f"{side}{bone}": _about(1, sign * np.radians(6.0), 1) for bone in ("Foot", "Toes")}
+    return Motion(tuple(turned), np.stack(list(turned.values()), 1), np.zeros((1, 3)), FPS, grounded=True)

@@ -1,0 +1,153 @@
+"""Reading a GLB back: enough of it to show it and to animate it. Nothing outside the file is opened, nothing in it is run."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pygltflib as gltf
+from PIL import Image
+
+from carve.io.gltf_buffer import read_array, view_bytes
+from carve.records import CarveError, Skeleton
+
+VRM_BONES = frozenset(
+    ["hips", "spine", "chest", "upperChest", "neck", "head", "jaw"]
+    + [
+        f"{side}{bone}"
+        for side in ("left", "right")
+        for bone in ("Eye", "Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "Toes")
+    ]
+    + [f"{side}Thumb{part}" for side in ("left", "right") for part in ("Metacarpal", "Proximal", "Distal")]
+    + [
+        f"{side}{finger}{part}"
+        for side in ("left", "right")
+        for finger in ("Index", "Middle", "Ring", "Little")
+        for part in ("Proximal", "Intermediate", "Distal")
+    ]
+)
+"""The humanoid bones of VRM 1.0 (vrm-c/vrm-specification, VRMC_vrm-1.0/humanoid.md)."""
+
+MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, struct.error, Image.DecompressionBombError)
+"""What parsing raises on a file that is not as glTF asks (a JSON error is a ValueError)."""
+
+MAX_BYTES = 1 << 30
+"""Larger files are refused before they are read."""
+
+
+@dataclass(frozen=True)
+class GlbScene:
+    """The first mesh of a GLB file and the skeleton that moves it."""
+
+    vertices: np.ndarray
+    """(N, 3) float32 metres, the frame of the file."""
+    normals: np.ndarray | None
+    """(N, 3) float32."""
+    faces: np.ndarray
+    """(F, 3) int64."""
+    uv: np.ndarray | None
+    """(N, 2) float32, origin at the top left."""
+    texture: np.ndarray | None
+    """(T, T', 3) uint8 sRGB."""
+    confidence: np.ndarray | None
+    """(N,) float32 0..1."""
+    skeleton: Skeleton | None
+    """Bones in the bind pose, named after their nodes, parents first; None for a mesh without a skin."""
+    bones: np.ndarray | None
+    """(N, 4) int64 index into the skeleton's bones."""
+    weights: np.ndarray | None
+    """(N, 4) float32."""
+    nodes: tuple[int, ...]
+    """(B,) index of each bone's node in the file."""
+    document: gltf.GLTF2
+    """The parsed file."""
+
+
+def read_glb(path: Path) -> GlbScene:
+    """Read a GLB file; a CarveError says in one sentence what is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CarveError(f"{path} is larger than a gigabyte; carve does not read such files")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CarveError(f"cannot read {path}: {error.strerror or error}") from error
+    if data[:4] != b"glTF":
+        raise CarveError(f"{path} is not a GLB file (it does not begin with glTF)")
+    if len(data) < 20 or struct.unpack("<I", data[8:12])[0] != len(data):
+        raise CarveError(f"{path} is cut short or damaged: its length differs from the one in its header")
+    try:
+        return _scene(gltf.GLTF2.load_from_bytes(data))
+    except CarveError as error:
+        raise CarveError(f"cannot use {path}: {error}") from error
+    except MALFORMED as error:
+        raise CarveError(f"{path} is damaged or not made as glTF 2.0 asks ({type(error).__name__})") from error
+
+
+def _scene(document: gltf.GLTF2) -> GlbScene:
+    """The first mesh node of the document."""
+    node = next((n for n in document.nodes if n.mesh is not None), None)
+    if node is None:
+        raise CarveError("it holds no mesh")
+    primitive = document.meshes[node.mesh].primitives[0]
+    given = primitive.attributes
+    vertices = read_array(document, given.POSITION)
+    faces = read_array(document, primitive.indices).astype(np.int64).reshape(-1, 3)
+
+    def optional(index: int | None) -> np.ndarray | None:
+        return None if index is None else read_array(document, index)
+
+    attributes = [optional(getattr(given, name, None)) for name in ("NORMAL", "TEXCOORD_0", "_CONFIDENCE", "JOINTS_0", "WEIGHTS_0")]
+    normals, uv, confidence, joints, weights = attributes
+    if any(a is not None and len(a) != len(vertices) for a in attributes) or faces.max() >= len(vertices):
+        raise CarveError("its arrays do not fit together")
+    skeleton: Skeleton | None = None
+    bones: np.ndarray | None = None
+    nodes: tuple[int, ...] = ()
+    if node.skin is not None and joints is not None and weights is not None:
+        skeleton, order, nodes = _skeleton(document, document.skins[node.skin])
+        bones = order[joints.astype(np.int64)]
+    return GlbScene(
+        vertices, normals, faces, uv, _texture(document, primitive.material), confidence, skeleton, bones, weights, nodes, document
+    )
+
+
+def _skeleton(document: gltf.GLTF2, skin: gltf.Skin) -> tuple[Skeleton, np.ndarray, tuple[int, ...]]:
+    """The skin's bones with parents first, the place of each of the skin's joints in that order, and the bones' nodes."""
+    parent_node = {child: n for n, item in enumerate(document.nodes) for child in item.children or []}
+    of_node = {n: joint for joint, n in enumerate(skin.joints)}
+    inverse_bind = read_array(document, skin.inverseBindMatrices)
+    if len(inverse_bind) != len(skin.joints) or not np.allclose(inverse_bind[:, :3, :3], np.eye(3), atol=1e-4):
+        raise CarveError("its bones are turned at rest; carve animates only avatars that it wrote itself")
+    depth: dict[int, int] = {}
+    for joint, n in enumerate(skin.joints):
+        steps, up = 0, parent_node.get(n)
+        while up in of_node and steps <= len(of_node):
+            steps, up = steps + 1, parent_node.get(up)
+        depth[joint] = steps
+    if max(depth.values()) >= len(of_node):
+        raise CarveError("its bones form a ring")
+    in_order = all(of_node.get(parent_node.get(n, -1), -1) < joint for joint, n in enumerate(skin.joints))
+    sequence = list(depth) if in_order else sorted(depth, key=lambda joint: depth[joint])
+    place = np.argsort(sequence)
+    nodes = tuple(skin.joints[joint] for joint in sequence)
+    parents = np.array([place[of_node[parent_node[n]]] if parent_node.get(n) in of_node else -1 for n in nodes], np.int64)
+    names = tuple(document.nodes[n].name or f"node_{n}" for n in nodes)
+    heads = -inverse_bind[sequence, :3, 3].astype(float)
+    return Skeleton(names, parents, heads, {name: name for name in names if name in VRM_BONES}), place, nodes
+
+
+def _texture(document: gltf.GLTF2, material: int | None) -> np.ndarray | None:
+    """The base colour image (T, T', 3) uint8 of a material, if it has one."""
+    if material is None:
+        return None
+    shading = document.materials[material].pbrMetallicRoughness
+    if shading is None or shading.baseColorTexture is None:
+        return None
+    image = document.images[document.textures[shading.baseColorTexture.index].source]
+    if image.bufferView is None:
+        raise CarveError("its texture lies in another file; carve reads only textures inside the GLB")
+    with Image.open(io.BytesIO(view_bytes(document, image.bufferView))) as picture:
+        return np.asarray(picture.convert("RGB"))

@@ -1,0 +1,214 @@
+"""Motion of a humanoid, free of any particular skeleton, and how a skeleton takes it over.
+
+Notation: the standard pose is upright, facing +Z, arms straight out along x, legs straight down (body frame). For bone b
+    N_b   turns the avatar's rest pose into the standard pose,       C_b   turns a motion file's zero pose into the standard pose,
+    G_b   is the file's global rotation against its zero pose,       S_b = G_b C_b^T   is the motion, against the standard pose,
+    Q_b = S_b N_b   is the global rotation of the avatar's bone against its rest pose.
+Whole limbs are aligned: a leg turns as a whole about the z axis, an arm's upper and lower half each by the smallest rotation; feet,
+hands and fingers follow. So a flat foot stays flat, and a knee keeps the slight bend that it has at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, quaternion_from_matrix, rotation_between
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.io.bvh import Bvh, read_bvh
+from carve.io.motion_names import TABLES
+from carve.records import CarveError, Skeleton
+
+MAX_FPS = 60.0
+"""Faster motion is thinned out to at most this."""
+GROUND_SAMPLES = 4000
+"""About how many vertices say where the ground is."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A humanoid's motion against the standard pose."""
+
+    names: tuple[str, ...]
+    """J VRM 1.0 humanoid bone names, the hips among them."""
+    rotations: np.ndarray
+    """(T, J, 3, 3) global rotations S_b, body frame."""
+    hips: np.ndarray
+    """(T, 3) way of the hips since the first frame, body frame, in leg lengths (thigh and shin)."""
+    fps: float
+    grounded: bool
+    """True where the lowest point of the body is to touch the ground in every frame (walking), False where the way of the hips decides."""
+
+
+@dataclass(frozen=True)
+class SkeletonMotion:
+    """The motion of one skeleton, ready for forward kinematics."""
+
+    rotations: np.ndarray
+    """(T, B, 3, 3) relative to the parent, against the rest pose."""
+    root_positions: np.ndarray
+    """(T, 3) metres, head of the root bone in the body frame."""
+    fps: float
+
+
+def read_motion(path: Path) -> Motion:
+    """Read a BVH file of a skeleton whose names carve knows (CMU, MakeHuman, Mixamo, Poser, VRM)."""
+    return motion_from_bvh(read_bvh(path), str(path))
+
+
+def motion_from_bvh(bvh: Bvh, source: str) -> Motion:
+    """The motion of a BVH skeleton whose zero pose stands upright; `source` names it in errors."""
+    bare = {name.rsplit(":", 1)[-1]: joint for joint, name in enumerate(bvh.names)}  # mixamorig:Hips
+    table = max(TABLES, key=lambda t: sum(joint in bare for joint in t.values()))
+    joints = {vrm: bare[name] for vrm, name in table.items() if name in bare}
+    missing = [b for b in ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "leftFoot", "leftUpperArm") if b not in joints]
+    if missing:
+        raise CarveError(f"{source}: no joint is known for {missing[0]}; name the joints as CMU, MakeHuman, Mixamo or VRM do")
+    zero = np.zeros_like(bvh.offsets)
+    for joint, parent in enumerate(bvh.parents):
+        zero[joint] = bvh.offsets[joint] + (zero[parent] if parent >= 0 else 0.0)
+    body_from_file = _body_axes(zero, joints, source)
+    start = _calibration_frames(bvh)
+    step = max(1, int(np.ceil(1 / bvh.seconds / MAX_FPS - 1e-3)))
+    local = bvh.rotations[start::step]
+    turned = np.empty_like(local)
+    for joint, parent in enumerate(bvh.parents):
+        turned[:, joint] = local[:, joint] if parent < 0 else turned[:, parent] @ local[:, joint]
+    heads = {vrm: body_from_file @ zero[joint] for vrm, joint in joints.items()}
+    aligned = standard_from_rest(heads)
+    rotations = [body_from_file @ turned[:, joint] @ body_from_file.T @ aligned[vrm].T for vrm, joint in joints.items()]
+    root = bvh.positions[start::step, joints["hips"]]
+    way = np.where(np.isfinite(root), root - root[:1], 0.0) @ body_from_file.T / leg_length(heads)
+    return Motion(tuple(joints), np.stack(rotations, 1), way, 1 / (bvh.seconds * step), grounded=False)
+
+
+def _calibration_frames(bvh: Bvh) -> int:
+    """1 if the first of several frames is the zero pose itself, which many recordings put there, else 0."""
+    return int(len(bvh.rotations) > 1 and np.allclose(bvh.rotations[0], np.eye(3), atol=1e-6))
+
+
+def _body_axes(zero: np.ndarray, joints: Mapping[str, int], source: str) -> np.ndarray:
+    """(3, 3) rotation from the file's axes to the body frame, from where the head and the left leg lie in the zero pose."""
+
+    def nearest_axis(vector: np.ndarray) -> np.ndarray:
+        largest = np.abs(vector).argmax()
+        return np.eye(3)[largest] * np.sign(vector[largest])
+
+    up = nearest_axis(zero[joints["head"]] - zero[joints["hips"]])
+    left = nearest_axis(zero[joints["leftUpperLeg"]] - zero[joints["rightUpperLeg"]])
+    if abs(up @ left) > 0.5 or not up.any() or not left.any():
+        raise CarveError(f"{source}: the skeleton's zero pose does not stand upright; export the motion with a T-pose or A-pose as rest")
+    return np.stack([left, up, np.cross(left, up)])
+
+
+def leg_length(heads: Mapping[str, np.ndarray]) -> float:
+    """Length of thigh and shin from the heads of the humanoid bones."""
+    hip, knee, foot = (heads[f"left{bone}"] for bone in ("UpperLeg", "LowerLeg", "Foot"))
+    return float(np.linalg.norm(knee - hip) + np.linalg.norm(foot - knee))
+
+
+def standard_from_rest(heads: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """(3, 3) for each humanoid bone: the rotation from a rest pose with these bone heads (body frame) to the standard pose."""
+    aligned = {name: np.eye(3) for name in heads}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        out = np.array([sign, 0.0, 0.0])
+        upper, lower, hand = (heads.get(f"{side}{bone}") for bone in ("UpperArm", "LowerArm", "Hand"))
+        first = np.eye(3) if upper is None or lower is None else rotation_between(lower - upper, out)
+        second = first if lower is None or hand is None else rotation_between(first @ (hand - lower), out) @ first
+        hip, foot = heads.get(f"{side}UpperLeg"), heads.get(f"{side}Foot")
+        leg = np.array([0.0, -1.0, 0.0]) if hip is None or foot is None else foot - hip
+        upright = axis_rotation(2, -np.arctan2(leg[0], -leg[1]))
+        for name in heads:
+            if not name.startswith(side):
+                continue
+            part = name.removeprefix(side)
+            if part in ("UpperLeg", "LowerLeg", "Foot", "Toes"):
+                aligned[name] = upright
+            elif part == "UpperArm":
+                aligned[name] = first
+            elif part not in ("Shoulder", "Eye"):
+                aligned[name] = second
+    return aligned
+
+
+def skeleton_motion(motion: Motion, skeleton: Skeleton) -> SkeletonMotion:
+    """Let a skeleton take over a motion. The root's height is that of the rest pose; standing on the ground is the caller's to see to."""
+    index = {name: bone for bone, name in enumerate(skeleton.names)}
+    heads = {vrm: skeleton.heads[index[name]] for vrm, name in skeleton.humanoid.items()}
+    aligned = standard_from_rest(heads)
+    column = {skeleton.humanoid[vrm]: j for j, vrm in enumerate(motion.names) if vrm in skeleton.humanoid}
+    vrm_of = {name: vrm for vrm, name in skeleton.humanoid.items()}
+    count = len(motion.rotations)
+    turned = np.empty((count, len(skeleton.names), 3, 3))
+    local = np.empty_like(turned)
+    for bone, (name, parent) in enumerate(zip(skeleton.names, skeleton.parents, strict=True)):
+        above = turned[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (count, 3, 3))
+        turned[:, bone] = motion.rotations[:, column[name]] @ aligned[vrm_of[name]] if name in column else above
+        local[:, bone] = np.swapaxes(above, 1, 2) @ turned[:, bone]
+    _share_twist(local, skeleton, index)
+    _move_all_toes(local, skeleton, index)
+    root = skeleton.heads[int(np.flatnonzero(skeleton.parents < 0)[0])] + motion.hips * leg_length(heads)
+    return SkeletonMotion(local, root, motion.fps)
+
+
+def _twist(rotations: np.ndarray, axis: np.ndarray, share: float) -> np.ndarray:
+    """(T, 3, 3): `share` of the turn of rotations (T, 3, 3) about a unit axis (3,)."""
+    q = quaternion_from_matrix(rotations)
+    half = np.arctan2(q[:, :3] @ axis, q[:, 3]) * share
+    return matrix_from_quaternion(np.concatenate([np.sin(half)[:, None] * axis, np.cos(half)[:, None]], axis=1))
+
+
+def _share_twist(local: np.ndarray, skeleton: Skeleton, index: dict[str, int]) -> None:
+    """Spread a limb's turn about its own axis over the helper bone in its middle, in place, so that the skin does not wring.
+
+    The helper takes half of the limb's own twist, and half of the hand's against the forearm; all bones beyond stay where they were.
+    """
+    for side in ("left", "right"):
+        for upper, lower in (("UpperArm", "LowerArm"), ("LowerArm", "Hand"), ("UpperLeg", "LowerLeg"), ("LowerLeg", "Foot")):
+            if f"{side}{upper}" not in skeleton.humanoid or f"{side}{lower}" not in skeleton.humanoid:
+                continue
+            bone, end = (index[skeleton.humanoid[f"{side}{name}"]] for name in (upper, lower))
+            helper = int(skeleton.parents[end])
+            if helper == bone or skeleton.parents[helper] != bone:
+                continue
+            axis = skeleton.heads[end] - skeleton.heads[bone]
+            axis = axis / np.linalg.norm(axis)
+            twist = _twist(local[:, bone], axis, 0.5)
+            local[:, bone] = local[:, bone] @ np.swapaxes(twist, 1, 2)
+            local[:, helper] = twist @ local[:, helper]
+            if lower == "Hand":
+                twist = _twist(local[:, end], axis, 0.5)
+                local[:, helper] = local[:, helper] @ twist
+                local[:, end] = np.swapaxes(twist, 1, 2) @ local[:, end]
+
+
+def _move_all_toes(local: np.ndarray, skeleton: Skeleton, index: dict[str, int]) -> None:
+    """Let the other toes of a body model that has five bend with the one that VRM calls the toes, in place."""
+    for side in ("left", "right"):
+        if f"{side}Toes" in skeleton.humanoid:
+            toes = index[skeleton.humanoid[f"{side}Toes"]]
+            local[:, skeleton.parents == skeleton.parents[toes]] = local[:, toes, None]
+
+
+def frame_transforms(motion: SkeletonMotion, skeleton: Skeleton, frame: int) -> np.ndarray:
+    """(B, 3, 4) maps of the bones from the rest pose to one frame of a motion, body frame."""
+    rotations, heads = forward_kinematics(motion.rotations[frame], skeleton.heads, skeleton.parents, motion.root_positions[frame])
+    return bone_transforms(rotations, heads, skeleton.heads)
+
+
+def on_the_ground(
+    motion: SkeletonMotion, vertices: np.ndarray, bones: np.ndarray, weights: np.ndarray, skeleton: Skeleton, every_frame: bool
+) -> SkeletonMotion:
+    """The same motion with the root raised or lowered so that the skinned mesh (rest vertices (V, 3)) stands on y = 0.
+
+    With `every_frame` the lowest point touches the ground in each; else one shift serves all, and the lowest tenth of the frames may
+    sink in: recordings are noisy, and people jump.
+    """
+    some = slice(None, None, max(1, len(vertices) // GROUND_SAMPLES))
+    transforms = [frame_transforms(motion, skeleton, t) for t in range(len(motion.rotations))]
+    lowest = np.array([skin(vertices[some], t, bones[some], weights[some])[:, 1].min() for t in transforms])
+    shift = lowest if every_frame else np.full_like(lowest, np.percentile(lowest, 10))
+    return replace(motion, root_positions=motion.root_positions - shift[:, None] * np.array([0.0, 1.0, 0.0]))

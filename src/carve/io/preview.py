@@ -1,0 +1,184 @@
+"""Contact sheets and turntables of avatars.
+
+Views are told by where the camera stands: `front` is the side that the photo shows; at `left` one sees the left side of a person who faces
+the photo's camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from carve.geometry.frames import normals_to_rgb
+from carve.geometry.mesh import vertex_normals
+from carve.geometry.rotations import axis_rotation, rotation_between
+from carve.geometry.skinning import skin
+from carve.io.gait import a_pose, walk
+from carve.io.glb_reader import GlbScene, read_glb
+from carve.io.motion import Motion, frame_transforms, on_the_ground, skeleton_motion
+from carve.io.render import BACKGROUND, Look, render_mesh, srgb_from_linear, view_camera
+from carve.io.video import write_video
+from carve.records import Avatar, CarveError, Skeleton
+
+HEIGHT = 512
+"""Rows of each picture in a sheet."""
+TURNTABLE_HEIGHT = 480
+TURNTABLE_FRAMES = 48
+TURNTABLE_FPS = 16.0
+MARGIN = 0.04
+"""Free share of a picture's height above and below the person."""
+CLAY_AMBIENT = 0.2
+STRIDE_FRAME = 2
+"""The frame of the walk that shows the re-posed avatar: just after the left heel's strike."""
+LEFT, BACK, RIGHT = (float(np.radians(degrees)) for degrees in (-90.0, 180.0, 90.0))
+"""Turns of the person about the vertical, radians, that show these sides."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A mesh as the previews show it; with a skeleton it can be posed."""
+
+    vertices: np.ndarray
+    """(N, 3) metres, +Y up, seen along -Z."""
+    normals: np.ndarray
+    """(N, 3) unit."""
+    faces: np.ndarray
+    """(F, 3)."""
+    uv: np.ndarray | None
+    texture: np.ndarray | None
+
+    def turned(self, rotation: np.ndarray) -> Model:
+        """The model after a rotation (3, 3)."""
+        return Model(self.vertices @ rotation.T, self.normals @ rotation.T, self.faces, self.uv, self.texture)
+
+    def looks(self) -> tuple[Look, Look]:
+        """Textured, and as grey clay."""
+        return Look(self.uv, self.texture, self.normals), Look(normals=self.normals, ambient=CLAY_AMBIENT)
+
+
+@dataclass(frozen=True)
+class Rig:
+    """What poses a model."""
+
+    skeleton: Skeleton
+    bones: np.ndarray
+    """(N, 4)."""
+    weights: np.ndarray
+    """(N, 4)."""
+
+
+def preview_sheet(avatar: Avatar) -> np.ndarray:
+    """(2 * HEIGHT, w, 3) uint8: photo, front through the photo's camera, left, right, back, re-posed; below them normals and clay."""
+    textured, surface, canonical = avatar.textured, avatar.surface, avatar.surface.canonical
+    corner = textured.corner
+
+    def split(vertices: np.ndarray) -> Model:
+        normals = vertex_normals(vertices, canonical.faces)
+        return Model(vertices[corner], normals[corner], textured.faces, textured.uv, textured.albedo)
+
+    posed, rest = split(surface.vertices), split(canonical.vertices)
+    left, top, right, bottom = _window(avatar)
+    scale = HEIGHT / (bottom - top)
+    camera = surface.camera.cropped(left, top, round((right - left) * scale), HEIGHT, scale)
+    photo = _cut(avatar.observation.photo.pixels, (left, top, right, bottom), camera.width)
+    maps = _cut(normals_to_rgb(avatar.normals.front.astype(np.float32), avatar.normals.mask), (left, top, right, bottom), camera.width)
+    front = [render_mesh(posed.vertices, posed.faces, camera, look) for look in posed.looks()]
+    upright = posed.turned(rotation_between(avatar.body.up, np.array([0.0, 1.0, 0.0])))
+    walking = posed_model(rest, Rig(canonical.skeleton, canonical.bones[corner], canonical.weights[corner]), walk(), STRIDE_FRAME)
+    views = [upright.turned(axis_rotation(1, turn)) for turn in (LEFT, RIGHT, BACK)] + [walking.turned(axis_rotation(1, -0.6))]
+    return _sheet([(photo, maps), (front[0], front[1])] + [_views(view, HEIGHT) for view in views])
+
+
+def preview_glb(path: Path, out: Path, turntable: Path | None) -> None:
+    """Write a sheet of a GLB file's mesh from four sides, an avatar also walking and in an A-pose, and a turntable GIF or MP4."""
+    model, rig = model_from_scene(read_glb(path))
+    views = [model.turned(axis_rotation(1, turn)) for turn in (0.0, LEFT, RIGHT, BACK)]
+    if rig is not None:
+        views += [
+            posed_model(model, rig, motion, frame).turned(axis_rotation(1, -0.6))
+            for motion, frame in ((walk(), STRIDE_FRAME), (a_pose(), 0))
+        ]
+    try:
+        Image.fromarray(_sheet([_views(view, HEIGHT) for view in views])).save(out)
+    except (OSError, ValueError) as error:
+        raise CarveError(f"cannot write {out}: {error}") from error
+    if turntable is not None:
+        still = model if rig is None else posed_model(model, rig, a_pose(), 0)
+        write_video(turntable, turntable_frames(still), TURNTABLE_FPS)
+
+
+def turntable_frames(model: Model) -> list[np.ndarray]:
+    """TURNTABLE_FRAMES pictures of one turn about the vertical, all through the same camera."""
+    turns = [model.turned(axis_rotation(1, turn)) for turn in np.arange(TURNTABLE_FRAMES) * 2 * np.pi / TURNTABLE_FRAMES]
+    return film(turns, TURNTABLE_HEIGHT)
+
+
+def film(models: list[Model], height: int) -> list[np.ndarray]:
+    """Pictures of models through one camera that sees all of them."""
+    everything = np.concatenate([np.stack([m.vertices.min(0), m.vertices.max(0)]) for m in models])
+    camera, offset = view_camera(everything, _width(everything, height), height, MARGIN)
+    return [render_mesh(m.vertices + offset, m.faces, camera, m.looks()[0]) for m in models]
+
+
+def model_from_scene(scene: GlbScene) -> tuple[Model, Rig | None]:
+    """What a GLB file shows, and what poses it if it has a skeleton."""
+    normals = vertex_normals(scene.vertices, scene.faces) if scene.normals is None else scene.normals
+    model = Model(scene.vertices.astype(float), normals.astype(float), scene.faces, scene.uv, scene.texture)
+    if scene.skeleton is None or scene.bones is None or scene.weights is None:
+        return model, None
+    return model, Rig(scene.skeleton, scene.bones, scene.weights.astype(float))
+
+
+def posed_model(model: Model, rig: Rig, motion: Motion, frame: int) -> Model:
+    """The rest model in one frame of a motion, standing on the ground."""
+    played = skeleton_motion(motion, rig.skeleton)
+    played = on_the_ground(played, model.vertices, rig.bones, rig.weights, rig.skeleton, motion.grounded)
+    return skinned(model, rig, frame_transforms(played, rig.skeleton, frame))
+
+
+def skinned(model: Model, rig: Rig, transforms: np.ndarray) -> Model:
+    """The rest model posed by bone maps (B, 3, 4); normals follow the blended rotations."""
+    linear = transforms * np.array([1.0, 1.0, 1.0, 0.0])
+    vertices = skin(model.vertices, transforms, rig.bones, rig.weights)
+    return Model(vertices, skin(model.normals, linear, rig.bones, rig.weights), model.faces, model.uv, model.texture)
+
+
+def _views(model: Model, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """The model from +Z, textured and as clay."""
+    camera, offset = view_camera(model.vertices, _width(model.vertices, height), height, MARGIN)
+    textured, clay = (render_mesh(model.vertices + offset, model.faces, camera, look) for look in model.looks())
+    return textured, clay
+
+
+def _width(points: np.ndarray, height: int) -> int:
+    """Columns of a picture of `height` rows that shows points (n, 3) as high as it can, within reason."""
+    span = np.ptp(points, axis=0)
+    return int(np.clip(round(height * (span[0] / span[1] + 2 * MARGIN)), height // 3, height * 2)) // 2 * 2
+
+
+def _sheet(columns: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Pairs of pictures side by side, the first of each pair above the second."""
+    return np.concatenate([np.concatenate([column[row] for column in columns], axis=1) for row in (0, 1)])
+
+
+def _window(avatar: Avatar) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in pixels of the photo around the person: the mask and what the camera sees of the surface."""
+    rows, columns = np.nonzero(avatar.observation.mask > 0.5)
+    pixels = avatar.surface.camera.project(avatar.surface.vertices)
+    points = np.concatenate([pixels, np.column_stack([columns, rows])]) if len(rows) else pixels
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    pad = MARGIN * max(bottom - top, 1.0)
+    return int(left - pad), int(top - pad), int(right + pad) + 1, int(bottom + pad) + 1
+
+
+def _cut(image: np.ndarray, window: tuple[int, int, int, int], width: int) -> np.ndarray:
+    """(HEIGHT, width, 3): the window of an image (H, W, 3) uint8, grey where it reaches beyond the image."""
+    left, top, right, bottom = window
+    cut = np.full((bottom - top, right - left, 3), srgb_from_linear(np.array(BACKGROUND)), np.uint8)
+    inner = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    row, column = max(-top, 0), max(-left, 0)
+    cut[row : row + inner.shape[0], column : column + inner.shape[1]] = inner
+    return np.asarray(Image.fromarray(cut).resize((width, HEIGHT), Image.Resampling.LANCZOS))

@@ -1,0 +1,101 @@
+"""Pictures of textured meshes by the CPU z-buffer: for previews, not for measuring.
+
+Notation: n unit normal, l direction to the light, both in the camera frame. A pixel's colour in linear light is
+albedo * (ambient + (1 - ambient) max(0, n.l)); the light stands beside the camera, up and to the left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from carve.geometry.camera import Camera
+from carve.geometry.mesh import vertex_normals
+from carve.geometry.raster import Raster, rasterise
+
+BACKGROUND = 0.82
+"""Grey of the background, linear light."""
+CLAY = 0.62
+"""Grey of a surface without texture, linear light."""
+TO_LIGHT = np.array([-0.35, 0.45, 0.82]) / np.linalg.norm([-0.35, 0.45, 0.82])
+SUPERSAMPLING = 2
+
+_byte = np.arange(256) / 255.0
+LINEAR_FROM_SRGB = np.where(_byte <= 0.04045, _byte / 12.92, ((_byte + 0.055) / 1.055) ** 2.4).astype(np.float32)
+"""(256,) linear light of each sRGB byte (IEC 61966-2-1)."""
+
+
+def srgb_from_linear(light: np.ndarray) -> np.ndarray:
+    """Linear light 0..1 to sRGB bytes."""
+    light = np.clip(light, 0.0, 1.0)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(encoded * 255).astype(np.uint8)
+
+
+def sample_bilinear(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Values (n, C) float32 of an image (T, T', C) uint8 sRGB, as linear light, at texture coordinates (n, 2) with origin top left."""
+    height, width = image.shape[:2]
+    position = uv * np.array([width, height]) - 0.5
+    corner = np.floor(position)
+    fraction = (position - corner).astype(np.float32)
+    total = np.zeros((len(uv), image.shape[2]), np.float32)
+    for right in (0, 1):
+        for down in (0, 1):
+            column = np.clip(corner[:, 0] + right, 0, width - 1).astype(int)
+            row = np.clip(corner[:, 1] + down, 0, height - 1).astype(int)
+            share = np.abs(1 - right - fraction[:, 0]) * np.abs(1 - down - fraction[:, 1])
+            total += share[:, None] * LINEAR_FROM_SRGB[image[row, column]]
+    return total
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a mesh's surface looks like."""
+
+    uv: np.ndarray | None = None
+    """(V, 2) texture coordinates, origin top left."""
+    texture: np.ndarray | None = None
+    """(T, T', 3) uint8 sRGB; without it the surface is grey clay."""
+    normals: np.ndarray | None = None
+    """(V, 3) unit normals in the frame of the vertices; computed from the faces if absent."""
+    ambient: float = 0.55
+    """Share of the light that comes from everywhere. A texture that holds a photo's shading wants much, clay little."""
+
+
+def render_mesh(vertices: np.ndarray, faces: np.ndarray, camera: Camera, look: Look) -> np.ndarray:
+    """(h, w, 3) uint8 sRGB picture of camera-frame vertices (V, 3) and faces (F, 3) through `camera` (h x w pixels)."""
+    s = SUPERSAMPLING
+    fine = camera.cropped(0, 0, camera.width * s, camera.height * s, s)
+    raster = rasterise(vertices, faces, fine)
+    light = np.full((fine.height, fine.width, 3), BACKGROUND, np.float32)
+    hit = raster.mask
+    normals = vertex_normals(vertices, faces) if look.normals is None else look.normals
+    n = _at_hits(raster, normals, faces)
+    n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
+    shade = look.ambient + (1 - look.ambient) * np.clip(n @ TO_LIGHT, 0, None)
+    if look.texture is None or look.uv is None:
+        light[hit] = CLAY * shade[:, None]
+    else:
+        light[hit] = sample_bilinear(look.texture, _at_hits(raster, look.uv, faces)) * shade[:, None]
+    return srgb_from_linear(light.reshape(camera.height, s, camera.width, s, 3).mean((1, 3)))
+
+
+def _at_hits(raster: Raster, values: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Per-vertex values (V, C) at the pixels that see the mesh, (n, C)."""
+    hit = raster.mask
+    return np.einsum("nk,nkc->nc", raster.bary[hit], values[faces[raster.face[hit]]])
+
+
+def view_camera(points: np.ndarray, width: int, height: int, margin: float = 0.04) -> tuple[Camera, np.ndarray]:
+    """A camera far in front of points (n, 3) that sees all of them, and the offset (3,) to add to the points.
+
+    The points face the camera with their +Z; they fill the picture up to `margin` of its sides. The distance is ten times the
+    points' extent, so that views from several sides keep nearly the same scale.
+    """
+    low, high = points.min(0), points.max(0)
+    span = np.maximum(high - low, 1e-6)
+    distance = 10 * float(span.max())
+    near = distance - span[2] / 2
+    focal = near * (1 - 2 * margin) * min(width / span[0], height / span[1])
+    return Camera.centred(width, height, focal), np.array([0.0, 0.0, -distance]) - (low + high) / 2
