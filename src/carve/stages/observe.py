@@ -1,0 +1,311 @@
+"""Observe: find the person, cut them out, and mark their body, hands and face.
+
+Everything is measured on a square crop around the person and returned in pixels of the full photo. The pose network runs on several
+scaled, turned and mirrored copies of the crop: the median of the runs is the landmark, their spread its uncertainty, the mean of their
+masks the start of the person mask, which GrabCut (Rother et al., SIGGRAPH 2004) then moves to the picture's own edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from carve.geometry.camera import Camera, focal_from_fov
+from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_face, run_hands, run_pose_augmented
+from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
+
+MAIN_JOINTS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
+"""The joints that count for `Observation.visible_share`."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Settings of the stage."""
+
+    person: int | None = None
+    """Which of the people found to reconstruct, 0 is the largest; None takes the largest, or the one under the given mask."""
+    focal: float | None = None
+    """Focal length in pixels of the full photo; None takes the file's EXIF entry, else `default_fov`."""
+    default_fov: float = 39.6
+    """Angle of view along the longer side when nothing is known, degrees (50 mm on full frame)."""
+    smallest_person: int = 96
+    """People lower than this many pixels are refused."""
+    crop_margin: float = 1.35
+    """Half side of the square crop, in radii of the circle around the body."""
+    network_size: int = 384
+    """Side of the images the pose network is given, pixels."""
+    scales: tuple[float, ...] = (0.85, 1.0, 1.15)
+    """Scales of the augmented runs."""
+    degrees: tuple[float, ...] = (-8.0, 0.0, 8.0)
+    """In-plane rotations of the augmented runs."""
+    mask_size: int = 640
+    """Longest side of the person while the mask is refined, pixels."""
+    sure_background: float = 0.3
+    """Mean mask below which a pixel is background for certain."""
+    sure_person: float = 0.85
+    """Mean mask above which a pixel is person for certain."""
+    largest_hole: float = 0.002
+    """Holes in the mask up to this share of the person are filled; larger ones are gaps between limbs."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A square window of the photo, resized to `size` pixels."""
+
+    left: float
+    top: float
+    side: float
+    size: int
+
+    @property
+    def scale(self) -> float:
+        return self.size / self.side
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The window's pixels; beyond the picture its border is repeated."""
+        return cv2.warpAffine(image, self._matrix(), (self.size, self.size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+
+    def paste(self, image: np.ndarray, width: int, height: int) -> np.ndarray:
+        """The reverse of `cut` for one channel: a picture of the full size, zero outside the window."""
+        return cv2.warpAffine(image, self._matrix(), (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+    def to_photo(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels / self.scale + [self.left, self.top]
+
+    def _matrix(self) -> np.ndarray:
+        # OpenCV counts from the first pixel's centre, carve from its corner.
+        s = self.scale
+        return np.array([[s, 0, 0.5 * s - 0.5 - s * self.left], [0, s, 0.5 * s - 0.5 - s * self.top]])
+
+
+def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landmarks: Landmarks | None = None) -> Observation:
+    """Find one person of a photo.
+
+    `mask` (H, W) float 0..1 replaces the detected mask, `landmarks` the detected landmarks. Raises CarveError if nobody is found, the
+    person asked for does not exist, is too small, or the given mask is empty or of another size.
+    """
+    width, height = photo.size
+    if mask is not None and mask.shape != (height, width):
+        raise CarveError(f"The mask is {mask.shape[1]} x {mask.shape[0]} pixels but the photo is {width} x {height}: give a mask of the photo's size.")
+    if mask is not None and mask.max() < 0.5:
+        raise CarveError("The mask is empty: paint the person white on black.")
+    people = _find_people(photo.pixels)
+    chosen = _choose(people, params.person, mask)
+    person = people[chosen]
+    if 2 * person.radius < params.smallest_person:
+        raise CarveError(
+            f"The person is only about {round(2 * person.radius)} pixels tall; carve needs at least {params.smallest_person}: use a larger photo."
+        )
+    window, runs = _run(photo.pixels, person, [p for p in people if p is not person], params)
+    notes: list[str] = []
+    detected = _landmarks(photo.pixels, window, runs)
+    marks = landmarks if landmarks is not None else detected
+    if mask is not None:
+        final, source = mask.astype(np.float32), "file"
+    elif photo.alpha is not None:
+        final, source = photo.alpha.astype(np.float32) / 255, "alpha"
+    else:
+        final, source = _mask(photo.pixels, window, runs, params), "detector"
+    visible = _visible_share(marks)
+    if visible < 0.8:
+        notes.append(f"Only {round(100 * visible)} % of the body's joints are in view; the rest of the pose is a plausible guess.")
+    if len(people) > 1:
+        notes.append(f"{len(people)} people were found; number {chosen} was taken (choose with --person).")
+    focal, focal_source = _focal(photo, params)
+    return Observation(
+        photo=photo,
+        person=chosen,
+        people=tuple(_box(p) for p in people),
+        mask=final,
+        mask_source=source,
+        landmarks=marks,
+        camera=Camera.centred(width, height, focal),
+        focal_source=focal_source,
+        visible_share=visible,
+        notes=tuple(notes),
+    )
+
+
+def _focal(photo: Photo, params: Params) -> tuple[float, str]:
+    if params.focal is not None:
+        if params.focal <= 0:
+            raise CarveError(f"The focal length must be a positive number of pixels, not {params.focal:g}.")
+        return params.focal, "argument"
+    if photo.focal is not None:
+        return photo.focal, "exif"
+    return focal_from_fov(max(photo.size), params.default_fov), "default"
+
+
+def _box(person: Detection) -> PersonBox:
+    (u, v), r = person.centre, person.radius
+    return PersonBox(float(u - r), float(v - r), float(u + r), float(v + r), person.score)
+
+
+def _find_people(pixels: np.ndarray) -> list[Detection]:
+    """Everyone in the photo; if nobody is found at full view, overlapping tiles are searched for small people."""
+    people = detect_people(pixels)
+    height, width = pixels.shape[:2]
+    for parts in (2, 4):
+        if people:
+            break
+        step_x, step_y = width / parts, height / parts
+        for i in range(2 * parts - 1):
+            for j in range(2 * parts - 1):
+                left, top = int(j * step_x / 2), int(i * step_y / 2)
+                tile = pixels[top : int(top + step_y), left : int(left + step_x)]
+                for p in detect_people(tile):
+                    moved = Detection(p.centre + [left, top], p.radius, p.head + np.array([left, top, left, top]), p.score)
+                    if all(np.linalg.norm(moved.centre - q.centre) > 0.5 * q.radius for q in people):
+                        people.append(moved)
+    if not people:
+        raise CarveError("No person was found in the photo: use a photo that shows one person clearly, head to feet if possible.")
+    return sorted(people, key=lambda p: -p.radius)
+
+
+def _choose(people: list[Detection], wanted: int | None, mask: np.ndarray | None) -> int:
+    if wanted is not None:
+        if not 0 <= wanted < len(people):
+            raise CarveError(f"Person {wanted} does not exist: {len(people)} found, numbered 0 to {len(people) - 1} from the largest.")
+        return wanted
+    if mask is None or len(people) == 1:
+        return 0
+    rows, columns = np.nonzero(mask > 0.5)
+    middle = np.array([columns.mean(), rows.mean()])
+    return int(np.argmin([np.linalg.norm(p.centre - middle) for p in people]))
+
+
+def _run(pixels: np.ndarray, person: Detection, others: list[Detection], params: Params) -> tuple[_Window, list[PoseRun]]:
+    """The augmented runs on the person's crop; other people's heads are painted over so that the network does not jump to them."""
+    side = round(2 * params.crop_margin * person.radius)
+    corner = np.round(person.centre - side / 2)  # whole pixels: an unscaled crop must not be blurred by resampling
+    window = _Window(float(corner[0]), float(corner[1]), side, max(min(side, 1024), params.network_size))
+    if others:
+        pixels = pixels.copy()
+        for other in others:
+            left, top, right, bottom = np.maximum(np.round(other.head), 0).astype(int)
+            pixels[top:bottom, left:right] = pixels[top:bottom, left:right].mean((0, 1)) if bottom > top and right > left else 0
+    runs = run_pose_augmented(window.cut(pixels), params.scales, params.degrees, params.network_size)
+    hips = [POSE_NAMES.index("left_hip"), POSE_NAMES.index("right_hip")]
+    near = [r for r in runs if np.linalg.norm(window.to_photo(r.pixels[hips].mean(0)) - person.centre) < 0.5 * person.radius]
+    if not near:
+        raise CarveError("A person was detected but their pose could not be read: use a clearer photo or choose another with --person.")
+    return window, near
+
+
+def _landmarks(pixels: np.ndarray, window: _Window, runs: list[PoseRun]) -> Landmarks:
+    """Median and spread of the body's landmarks over the runs, then hands on wrist crops and the face on a head crop."""
+    height, width = pixels.shape[:2]
+    flat = np.stack([window.to_photo(r.pixels) for r in runs])
+    deep = np.stack([r.world for r in runs])
+    body, world = np.median(flat, 0), np.median(deep, 0)
+    seen = np.median([r.visibility for r in runs], 0)
+    margin = 0.01 * max(width, height)
+    inside = ((body > -margin) & (body < np.array([width, height]) + margin)).all(1)
+    names, points, confidence = list(POSE_NAMES), [body], [seen * inside]
+    worlds, spreads = [world], [np.concatenate([flat.std(0), deep.std(0)[:, 2:]], 1)]
+    per_metre = pixels_per_metre(body, world, seen * inside)
+    for side in ("left", "right"):
+        hand = _hand(pixels, body, seen * inside, side)
+        if hand is None:
+            continue
+        uv, offset, score = hand
+        names += [f"{side}_hand_{k}" for k in range(21)]
+        points.append(uv)
+        confidence.append(np.full(21, score))
+        worlds.append(offset - offset[0] + world[POSE_NAMES.index(f"{side}_wrist")])
+        spreads.append(np.tile([0.005 * per_metre, 0.005 * per_metre, 0.02], (21, 1)))
+    face = _face(pixels, body, seen * inside)
+    if face is not None:
+        uv, deep_face = face
+        names += [f"face_{k}" for k in range(len(uv))]
+        points.append(uv)
+        confidence.append(np.ones(len(uv)))
+        worlds.append(deep_face / per_metre)
+        spreads.append(np.tile([0.003 * per_metre, 0.003 * per_metre, 0.01], (len(uv), 1)))
+    return Landmarks(tuple(names), *(np.concatenate(x).astype(np.float64) for x in (points, confidence, worlds, spreads)))
+
+
+def pixels_per_metre(pixels: np.ndarray, world: np.ndarray, weight: np.ndarray) -> float:
+    """Scale between landmarks in pixels (N, 2) and their world positions (N, 3), weighted least squares over x and y."""
+    w = np.maximum(weight, 1e-3)[:, None]
+    a, b = world[:, :2] * [1.0, -1.0], pixels
+    a, b = a - (w * a).sum(0) / w.sum(), b - (w * b).sum(0) / w.sum()
+    return float(max((w * a * b).sum() / max((w * a * a).sum(), 1e-9), 1e-3))
+
+
+def _hand(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """21 hand landmarks in the photo and in metres, from a crop around the wrist; None where no hand is found near the wrist."""
+    at = lambda name: body[POSE_NAMES.index(f"{side}_{name}")]  # noqa: E731
+    if seen[POSE_NAMES.index(f"{side}_wrist")] < 0.5:
+        return None
+    wrist, elbow = at("wrist"), at("elbow")
+    knuckles = (at("index") + at("pinky")) / 2
+    reach = max(np.linalg.norm(knuckles - wrist), 0.3 * np.linalg.norm(wrist - elbow))
+    middle, side_length = wrist + 0.9 * (knuckles - wrist), 5.0 * reach
+    window = _Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
+    for uv, world, score in sorted(run_hands(window.cut(pixels)), key=lambda h: np.linalg.norm(window.to_photo(h[0][0]) - wrist)):
+        photo_uv = window.to_photo(uv)
+        if np.linalg.norm(photo_uv[0] - wrist) < 0.9 * reach:
+            return photo_uv, world, score
+    return None
+
+
+def _face(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """468 face landmarks in the photo, and in photo pixels as 3D points of the camera frame; None where no face is found."""
+    head = body[:11]
+    if seen[0] < 0.5:
+        return None
+    middle = head.mean(0)
+    side_length = 3.2 * max(np.ptp(head[:, 0]), np.ptp(head[:, 1]))
+    window = _Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
+    found = run_face(window.cut(pixels))
+    if found is None:
+        return None
+    uv, points = found
+    return window.to_photo(uv), points / window.scale
+
+
+def _mask(pixels: np.ndarray, window: _Window, runs: list[PoseRun], params: Params) -> np.ndarray:
+    """(H, W) float32 person mask: mean over the runs, moved to the picture's edges, one piece, small holes filled."""
+    height, width = pixels.shape[:2]
+    mean = np.mean([r.mask for r in runs], 0)
+    rows, columns = np.nonzero(mean > 0.1)
+    if len(rows) < 50:
+        raise CarveError("The person could not be cut out of the photo: give a mask with --mask.")
+    shrink = min(1.0, params.mask_size / max(np.ptp(rows), np.ptp(columns), 1))
+    small = _Window(window.left, window.top, window.side, max(int(window.size * shrink), 64) if shrink < 1 else window.size)
+    image = small.cut(pixels)
+    probability = cv2.resize(mean, (small.size, small.size), interpolation=cv2.INTER_AREA)
+    labels = np.where(probability > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[probability > params.sure_person] = cv2.GC_FGD
+    labels[probability < params.sure_background] = cv2.GC_BGD
+    cv2.setRNGSeed(0)
+    if (labels == cv2.GC_FGD).any() and (labels == cv2.GC_BGD).any():
+        cv2.grabCut(image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    person = clean_mask((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), params.largest_hole)
+    soft = cv2.GaussianBlur(person.astype(np.float32), (0, 0), 0.7)
+    return np.clip(small.paste(soft, width, height), 0, 1)
+
+
+def clean_mask(person: np.ndarray, largest_hole: float) -> np.ndarray:
+    """Keep the largest piece of a bool mask (h, w) and fill its holes up to a share `largest_hole` of its area."""
+    pieces, count = ndimage.label(person)
+    if count == 0:
+        return person
+    sizes = np.bincount(pieces.ravel())[1:]
+    kept = pieces == 1 + int(sizes.argmax())
+    holes, _ = ndimage.label(~kept)
+    areas = np.bincount(holes.ravel())
+    border = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
+    fill = areas < largest_hole * sizes.max()
+    fill[border] = False
+    fill[0] = False
+    return kept | fill[holes]
+
+
+def _visible_share(marks: Landmarks) -> float:
+    index = {name: i for i, name in enumerate(marks.names)}
+    return float(np.mean([marks.confidence[index[name]] > 0.4 if name in index else False for name in MAIN_JOINTS]))
