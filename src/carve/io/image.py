@@ -161,7 +161,7 @@ def _colour_and_alpha(image: Image.Image, path: Path) -> tuple[np.ndarray, np.nd
             return np.repeat(grey[..., None], 3, axis=2), None
         if image.mode in ("P", "PA", "La", "RGBa") or "transparency" in image.info:
             image = image.convert("RGBA")
-        alpha = np.array(image.getchannel("A")) if "A" in image.getbands() else None
+        alpha = np.array(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
         opaque = image.convert({"LA": "L", "RGBA": "RGB"}[image.mode]) if alpha is not None else image
         colour = np.array(_to_srgb(opaque))
     return colour, None if alpha is None or (alpha == 255).all() else alpha
@@ -178,12 +178,13 @@ def _deep_grey(image: Image.Image) -> np.ndarray:
 
 def _to_srgb(image: Image.Image) -> Image.Image:
     """The picture in sRGB, through its ICC profile if it has one that works."""
-    profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "CMYK", "L", "LAB"):
+    embedded = image.info.get("icc_profile")
+    if embedded or image.mode == "LAB":
         try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            source = ImageCms.createProfile("LAB") if image.mode == "LAB" else ImageCms.ImageCmsProfile(io.BytesIO(embedded))
             converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return image.convert("RGB")  # profiles are often broken or not of the pixels' colour space; the plain conversion is close
-        return converted if converted is not None else image.convert("RGB")
+            converted = None  # profiles are often broken or not of the pixels' colour space; the plain conversion is close
+        if converted is not None:
+            return converted
     return image.convert("RGB")

@@ -1,0 +1,44 @@
+# make setup   a virtual environment with everything, in .venv
+# make demo    set up, then reconstruct the example photo into out/demo
+# make test    set up, then run the tests
+# make check   set up, then style, types and import rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+VALIDATOR := tests/validator
+VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
+
+.PHONY: setup demo test check clean
+
+setup: $(INSTALLED) $(VALIDATOR_INSTALLED)
+
+# torch comes first and pinned: a newer one that a later package pulls in would bring gigabytes of CUDA libraries.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt torch
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VALIDATOR_INSTALLED): $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
+	@if command -v npm > /dev/null; then \
+	  cd $(VALIDATOR) && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json; \
+	else \
+	  echo 'npm is not installed: the tests that need the glTF validator will be skipped (and fail where CI is set)'; \
+	fi
+
+demo: $(INSTALLED)
+	$(BIN)/carve reconstruct examples/person.jpg --out out/demo --overwrite
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) $(VALIDATOR)/node_modules out build dist
