@@ -16,11 +16,14 @@ FPS = 30.0
 CYCLE = 32
 """Frames of a cycle: two steps in a little over a second."""
 
-HIP_FLEXION = ((0.0, 26.0), (0.12, 22.0), (0.30, 5.0), (0.50, -11.0), (0.62, 0.0), (0.75, 21.0), (0.87, 29.0))
-KNEE_FLEXION = ((0.0, 6.0), (0.12, 17.0), (0.35, 6.0), (0.50, 14.0), (0.62, 44.0), (0.72, 60.0), (0.86, 28.0), (0.96, 5.0))
-ANKLE_DORSIFLEXION = ((0.0, 1.0), (0.07, -5.0), (0.20, 2.0), (0.42, 10.0), (0.62, -17.0), (0.78, 1.0), (0.90, 2.0))
-TOE_EXTENSION = ((0.0, 8.0), (0.10, 0.0), (0.35, 0.0), (0.56, 28.0), (0.68, 4.0), (0.85, 6.0))
-"""Degrees at phases of the cycle, smooth periodic curves between; rounded from the usual textbook shapes of level walking."""
+HIP_FLEXION = ((0.0, 25.0), (0.12, 20.0), (0.30, 4.0), (0.50, -12.0), (0.62, 0.0), (0.75, 21.0), (0.87, 28.0))
+KNEE_FLEXION = ((0.0, 5.0), (0.12, 15.0), (0.30, 5.0), (0.42, 5.0), (0.52, 17.0), (0.62, 42.0), (0.72, 58.0), (0.86, 28.0), (0.96, 5.0))
+FOOT_PITCH = ((0.0, -19.0), (0.04, -10.0), (0.08, 0.0), (0.20, 0.0), (0.36, 0.0), (0.50, 22.0), (0.62, 58.0), (0.72, 42.0), (0.90, -14.0))
+TOE_EXTENSION = ((0.0, 5.0), (0.10, 0.0), (0.36, 0.0), (0.50, 22.0), (0.57, 32.0), (0.68, 6.0), (0.85, 6.0))
+"""Degrees at phases of the cycle, smooth periodic curves between, rounded from the usual textbook shapes of level walking.
+
+The foot's pitch is against the ground: flat while it stands, heel up from p = 0.4 on, toes up before the heel strikes.
+"""
 
 ARM_LOWERED = np.radians(74.0)
 """How far the arms hang down from the horizontal, radians."""
@@ -57,14 +60,14 @@ def walk() -> Motion:
     for side, sign, shift in (("left", 1.0, 0.0), ("right", -1.0, 0.5)):
         p = phase + shift
         hip, knee = _curve(HIP_FLEXION, p), _curve(KNEE_FLEXION, p)
-        ankle, toes = _curve(ANKLE_DORSIFLEXION, p), _curve(TOE_EXTENSION, p)
+        pitch, toes = _curve(FOOT_PITCH, p), _curve(TOE_EXTENSION, p)
         foot_out = _about(1, sign * np.radians(6.0), CYCLE)
         turned[f"{side}UpperLeg"] = _about(0, -hip, CYCLE) @ foot_out
         turned[f"{side}LowerLeg"] = _about(0, knee - hip, CYCLE) @ foot_out
-        turned[f"{side}Foot"] = _about(0, knee - hip - ankle, CYCLE) @ foot_out
-        turned[f"{side}Toes"] = _about(0, knee - hip - ankle - toes, CYCLE) @ foot_out
-        swing = np.radians(-4.0) + np.radians(22.0) * np.cos(2 * np.pi * p)  # the arm is behind while its own leg is in front
-        elbow = np.radians(20.0) - np.radians(12.0) * np.cos(2 * np.pi * p)
+        turned[f"{side}Foot"] = _about(0, pitch, CYCLE) @ foot_out
+        turned[f"{side}Toes"] = _about(0, pitch - toes, CYCLE) @ foot_out
+        swing = np.radians(5.0) + np.radians(17.0) * np.cos(2 * np.pi * p)  # the arm is behind while its own leg is in front
+        elbow = np.radians(15.0) - np.radians(8.0) * np.cos(2 * np.pi * p)
         hanging = _about(2, -sign * ARM_LOWERED, CYCLE)
         turned[f"{side}Shoulder"] = turned["chest"]
         turned[f"{side}UpperArm"] = _about(0, swing, CYCLE) @ hanging

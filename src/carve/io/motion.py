@@ -19,7 +19,7 @@ import numpy as np
 from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, quaternion_from_matrix, rotation_between
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.io.bvh import Bvh, read_bvh
-from carve.io.motion_names import TABLES
+from carve.io.motion_names import CMU, TABLES
 from carve.records import CarveError, Skeleton
 
 MAX_FPS = 60.0
@@ -62,7 +62,8 @@ def read_motion(path: Path) -> Motion:
 def motion_from_bvh(bvh: Bvh, source: str) -> Motion:
     """The motion of a BVH skeleton whose zero pose stands upright; `source` names it in errors."""
     bare = {name.rsplit(":", 1)[-1]: joint for joint, name in enumerate(bvh.names)}  # mixamorig:Hips
-    table = max(TABLES, key=lambda t: sum(joint in bare for joint in t.values()))
+    # Fingers do not count: CMU's and Mixamo's names differ in the spine, and only the body tells them apart.
+    table = max(TABLES, key=lambda t: sum(t[vrm] in bare for vrm in t if vrm in CMU))
     joints = {vrm: bare[name] for vrm, name in table.items() if name in bare}
     missing = [b for b in ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "leftFoot", "leftUpperArm") if b not in joints]
     if missing:
@@ -86,8 +87,13 @@ def motion_from_bvh(bvh: Bvh, source: str) -> Motion:
 
 
 def _calibration_frames(bvh: Bvh) -> int:
-    """1 if the first of several frames is the zero pose itself, which many recordings put there, else 0."""
-    return int(len(bvh.rotations) > 1 and np.allclose(bvh.rotations[0], np.eye(3), atol=1e-6))
+    """1 if the first frame is a T-pose put before the recording, as in CMU's: the second is a leap away, the third is not. Else 0."""
+
+    def largest_turn(first: int, second: int) -> float:
+        cosine = (np.einsum("jab,jab->j", bvh.rotations[first], bvh.rotations[second]) - 1) / 2
+        return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max())
+
+    return int(len(bvh.rotations) > 2 and largest_turn(0, 1) > max(20.0, 5 * largest_turn(1, 2)))
 
 
 def _body_axes(zero: np.ndarray, joints: Mapping[str, int], source: str) -> np.ndarray:

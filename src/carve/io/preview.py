@@ -6,6 +6,7 @@ the photo's camera.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,14 +113,17 @@ def preview_glb(path: Path, out: Path, turntable: Path | None) -> None:
 
 def turntable_frames(model: Model) -> list[np.ndarray]:
     """TURNTABLE_FRAMES pictures of one turn about the vertical, all through the same camera."""
-    turns = [model.turned(axis_rotation(1, turn)) for turn in np.arange(TURNTABLE_FRAMES) * 2 * np.pi / TURNTABLE_FRAMES]
-    return film(turns, TURNTABLE_HEIGHT)
+    return film(lambda frame: model.turned(axis_rotation(1, frame * 2 * np.pi / TURNTABLE_FRAMES)), TURNTABLE_FRAMES, TURNTABLE_HEIGHT)
 
 
-def film(models: list[Model], height: int) -> list[np.ndarray]:
-    """Pictures of models through one camera that sees all of them."""
-    everything = np.concatenate([np.stack([m.vertices.min(0), m.vertices.max(0)]) for m in models])
-    camera, offset = view_camera(everything, _width(everything, height), height, MARGIN)
+def film(model_at: Callable[[int], Model], count: int, height: int) -> list[np.ndarray]:
+    """Pictures of the models `model_at(0)` to `model_at(count - 1)` through one camera that sees all of them.
+
+    Every model is made twice, since a long film's models would not fit into memory together.
+    """
+    bounds = np.concatenate([[v.min(0), v.max(0)] for v in (model_at(frame).vertices for frame in range(count))])
+    camera, offset = view_camera(bounds, _width(bounds, height), height, MARGIN)
+    models = (model_at(frame) for frame in range(count))
     return [render_mesh(m.vertices + offset, m.faces, camera, m.looks()[0]) for m in models]
 
 

@@ -1,0 +1,87 @@
+"""`carve animate`: put a motion on an avatar."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pygltflib as gltf
+
+from carve.geometry.rotations import axis_rotation, quaternion_from_matrix
+from carve.io.gait import walk
+from carve.io.glb_reader import GlbScene, read_glb
+from carve.io.gltf_buffer import append_array, to_bytes
+from carve.io.motion import SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
+from carve.io.preview import Model, film, model_from_scene, skinned
+from carve.io.video import write_video
+from carve.records import CarveError
+
+VIDEO_HEIGHT = 480
+VIDEO_FPS = 20.0
+VIDEO_SECONDS = 20.0
+"""A longer motion's film ends here."""
+VIEW = axis_rotation(1, -0.6)
+"""(3, 3) the film shows the person from the front and a little from the left."""
+
+
+def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None) -> None:
+    """Write the avatar with a BVH motion, or with a walk in place if there is none, to a GLB file, and a film of it (.gif, .mp4) on request."""
+    scene = read_glb(avatar)
+    model, rig = model_from_scene(scene)
+    if rig is None or "hips" not in rig.skeleton.humanoid:
+        raise CarveError(f"{avatar} has no humanoid skeleton; give the avatar.glb of a reconstruction")
+    played = walk() if motion is None else read_motion(motion)
+    frames = skeleton_motion(played, rig.skeleton)
+    frames = on_the_ground(frames, model.vertices, rig.bones, rig.weights, rig.skeleton, played.grounded)
+    add_animation(scene, frames, "walk" if motion is None else motion.stem, loop=motion is None)
+    _write(out, to_bytes(scene.document))
+    if video is not None:
+        # The camera goes along: only the way up and down is shown.
+        still = replace(frames, root_positions=frames.root_positions * np.array([0.0, 1.0, 0.0]))
+        step = max(1, round(frames.fps / VIDEO_FPS))
+        shown = range(0, min(len(frames.rotations), int(VIDEO_SECONDS * frames.fps)), step)
+
+        def model_at(index: int) -> Model:
+            return skinned(model, rig, frame_transforms(still, rig.skeleton, shown[index])).turned(VIEW)
+
+        write_video(video, film(model_at, len(shown), VIDEO_HEIGHT), frames.fps / step)
+
+
+def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool) -> None:
+    """Add the motion to the scene's document: rotations of the bones that move, the way of the root. A loop ends with its first frame."""
+    assert scene.skeleton is not None
+    rotations, way = motion.rotations, motion.root_positions
+    if loop:
+        rotations, way = np.concatenate([rotations, rotations[:1]]), np.concatenate([way, way[:1]])
+    document, animation = scene.document, gltf.Animation(name=name)
+    times = append_array(document, (np.arange(len(rotations)) / motion.fps).astype(np.float32), bounds=True)
+
+    def channel(bone: int, path: str, values: np.ndarray) -> None:
+        animation.samplers.append(gltf.AnimationSampler(input=times, output=append_array(document, values.astype(np.float32))))
+        target = gltf.AnimationChannelTarget(node=scene.nodes[bone], path=path)
+        animation.channels.append(gltf.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
+
+    root = int(np.flatnonzero(scene.skeleton.parents < 0)[0])
+    channel(root, "translation", way)
+    for bone in np.flatnonzero(np.abs(rotations - np.eye(3)).max((0, 2, 3)) > 1e-6):
+        channel(int(bone), "rotation", continuous(quaternion_from_matrix(rotations[:, bone])))
+    document.animations.append(animation)
+
+
+def continuous(quaternions: np.ndarray) -> np.ndarray:
+    """Quaternions (T, 4) with signs chosen so that each lies on the side of the one before: no long way round between frames."""
+    flips = np.einsum("tk,tk->t", quaternions[1:], quaternions[:-1]) < 0
+    signs = np.concatenate([[1.0], np.where(np.cumsum(flips) % 2, -1.0, 1.0)])
+    return quaternions * signs[:, None]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CarveError(f"cannot write {path}: {error.strerror or error}") from error
