@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,11 @@ def check_folder(path: Path, existing: Existing) -> None:
     with writing(path):
         if path.exists() and not path.is_dir():
             raise CarveError(f"{path} is a file; --out needs a folder.")
+        nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
+            raise CarveError(f"{nearest} is a file, so {path} cannot be made; choose another --out.")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if existing == "overwrite" or not path.exists() or not any(path.iterdir()):
             return
     if not (path / "stages" / "run.json").exists():

@@ -1,0 +1,340 @@
+"""The pipeline around its stages: what is skipped, what runs again, what is left when something goes wrong.
+
+The stages are replaced by ones that return the parts of a small ready-made avatar at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from carve import pipeline
+from carve.io.image import write_png
+from carve.io.run_folder import OUTPUT_FILES
+from carve.records import Avatar, CarveError, Landmarks, Photo, StageError
+from carve.settings import STAGES, Settings, make_settings
+from people import capsule_avatar
+
+CONTRACT = {name for name in OUTPUT_FILES if not name.endswith((".obj", ".mtl", ".ply")) and name != "avatar.png"}
+
+FUNCTIONS = {
+    "observe": "observe",
+    "fit_body": "fit_body",
+    "canonical": "build_canonical",
+    "refine": "refine",
+    "normals": "render_normals",
+    "texture": "bake_texture",
+    "rig": "rig",
+}
+"""Stage -> the name of its function in `carve.pipeline`."""
+
+
+@dataclasses.dataclass
+class Fakes:
+    """Stages that count their calls and fail when told to."""
+
+    made: Avatar
+    photo: Photo
+    calls: Counter[str]
+    fail: dict[str, BaseException]
+    seen: dict[str, tuple[Any, ...]]
+
+    def stage(self, name: str) -> Callable[..., Any]:
+        def run(*inputs: Any) -> Any:
+            self.calls[name] += 1
+            self.seen[name] = inputs
+            if name in self.fail:
+                raise self.fail[name]
+            return self._record(name, inputs)
+
+        return run
+
+    def _record(self, name: str, inputs: tuple[Any, ...]) -> Any:
+        made = self.made
+        if name == "observe":
+            return dataclasses.replace(made.observation, photo=inputs[0])
+        if name == "refine":
+            return dataclasses.replace(made.surface, canonical=inputs[2])
+        if name == "texture":
+            return dataclasses.replace(made.textured, surface=inputs[1])
+        if name == "rig":
+            return Avatar(*inputs[:4], made.confidence, {"rig": {"checked": True}})
+        return {"fit_body": made.body, "canonical": made.surface.canonical, "normals": made.normals}[name]
+
+
+@pytest.fixture(scope="module")
+def made() -> Avatar:
+    avatar = capsule_avatar()
+    count = 3
+    landmarks = Landmarks(
+        names=("nose", "left_wrist", "right_wrist"),
+        pixels=np.arange(2.0 * count).reshape(count, 2) * 10,
+        confidence=np.linspace(0, 1, count),
+        world=np.full((count, 3), np.nan),
+        spread=np.ones((count, 3)),
+    )
+    return dataclasses.replace(avatar, observation=dataclasses.replace(avatar.observation, landmarks=landmarks))
+
+
+@pytest.fixture
+def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    fakes = Fakes(made, made.observation.photo, Counter(), {}, {})
+    for stage, function in FUNCTIONS.items():
+        monkeypatch.setattr(pipeline, function, fakes.stage(stage))
+    monkeypatch.setattr(pipeline, "load_anny", lambda progress: fakes.calls.update(["load"]) or "the body model")
+    monkeypatch.setattr("carve.io.outputs.preview_sheet", lambda avatar: np.zeros((4, 4, 3), np.uint8))
+    return fakes
+
+
+def run(fakes: Fakes, out: Path, assignments: list[str] | None = None, **options: Any) -> Avatar:
+    return pipeline.reconstruct(fakes.photo, make_settings(assignments=assignments or []), out=out, **options)
+
+
+def some_setting(stage: str) -> str:
+    """An assignment that changes a number of the stage."""
+    params = getattr(Settings(), stage)
+    name = next(f.name for f in dataclasses.fields(params) if type(getattr(params, f.name)) in (int, float))
+    value = getattr(params, name)
+    return f"{stage}.{name}={value + 1 if isinstance(value, int) else value * 1.5 + 0.01}"
+
+
+def test_every_file_of_the_contract_is_written(fakes: Fakes, tmp_path: Path) -> None:
+    avatar = run(fakes, tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == CONTRACT | {"stages"}
+    assert fakes.calls == Counter([*STAGES, "load"])
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert set(report["seconds"]) == {*STAGES, "loading", "total"}
+    assert set(report["peak_memory_mib"]) == {*STAGES, "total"}
+    assert all(value > 0 for value in report["peak_memory_mib"].values())
+    assert report["rig"] == {"checked": True}
+    assert report["settings"]["preset"] == "fast"
+    assert {"torch", "anny", "mediapipe", "python", "carve"} <= set(report["versions"])
+    assert report["licences"] and report["people"] and report["kept_stages"] == []
+    assert avatar.report["body"]["height_source"] == fakes.made.body.height_source
+
+
+def test_pose_and_camera_files_agree_with_the_avatar(fakes: Fakes, tmp_path: Path) -> None:
+    from carve.geometry.rotations import matrix_from_quaternion
+    from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+    from carve.io.glb import node_names
+
+    avatar = run(fakes, tmp_path / "out")
+    pose = json.loads((tmp_path / "out" / "pose.json").read_text())
+    surface = avatar.surface
+    skeleton = surface.canonical.skeleton
+    local = matrix_from_quaternion(np.array([pose["rotations"][name] for name in node_names(skeleton)]))
+    rotations, heads = forward_kinematics(local, skeleton.heads, skeleton.parents, np.array(pose["root_translation"]))
+    posed = skin(
+        surface.canonical.vertices, bone_transforms(rotations, heads, skeleton.heads), surface.canonical.bones, surface.canonical.weights
+    )
+    assert np.abs(posed - surface.vertices).max() < 1e-6
+    for name, bone in skeleton.humanoid.items():
+        np.testing.assert_allclose(pose["joints"][name], heads[skeleton.names.index(bone)], atol=1e-9)
+
+    camera = json.loads((tmp_path / "out" / "camera.json").read_text())
+    homogeneous = np.column_stack([surface.vertices, np.ones(len(surface.vertices))]) @ np.array(camera["projection"]).T
+    np.testing.assert_allclose(homogeneous[:, :2] / homogeneous[:, 2:], surface.camera.project(surface.vertices), atol=1e-6)
+    assert (camera["width"], camera["height"]) == fakes.photo.size
+
+
+def test_resume_skips_what_has_not_changed(fakes: Fakes, tmp_path: Path) -> None:
+    first = run(fakes, tmp_path / "out")
+    fakes.calls.clear()
+    second = run(fakes, tmp_path / "out", existing="resume")
+    assert not fakes.calls
+    assert second.report["kept_stages"] == list(STAGES)
+    np.testing.assert_array_equal(second.surface.vertices, first.surface.vertices)
+    assert second.observation.photo is fakes.photo
+
+
+@pytest.mark.parametrize("changed", STAGES)
+def test_a_changed_setting_runs_its_stage_and_what_follows(fakes: Fakes, tmp_path: Path, changed: str) -> None:
+    run(fakes, tmp_path / "out")
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", [some_setting(changed)], existing="resume")
+    depends_on = {
+        "observe": set(STAGES),
+        "fit_body": {"fit_body", "canonical", "refine", "normals", "texture", "rig"},
+        "canonical": {"canonical", "refine", "normals", "texture", "rig"},
+        "refine": {"refine", "normals", "texture", "rig"},
+        "normals": {"normals", "rig"},
+        "texture": {"texture", "rig"},
+        "rig": {"rig"},
+    }
+    assert set(fakes.calls) - {"load"} == depends_on[changed]
+    assert ("load" in fakes.calls) == ("fit_body" in depends_on[changed])
+
+
+def test_another_photo_mask_or_seed_runs_everything(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out")
+    mask = np.ones(fakes.photo.pixels.shape[:2], np.float32)
+    fakes.photo = dataclasses.replace(fakes.photo, pixels=255 - fakes.photo.pixels)
+    for assignments, options in ([], {}), ([], {"mask": mask}), (["seed=3"], {"mask": mask}):
+        fakes.calls.clear()
+        run(fakes, tmp_path / "out", assignments, existing="resume", **options)
+        assert set(STAGES) <= set(fakes.calls)
+
+
+def test_overwrite_keeps_nothing(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out")
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", existing="overwrite")
+    assert set(STAGES) <= set(fakes.calls)
+
+
+def test_from_a_stage_runs_it_and_all_that_follow(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out")
+    fakes.calls.clear()
+    avatar = run(fakes, tmp_path / "out", start="refine")
+    assert set(fakes.calls) == {"refine", "normals", "texture", "rig"}
+    assert avatar.report["warnings"] == []
+    avatar = run(fakes, tmp_path / "out", [some_setting("fit_body")], start="texture")
+    assert any("'fit_body' was kept" in warning for warning in avatar.report["warnings"])
+
+
+def test_from_a_stage_wants_the_folder_of_the_same_photo(fakes: Fakes, tmp_path: Path) -> None:
+    with pytest.raises(CarveError, match="no finished stage 'observe'"):
+        run(fakes, tmp_path / "out", start="refine")
+    assert not (tmp_path / "out").exists()
+    run(fakes, tmp_path / "out")
+    fakes.photo = dataclasses.replace(fakes.photo, pixels=255 - fakes.photo.pixels)
+    with pytest.raises(CarveError, match="made from another input"):
+        run(fakes, tmp_path / "out", start="refine")
+    with pytest.raises(CarveError, match="output folder of an earlier run"):
+        pipeline.reconstruct(fakes.photo, start="refine")
+
+
+def test_an_edited_mask_and_edited_landmarks_reach_observe(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(fakes, out)
+    points = json.loads((out / "stages" / "landmarks.json").read_text())
+    first = next(iter(points))
+    points[first]["pixel"] = [12.5, 30.25]
+    (out / "stages" / "landmarks.json").write_text(json.dumps(points))
+    width, height = fakes.photo.size
+    write_png(out / "mask.png", np.full((height, width), 255, np.uint8))
+    with pytest.raises(CarveError, match="--from observe"):
+        run(fakes, out, start="fit_body", mask=out / "mask.png")
+    run(fakes, out, start="observe", mask=out / "mask.png", landmarks=out / "stages" / "landmarks.json")
+    _, _, mask, landmarks = fakes.seen["observe"]
+    assert (mask == 1).all()
+    assert isinstance(landmarks, Landmarks)
+    assert landmarks.names == fakes.made.observation.landmarks.names
+    assert landmarks.pixels[0].tolist() == [12.5, 30.25]
+
+
+def test_landmark_files_keep_what_is_unknown(made: Avatar, tmp_path: Path) -> None:
+    from carve.io.landmark_file import landmark_document, read_landmarks
+    from carve.io.run_folder import to_json
+
+    landmarks = made.observation.landmarks
+    (tmp_path / "landmarks.json").write_text(to_json(landmark_document(landmarks)))
+    again = read_landmarks(tmp_path / "landmarks.json")
+    assert again.names == landmarks.names
+    assert np.isnan(again.world).all()
+    np.testing.assert_allclose(again.pixels, landmarks.pixels, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "does not exist"),
+        ("{", "as JSON"),
+        ("{}", "no landmarks"),
+        ('{"nose": {"pixel": [1]}}', "wrong at 'nose.pixel"),
+        ("[]", "wrong at"),
+    ],
+)
+def test_bad_landmark_files(fakes: Fakes, tmp_path: Path, content: str | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / "l.json").write_text(content)
+    with pytest.raises(CarveError, match=says):
+        run(fakes, tmp_path / "out", landmarks=tmp_path / "l.json")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interruption_keeps_what_is_finished(fakes: Fakes, tmp_path: Path) -> None:
+    fakes.fail["refine"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        run(fakes, tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"stages"}
+    fakes.fail.clear()
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", existing="resume")
+    assert set(fakes.calls) == {"refine", "normals", "texture", "rig"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == CONTRACT | {"stages"}
+
+
+def test_no_person_leaves_nothing(fakes: Fakes, tmp_path: Path) -> None:
+    fakes.fail["observe"] = CarveError("There is no person in the photo.")
+    with pytest.raises(CarveError, match="no person"):
+        run(fakes, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_at_the_end_leaves_no_half_written_output(fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("carve.io.outputs.write_body_glb", full)
+    with pytest.raises(CarveError, match=r"is full.*--resume"):
+        run(fakes, tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"stages"}
+
+
+def test_values_that_are_not_finite_are_caught_at_their_stage(fakes: Fakes, tmp_path: Path) -> None:
+    posed = fakes.made.body.posed.copy()
+    posed[5] = np.nan
+    fakes.made = dataclasses.replace(fakes.made, body=dataclasses.replace(fakes.made.body, posed=posed))
+    with pytest.raises(StageError, match="'fit_body' gave 'posed'"):
+        run(fakes, tmp_path / "out")
+    assert not (tmp_path / "out" / "stages" / "fit_body.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [(ZeroDivisionError("oops"), "'canonical' failed: ZeroDivisionError: oops"), (MemoryError(), "out of memory")]
+)
+def test_what_goes_wrong_inside_a_stage_names_it(fakes: Fakes, tmp_path: Path, error: BaseException, says: str) -> None:
+    fakes.fail["canonical"] = error
+    with pytest.raises(StageError, match=says):
+        run(fakes, tmp_path / "out")
+
+
+def test_a_body_model_that_does_not_exist_is_told_before_anything_runs(fakes: Fakes, tmp_path: Path) -> None:
+    with pytest.raises(CarveError, match="does not exist"):
+        run(fakes, tmp_path / "out", body_model=tmp_path / "SMPL_NEUTRAL.pkl")
+    assert not fakes.calls
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_body_model_is_loaded_from_its_file(fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.npz").write_bytes(b"a model")
+    monkeypatch.setattr(pipeline, "load_smpl", lambda path: ("loaded", path))
+    run(fakes, tmp_path / "out", body_model=tmp_path / "mine.npz")
+    assert fakes.seen["fit_body"][1] == ("loaded", tmp_path / "mine.npz")
+
+
+def test_progress_begins_and_ends_every_stage(fakes: Fakes) -> None:
+    told: list[tuple[str, float]] = []
+    pipeline.reconstruct(fakes.photo, progress=lambda stage, share: told.append((stage, share)))
+    assert told == [(stage, share) for stage in STAGES for share in (0.0, 1.0)]
+
+
+def test_nothing_is_written_without_an_output_folder(fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert pipeline.reconstruct(fakes.photo).report["seconds"]["total"] >= 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_obj_and_ply_on_request(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out", extras=["obj", "ply"])
+    assert (tmp_path / "out" / "avatar.obj").exists()
+    assert (tmp_path / "out" / "avatar.ply").exists()

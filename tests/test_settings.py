@@ -1,0 +1,125 @@
+"""Settings: types are checked, mistakes are named, precedence holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from carve.app.settings_page import field_docstrings, settings_page
+from carve.records import CarveError
+from carve.settings import STAGES, Settings, make_settings, parse_assignments, preset_note, with_values
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A stage's parameters."""
+
+    steps: int = 3
+    """How many."""
+    rate: float = 0.5
+    height: float | None = None
+    kind: Literal["soft", "hard"] = "soft"
+    on: bool = True
+    angles: tuple[float, ...] = (0.0, 1.0)
+    label: str = "a"
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError("steps must not be negative")
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Settings."""
+
+    seed: int = 0
+    inner: Inner = field(default_factory=Inner)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("steps=7", {"steps": 7}),
+        ("rate=2", {"rate": 2.0}),
+        ("rate=1e-3", {"rate": 1e-3}),
+        ("height=1.75", {"height": 1.75}),
+        ("height=none", {"height": None}),
+        ("kind=hard", {"kind": "hard"}),
+        ("on=false", {"on": False}),
+        ("on=no", {"on": False}),
+        ("angles=[1, 2.5]", {"angles": (1.0, 2.5)}),
+        ("label=12", {"label": "12"}),
+    ],
+)
+def test_text_is_read_as_the_fields_type(text: str, expected: dict[str, object]) -> None:
+    changed = with_values(Outer(), parse_assignments([f"inner.{text}"]))
+    assert changed == Outer(inner=dataclasses.replace(Inner(), **expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("inner.steps=many", "'inner.steps' cannot be 'many'"),
+        ("inner.steps=2.5", "'inner.steps' cannot be"),
+        ("inner.kind=loud", "'inner.kind' cannot be 'loud': input should be 'soft' or 'hard'"),
+        ("inner.steps=-1", "inner: steps must not be negative"),
+        ("inner.speed=1", "no setting 'inner.speed'; there are inner.angles, inner.height"),
+        ("outer.steps=1", "no setting 'outer'; there are inner, seed"),
+        ("inner=3", "'inner' is a group of settings"),
+        ("inner.steps.more=1", "'inner.steps' is one value"),
+        ("inner.steps", "not of the form stage.field=value"),
+    ],
+)
+def test_mistakes_are_named_in_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(CarveError) as error:
+        with_values(Outer(), parse_assignments([text]))
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_assignments_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('preset = "best"\nseed = 5\n[observe]\nfocal = 900.0\nperson = 1\n')
+    settings = make_settings(file=file, assignments=["observe.focal=1000"])
+    assert (settings.preset, settings.seed, settings.observe.focal, settings.observe.person) == ("best", 5, 1000.0, 1)
+    assert make_settings("standard", file).preset == "standard"
+    assert make_settings(assignments=["preset=standard"]).preset == "standard"
+    assert make_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "does not exist"), ("seed = ", "cannot be read as TOML"), ("[observe]\nx = 1\n", "observe.x"), ("preset='x'", "'preset'")],
+)
+def test_bad_settings_files(tmp_path: Path, content: str | None, says: str) -> None:
+    file = tmp_path / "my.toml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(CarveError, match=says):
+        make_settings(file=file)
+
+
+def test_presets_without_learned_stages_say_so() -> None:
+    assert preset_note("fast") is None
+    assert all("learned stages are not part" in str(preset_note(preset)) for preset in ("standard", "best"))
+
+
+def test_every_stage_has_its_parameters() -> None:
+    assert {f.name for f in dataclasses.fields(Settings)} == {"preset", "seed", *STAGES}
+
+
+def test_the_printed_settings_are_a_settings_file(tmp_path: Path) -> None:
+    file = tmp_path / "all.toml"
+    file.write_text(settings_page())
+    assert make_settings(file=file) == Settings()
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert field_docstrings(Inner) == {"steps": "How many."}
+    for kind in (Settings, *(type(getattr(Settings(), stage)) for stage in STAGES)):
+        undocumented = {f.name for f in dataclasses.fields(kind)} - set(field_docstrings(kind)) - set(STAGES)
+        assert not undocumented, f"{kind.__module__}: {undocumented}"
