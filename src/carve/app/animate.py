@@ -26,7 +26,7 @@ VIEW = axis_rotation(1, -0.6)
 
 
 def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None) -> None:
-    """Write the avatar with a BVH motion, or with a walk in place if there is none, to a GLB file, and a film of it (.gif, .mp4) on request."""
+    """Write the avatar with a BVH motion, by default a walk in place, to a GLB file, and a film (.gif, .mp4) of it on request."""
     scene = read_glb(avatar)
     model, rig = model_from_scene(scene)
     if rig is None or "hips" not in rig.skeleton.humanoid:
