@@ -1,0 +1,139 @@
+"""A texture atlas: charts packed into one square image, and what every texel of it shows of the surface.
+
+Notation: T texels along a side; texel (row i, column j) has its centre at uv = ((j + 0.5) / T, (i + 0.5) / T); the origin is at the top
+left (glTF).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+import xatlas
+
+from carve.geometry.charts import cut_and_flatten, signed_areas
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Texture coordinates of a triangle mesh. Vertices are split where charts meet: N corners."""
+
+    corner: np.ndarray
+    """(N,) int64 index of the mesh vertex at each corner."""
+    faces: np.ndarray
+    """(F, 3) int64 into the corners; the mesh's own triangles in their order."""
+    uv: np.ndarray
+    """(N, 2) float64 in 0..1."""
+    chart: np.ndarray
+    """(F,) int64 chart of each triangle."""
+
+
+@dataclass(frozen=True)
+class Texels:
+    """The texels that lie inside charts, in row-major order."""
+
+    size: int
+    """T."""
+    index: np.ndarray
+    """(N,) int64 position in the flattened (T * T) image."""
+    face: np.ndarray
+    """(N,) int32 triangle under the texel's centre."""
+    bary: np.ndarray
+    """(N, 3) float32 barycentric coordinates in that triangle."""
+
+
+def unwrap(
+    vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, size: int, padding: int, stretch_limit: float = 4.0, smallest: int = 60
+) -> Atlas:
+    """Texture coordinates for a mesh whose triangles carry labels (F,): charts never cross from one label to another.
+
+    `padding` is the gap between charts in texels of a `size` x `size` image; `stretch_limit` and `smallest` (triangles) are those of
+    `charts.cut_and_flatten`. All charts get the same texel density.
+    """
+    chart, flat = cut_and_flatten(vertices, faces, labels, stretch_limit, smallest)
+    members = [np.flatnonzero(chart == k) for k in range(len(flat))]
+    order = np.concatenate(members)
+    key = np.repeat(chart[order], 3) * len(vertices) + faces[order].ravel()
+    unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    corner = unique % len(vertices)
+    split = np.empty_like(faces)
+    split[order] = inverse.reshape(-1, 3)
+    uv = np.concatenate(flat).reshape(-1, 2)[first]
+    return Atlas(corner, split, _pack(uv, split, chart, size, padding), chart)
+
+
+def _pack(uv: np.ndarray, faces: np.ndarray, chart: np.ndarray, size: int, padding: int) -> np.ndarray:
+    """Place the charts (metres) side by side without overlap; returns uv in 0..1."""
+    # Packing works on a bitmap and its time grows with that: 512 x 512 is fine enough to leave little unused.
+    grid = 512
+    areas = np.abs(signed_areas(uv, faces))
+    atlas = xatlas.Atlas()
+    atlas.add_uv_mesh(uv.astype(np.float32), faces.astype(np.uint32), chart.astype(np.uint32)[:, None])
+    options = xatlas.PackOptions()
+    options.texels_per_unit = float(np.sqrt(0.6 / areas.sum()) * grid)
+    options.padding, options.bilinear = int(np.ceil(padding * grid / size * 1.15)), True
+    atlas.generate(xatlas.ChartOptions(), options)
+    packed = atlas[0][2] * np.array([atlas.width, atlas.height])
+    # The packer drops triangles without area and leaves their corners behind: move each chart by the map that its other corners followed.
+    placed = np.empty_like(uv)
+    solid = areas > 1e-3 * np.median(areas)
+    for k in range(chart.max() + 1):
+        own = np.unique(faces[chart == k])
+        known = np.unique(faces[(chart == k) & solid])
+        source = np.column_stack([uv[known], np.ones(len(known))])
+        placed[own] = np.column_stack([uv[own], np.ones(len(own))]) @ np.linalg.lstsq(source, packed[known])[0]
+    return placed / max(atlas.width, atlas.height)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(uv: np.ndarray, faces: np.ndarray, size: int, face: np.ndarray, bary: np.ndarray) -> None:  # pragma: no cover - compiled
+    for f in range(len(faces)):
+        ax, ay = uv[faces[f, 0], 0] * size, uv[faces[f, 0], 1] * size
+        bx, by = uv[faces[f, 1], 0] * size, uv[faces[f, 1], 1] * size
+        cx, cy = uv[faces[f, 2], 0] * size, uv[faces[f, 2], 1] * size
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area == 0:
+            continue
+        left, right = max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0), min(int(np.floor(max(ax, bx, cx) - 0.5)), size - 1)
+        top, bottom = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0), min(int(np.floor(max(ay, by, cy) - 0.5)), size - 1)
+        for i in range(top, bottom + 1):
+            y = i + 0.5
+            for j in range(left, right + 1):
+                x = j + 0.5
+                la = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
+                lb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+                lc = 1.0 - la - lb
+                if la < 0 or lb < 0 or lc < 0:
+                    continue
+                face[i, j] = f
+                bary[i, j, 0], bary[i, j, 1], bary[i, j, 2] = la, lb, lc
+
+
+def texels(atlas: Atlas, size: int) -> Texels:
+    """Which point of the surface lies under each texel's centre."""
+    face = np.full((size, size), -1, np.int32)
+    bary = np.zeros((size, size, 3), np.float32)
+    _fill(atlas.uv, atlas.faces, size, face, bary)
+    index = np.flatnonzero(face.ravel() >= 0)
+    return Texels(size, index, face.ravel()[index], bary.reshape(-1, 3)[index])
+
+
+def to_image(values: np.ndarray, texels: Texels, gutter: int) -> np.ndarray:
+    """Texel values (N, C) uint8 as an image (T, T, C).
+
+    Empty texels within `gutter` of a chart repeat its nearest texel, so that filtering does not bleed; those further off hold the mean.
+    """
+    size = texels.size
+    empty = np.ones(size * size, np.uint8)
+    empty[texels.index] = 0
+    distance, nearest = cv2.distanceTransformWithLabels(empty.reshape(size, size), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    # Labels number the filled texels; the texel that carries a label is the filled one at its place.
+    row_of_label = np.zeros(len(texels.index) + 1, np.int64)
+    row_of_label[nearest.ravel()[texels.index]] = np.arange(len(texels.index))
+    image = np.empty((size * size, values.shape[1]), np.uint8)
+    image[:] = np.round(values.mean(0)) if len(values) else 0
+    near = np.flatnonzero(distance.ravel() <= gutter)
+    image[near] = values[row_of_label[nearest.ravel()[near]]]
+    return image.reshape(size, size, -1)

@@ -1,0 +1,141 @@
+"""Cutting a surface into charts and flattening each: least squares conformal maps.
+
+Notation: a chart is a connected set of triangles; its flat coordinates z = x + i y are complex numbers.
+Sources: Levy et al., "Least Squares Conformal Maps", SIGGRAPH 2002 (one complex equation a triangle, two pinned vertices).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.sparse.linalg import splu
+
+from carve.geometry.mesh import compact, face_normals
+
+
+def face_neighbours(faces: np.ndarray) -> np.ndarray:
+    """(N, 2) pairs of triangles that share an edge."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
+    key = edges[:, 0] * (int(faces.max()) + 1) + edges[:, 1]
+    order = np.argsort(key, kind="stable")
+    face = np.tile(np.arange(len(faces)), 3)[order]
+    same = key[order][1:] == key[order][:-1]
+    return np.stack([face[:-1][same], face[1:][same]], axis=1)
+
+
+def connected(labels: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """(F,) index of the connected set of equally labelled triangles that each triangle belongs to."""
+    inner = neighbours[labels[neighbours[:, 0]] == labels[neighbours[:, 1]]]
+    graph = sparse.coo_matrix((np.ones(len(inner)), (inner[:, 0], inner[:, 1])), shape=(len(labels), len(labels)))
+    return csgraph.connected_components(graph, directed=False)[1]
+
+
+def absorb_small(charts: np.ndarray, neighbours: np.ndarray, smallest: int, rounds: int = 8) -> np.ndarray:
+    """Give charts (F,) of fewer than `smallest` triangles to the neighbour that they share most edges with."""
+    for _ in range(rounds):
+        charts = np.unique(charts, return_inverse=True)[1]
+        size = np.bincount(charts)
+        pairs = charts[np.concatenate([neighbours, neighbours[:, ::-1]])]
+        pairs = pairs[(pairs[:, 0] != pairs[:, 1]) & (size[pairs[:, 0]] < smallest)]
+        # A chart joins only a larger one (ties by index), so that two small ones do not merely swap their names.
+        rank = size * len(size) + np.arange(len(size))
+        pairs = pairs[rank[pairs[:, 1]] > rank[pairs[:, 0]]]
+        if len(pairs) == 0:
+            break
+        links, shared = np.unique(pairs, axis=0, return_counts=True)
+        target = np.arange(len(size))
+        order = np.argsort(shared, kind="stable")
+        target[links[order, 0]] = links[order, 1]
+        charts = target[charts]
+    return np.unique(charts, return_inverse=True)[1]
+
+
+def flatten(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 2) least squares conformal map of one chart, scaled to the chart's own area."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    along = b - a
+    length = np.maximum(np.linalg.norm(along, axis=1), 1e-12)
+    x = np.einsum("fi,fi->f", c - a, along) / length
+    height = np.maximum(np.linalg.norm(np.cross(along, c - a), axis=1) / length, 1e-9)
+    flat = np.stack([np.zeros_like(length) + 0j, length + 0j, x + 1j * height], axis=1)
+    # Row f: sum_j W_j z_j = 0 says that triangle f is mapped by a similarity.
+    opposite = np.roll(flat, -2, axis=1) - np.roll(flat, -1, axis=1)
+    rows = np.repeat(np.arange(len(faces)), 3)
+    scale = np.sqrt(length * height)[:, None]
+    system = sparse.csr_matrix(((opposite / scale).ravel(), (rows, faces.ravel())), shape=(len(faces), len(vertices)))
+    first = int(np.argmax(np.linalg.norm(vertices - vertices.mean(0), axis=1)))
+    second = int(np.argmax(np.linalg.norm(vertices - vertices[first], axis=1)))
+    pinned = np.array([first, second])
+    free = np.setdiff1d(np.arange(len(vertices)), pinned)
+    z = np.zeros(len(vertices), complex)
+    z[second] = np.linalg.norm(vertices[second] - vertices[first])
+    if len(free):
+        part = system[:, free]
+        normal = (part.conj().T @ part).tocsc() + 1e-12 * sparse.identity(len(free), format="csc")
+        z[free] = splu(normal).solve(-(part.conj().T @ (system[:, pinned] @ z[pinned])))
+    uv = np.stack([z.real, z.imag], axis=1)
+    area = np.abs(signed_areas(uv, faces)).sum()
+    if not np.isfinite(uv).all() or area < 1e-3 * (length * height).sum():
+        # A few splintered triangles can make the system singular: look at such a chart along its thinnest direction.
+        offsets = vertices - vertices.mean(0)
+        uv = offsets @ np.linalg.svd(offsets.T @ offsets)[0][:, :2]
+        area = np.abs(signed_areas(uv, faces)).sum()
+    return uv * np.sqrt((length * height).sum() / 2 / max(area, 1e-20))
+
+
+def signed_areas(uv: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F,) signed areas of flat triangles, positive when counter-clockwise."""
+    p, q = uv[faces[:, 1]] - uv[faces[:, 0]], uv[faces[:, 2]] - uv[faces[:, 0]]
+    return (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]) / 2
+
+
+def stretch(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> float:
+    """How unevenly a flat chart holds its area: the 97th over the 3rd percentile of flat to true area, weighted by true area.
+
+    Folded triangles count as infinitely squeezed.
+    """
+    true = np.linalg.norm(face_normals(vertices, faces), axis=1) / 2
+    ratio = signed_areas(uv, faces) / np.maximum(true, 1e-20)
+    order = np.argsort(ratio)
+    share = np.cumsum(true[order]) / true.sum()
+    low, high = np.interp([0.03, 0.97], share, ratio[order])
+    return float(high / low) if low > 0 else float("inf")
+
+
+def cut_and_flatten(
+    vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, stretch_limit: float, smallest: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Charts of a surface: (F,) chart of each triangle, and for each chart its flat triangles (n, 3, 2) in metres.
+
+    A chart starts as a connected set of equal labels (F,); one that does not flatten within `stretch_limit` is halved along its longest
+    axis. Charts of fewer than `smallest` triangles join a neighbour, whatever its label.
+    """
+    neighbours = face_neighbours(faces)
+    start = absorb_small(connected(labels, neighbours), neighbours, smallest)
+    centres = vertices[faces].mean(1)
+    chart = np.zeros(len(faces), np.int64)
+    flat: list[np.ndarray] = []
+    queue = [np.flatnonzero(start == k) for k in range(start.max() + 1)]
+    while queue:
+        members = queue.pop()
+        own_vertices, own_faces, _ = compact(vertices, faces[members])
+        uv = flatten(own_vertices, own_faces)
+        if len(members) >= 2 * smallest and stretch(own_vertices, own_faces, uv) > stretch_limit:
+            offsets = centres[members] - centres[members].mean(0)
+            axis = np.linalg.svd(offsets.T @ offsets)[0][:, 0]
+            far = offsets @ axis > np.median(offsets @ axis)
+            queue += _halves(members, far, own_faces, smallest)
+            continue
+        chart[members] = len(flat)
+        flat.append(uv[own_faces])
+    return chart, flat
+
+
+def _halves(members: np.ndarray, far: np.ndarray, faces: np.ndarray, smallest: int) -> list[np.ndarray]:
+    """The connected parts of the two sides of a cut, without splinters."""
+    neighbours = face_neighbours(faces)
+    parts = absorb_small(connected(far.astype(np.int64), neighbours), neighbours, smallest)
+    if parts.max() == 0:
+        parts = connected(far.astype(np.int64), neighbours)
+    return [members[parts == k] for k in range(parts.max() + 1)]

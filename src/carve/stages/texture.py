@@ -1,0 +1,404 @@
+"""Texture: the photo projected onto what the camera saw, and plausible colours for the rest.
+
+Notation: w weight of the photo at a texel, 0..1; tone: colours averaged over a few centimetres; base: a smooth tone for every vertex,
+spread over the surface from where the photo (or its mirror image on the other half of the body) is known; detail: a picture minus its
+own tone.
+
+    colour = w photo + (1 - w) (base + detail)
+
+Seen texels keep the photo. Unseen ones take their tone from around the limb, so a jacket closes behind the back in the jacket's colour and
+no face appears on the back of the head; fine structure comes from the mirrored half of the body or from the pixel in front, as far as its
+tone fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from carve.body.model import REGIONS
+from carve.body.zones import ALIGNED, ATTACHED, FEET, HANDS, HEAD, MIRRORED, above_nape, crown, face_zone, limb_axes, limb_coordinates
+from carve.geometry.atlas import Texels, texels, to_image, unwrap
+from carve.geometry.camera import Camera
+from carve.geometry.diffusion import spread, stiffness
+from carve.geometry.frames import mirrored_x
+from carve.geometry.mesh import diffuse, vertex_normals
+from carve.geometry.raster import Raster, rasterise
+from carve.geometry.sampling import complete, sample
+from carve.records import CanonicalSurface, Observation, PosedSurface, TexturedSurface
+
+
+@dataclass(frozen=True)
+class Params:
+    """How the texture is made."""
+
+    size: int = 2048
+    """Texels along a side of the texture."""
+    padding: int = 6
+    """Gap between charts, texels."""
+    gutter: int = 8
+    """How far colours continue beyond the charts, texels."""
+    outline_margin: float = 0.003
+    """How far inside the person's outline a pixel must lie before it counts, share of the person's height in the photo."""
+    occlusion_margin: float = 0.004
+    """How far from an edge where one part hides another a pixel must lie before it counts, share of the person's height."""
+    occlusion_step: float = 0.03
+    """Jump in depth that makes such an edge, metres."""
+    grazing_degrees: tuple[float, float] = (66.0, 84.0)
+    """Angle between the normal and the viewing ray up to which the photo counts fully, and from which it counts nothing."""
+    depth_tolerance: float = 0.006
+    """How far behind the nearest surface a texel may lie and still be seen, metres."""
+    overlap: float = 0.06
+    """How far a region's colours may be taken from its neighbours', metres."""
+    tone: float = 0.02
+    """Scale that parts tone from detail in the photo, metres."""
+    reach: float = 0.03
+    """Detail fades over this distance from pixels that show the region, metres."""
+    detail_tolerance: float = 30.0
+    """Difference in tone (of 255) beyond which detail is not taken over."""
+    pull: float = 0.04
+    """How firmly unseen places keep to what is known around their limb, against their neighbours."""
+    across: float = 0.005
+    """How readily tone spreads along a limb, against around it."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """The person's window of the photo at working resolution, and what it sees of the surface."""
+
+    camera: Camera
+    picture: np.ndarray
+    """(H, W, 3) float32 sRGB, 0..255."""
+    valid: np.ndarray
+    """(H, W) float32: 1 where the pixel surely shows the surface that the camera sees there."""
+    raster: Raster
+    metre: float
+    """Pixels a metre at the person's distance."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The photo as one region of the body shows itself in it, continued where it is hidden."""
+
+    sharp: np.ndarray
+    """(H, W, 4) float32 colour, and trust 0..1 that falls with the distance from pixels that show the region."""
+    tone: np.ndarray
+    """(h, w, 3) float32 local mean, at a fraction of the resolution."""
+    scale: float
+    """w / W."""
+
+    def detail_and_tone(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Detail (N, 3), tone (N, 3) and trust (N, 1) at `pixels`."""
+        sharp, tone = sample(self.sharp, pixels), sample(self.tone, pixels * self.scale)
+        return sharp[:, :3] - tone, tone, sharp[:, 3:]
+
+
+def bake_texture(observation: Observation, posed: PosedSurface, params: Params) -> TexturedSurface:
+    """Unwrap the surface and colour it from the photo."""
+    surface = posed.canonical
+    normals = vertex_normals(posed.vertices, surface.faces)
+    atlas = unwrap(surface.vertices, surface.faces, _chart_labels(surface), params.size, params.padding)
+    grid = texels(atlas, params.size)
+    view = _look(observation, posed, normals, grid, params)
+    seen = _photo_weight(view, posed.vertices, normals, params)
+    layers = _layers(view, surface, params)
+    mirror = _mirror(surface, posed, seen, view)
+    base = _base_colours(surface, view, layers, seen, mirror, posed.vertices, params)
+    colours, weight = _paint(view, posed, normals, grid, layers, mirror, base, params)
+    albedo = to_image(np.round(colours).astype(np.uint8), grid, params.gutter)
+    seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
+    return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
+
+
+def _chart_labels(surface: CanonicalSurface) -> np.ndarray:
+    """(F,) label of each triangle: its region, front or back (above or below for hands and feet)."""
+    smooth = diffuse(vertex_normals(surface.vertices, surface.faces), surface.faces, 20)
+    region = surface.region[surface.faces[:, 0]].astype(np.int64)
+    axis = np.where(np.isin(region, HANDS + FEET), 1, 2)
+    facing = smooth[surface.faces].mean(1)[np.arange(len(region)), axis] > 0
+    return 2 * region + facing
+
+
+def _look(observation: Observation, posed: PosedSurface, normals: np.ndarray, grid: Texels, params: Params) -> _View:
+    """Cut the person out of the photo at a resolution that suits the texture, and rasterise the surface there."""
+    photo, camera = observation.photo, posed.camera
+    width, height = photo.size
+    pixels = camera.project(posed.vertices)
+    rows, columns = np.nonzero(observation.mask > 0.5)
+    low = np.minimum(pixels.min(0), [columns.min(), rows.min()] if len(rows) else np.inf) - 4
+    high = np.maximum(pixels.max(0), [columns.max(), rows.max()] if len(rows) else -np.inf) + 4
+    left, top = np.clip(np.floor(low), 0, [width - 1, height - 1]).astype(int)
+    right, bottom = np.clip(np.ceil(high), [left + 1, top + 1], [width, height]).astype(int)
+    metre = camera.focal / float(np.median(-posed.vertices[:, 2]))
+    corners = posed.vertices[posed.canonical.faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
+    density = np.sqrt(len(grid.index) / max(area, 1e-9))
+    # A photo finer than the texture is averaged to the texture's density first; a small one is enlarged so that depths are tested finely.
+    scale = min(1.0, 1.2 * density / metre)
+    scale = max(scale, 1024 / max(right - left, bottom - top))
+    size = (max(round((right - left) * scale), 2), max(round((bottom - top) * scale), 2))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    picture = np.clip(cv2.resize(photo.pixels[top:bottom, left:right].astype(np.float32), size, interpolation=how), 0, 255)
+    mask = cv2.resize(observation.mask[top:bottom, left:right].astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    window = camera.cropped(left, top, size[0], size[1], scale)
+    raster = rasterise(posed.vertices, posed.canonical.faces, window)
+    tall = float(np.ptp(window.project(posed.vertices)[:, 1]))
+    # One pixel of the photo is the least margin: bilinear samples reach that far.
+    outline = _ramp(mask > 0.75, max(params.outline_margin * tall, scale))
+    hidden = _ramp(~_depth_edges(raster.depth, params.occlusion_step), max(params.occlusion_margin * tall, scale))
+    valid = (outline * hidden * raster.mask).astype(np.float32)
+    return _View(window, picture, valid, raster, metre * scale)
+
+
+def _ramp(inside: np.ndarray, margin: float) -> np.ndarray:
+    """(H, W) 0 up to `margin` pixels inside the border of `inside`, 1 from twice that."""
+    # The frame of the picture is no border: the person goes on beyond it.
+    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
+    return np.clip(distance / margin - 1, 0, 1)
+
+
+def _depth_edges(depth: np.ndarray, step: float) -> np.ndarray:
+    """(H, W) bool: a neighbour lies more than `step` metres nearer or farther, both on the surface."""
+    finite = np.where(np.isfinite(depth), depth, np.nan)
+    edges = np.zeros(depth.shape, bool)
+    with np.errstate(invalid="ignore"):
+        across, down = np.abs(np.diff(finite, axis=1)) > step, np.abs(np.diff(finite, axis=0)) > step
+    edges[:, 1:] |= across
+    edges[:, :-1] |= across
+    edges[1:] |= down
+    edges[:-1] |= down
+    return edges
+
+
+def _facing(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """(N,) cosine between normals and the direction to the camera; negative when turned away."""
+    length = np.linalg.norm(points, axis=1) * np.linalg.norm(normals, axis=1)
+    return -np.einsum("ni,ni->n", points, normals) / np.maximum(length, 1e-12)
+
+
+def _photo_weight(view: _View, points: np.ndarray, normals: np.ndarray, params: Params) -> np.ndarray:
+    """(N,) how far the photo gives the colour of surface points (N, 3), camera frame, with normals (N, 3)."""
+    full, none = np.cos(np.radians(params.grazing_degrees))
+    t = np.clip((_facing(points, normals) - none) / (full - none), 0, 1)
+    weight = t * t * (3 - 2 * t)
+    candidates = np.flatnonzero(weight > 0)
+    pixels = view.camera.project(points[candidates])
+    height, width = view.valid.shape
+    inside = (pixels > 0).all(1) & (pixels < [width, height]).all(1)
+    # The farthest of the four nearest pixels: a point between pixels on a slope must not hide itself.
+    column, row = np.floor(pixels - 0.5).T
+    depth = np.full(len(pixels), -np.inf, np.float32)
+    for i in (row, row + 1):
+        for j in (column, column + 1):
+            at = view.raster.depth[np.clip(i, 0, height - 1).astype(int), np.clip(j, 0, width - 1).astype(int)]
+            depth = np.maximum(depth, np.where(np.isfinite(at), at, -np.inf))
+    visible = inside & (-points[candidates, 2] < depth + params.depth_tolerance)
+    weight[candidates] *= np.where(visible, sample(view.valid, pixels)[:, 0], 0)
+    return weight
+
+
+def _layers(view: _View, surface: CanonicalSurface, params: Params) -> list[_Layer]:
+    """One layer a region."""
+    facing = _raster_facing(view, surface)
+    level = max(round(np.log2(max(params.tone * view.metre, 1.0))), 1)
+    layers = []
+    for region in range(len(REGIONS)):
+        near = _with_neighbours(surface, region, params.overlap)
+        member = view.raster.interpolate(near[:, None].astype(np.float32), surface.faces)[..., 0] > 0.5
+        weight = view.valid * member * facing
+        if (weight > 0.5).sum() < 16:
+            weight = np.zeros_like(weight)
+        pyramid = complete(view.picture, weight)
+        distance = cv2.distanceTransform((weight < 0.3).astype(np.uint8), cv2.DIST_L2, 5)
+        trust = np.exp(-((distance / (params.reach * view.metre)) ** 2)) * weight.any()
+        tone = pyramid[min(level, len(pyramid) - 1)]
+        layers.append(_Layer(np.dstack([pyramid[0], trust]), tone, tone.shape[1] / view.picture.shape[1]))
+    return layers
+
+
+def _raster_facing(view: _View, surface: CanonicalSurface) -> np.ndarray:
+    """(H, W) weight of pixels by how squarely they see the surface, from the slope of the depth."""
+    depth = np.where(view.raster.mask, view.raster.depth, np.nan)
+    slope = np.hypot(np.gradient(depth, axis=1), np.gradient(depth, axis=0)) * view.metre
+    return np.where(np.isfinite(slope), np.clip(1.5 - slope / 4, 0, 1), 0).astype(np.float32)
+
+
+def _with_neighbours(surface: CanonicalSurface, region: int, overlap: float) -> np.ndarray:
+    """(V,) bool: the region, and what lies within `overlap` metres of it; the head keeps to itself."""
+    own = surface.region == region
+    if region == HEAD or not own.any():
+        return own
+    other = np.flatnonzero(~own & (surface.region != HEAD))
+    distance, _ = cKDTree(surface.vertices[own]).query(surface.vertices[other], distance_upper_bound=overlap)
+    member = own.copy()
+    member[other[np.isfinite(distance)]] = True
+    return member
+
+
+@dataclass(frozen=True)
+class _Mirror:
+    """Each vertex's counterpart on the other half of the body."""
+
+    pixels: np.ndarray
+    """(V, 2) where the camera has it."""
+    weight: np.ndarray
+    """(V,) 0..1 how well the photo shows it."""
+
+
+def _mirror(surface: CanonicalSurface, posed: PosedSurface, seen: np.ndarray, view: _View) -> _Mirror:
+    """Reflect the canonical surface at x = 0 and find it in the photo."""
+    normals = vertex_normals(surface.vertices, surface.faces)
+    # Normals count as positions 4 cm apart, so that the front of a thin limb does not find its back.
+    features = np.concatenate([surface.vertices, 0.04 * normals], axis=1)
+    wanted = np.concatenate([mirrored_x(surface.vertices), 0.04 * mirrored_x(normals)], axis=1)
+    distance, index = cKDTree(features).query(wanted, k=3)
+    share = 1 / (distance + 1e-4)
+    share /= share.sum(1, keepdims=True)
+    points = np.einsum("vk,vkc->vc", share, posed.vertices[index])
+    weight = np.einsum("vk,vk->v", share, seen[index]) * np.exp(-((distance[:, 0] / 0.04) ** 2))
+    return _Mirror(view.camera.project(points), weight)
+
+
+def _base_colours(
+    surface: CanonicalSurface,
+    view: _View,
+    layers: list[_Layer],
+    seen: np.ndarray,
+    mirror: _Mirror,
+    points: np.ndarray,
+    params: Params,
+) -> np.ndarray:
+    """(V, 3) smooth colours for every vertex."""
+    pixels = view.camera.project(points)
+    own, other = np.zeros((len(points), 3)), np.zeros((len(points), 3))
+    for region, layer in enumerate(layers):
+        member = surface.region == region
+        own[member] = sample(layer.tone, pixels[member] * layer.scale)
+        other[member] = sample(layers[MIRRORED[region]].tone, mirror.pixels[member] * layers[MIRRORED[region]].scale)
+    zone = face_zone(surface)
+    source = seen * _is_hair_or_neck(surface, own, seen, zone)
+    from_mirror = 0.3 * mirror.weight * (1 - seen) * (zone | (surface.region != HEAD))
+    known = source + from_mirror
+    colours = (source[:, None] * own + from_mirror[:, None] * other) / np.maximum(known, 1e-9)[:, None]
+    skin = _skin(surface, own, seen)
+    face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
+    guess, guess_weight = _around_limbs(surface, colours, known, zone if face_is_own else np.zeros_like(zone))
+    if skin is not None and (seen[zone] > 0.5).sum() < 8:
+        guess[zone] = skin
+    barrier = _touching(surface)
+    if face_is_own:
+        barrier |= zone[surface.faces].any(1) & ~zone[surface.faces].all(1)
+    axes = limb_axes(surface.skeleton)[surface.region[surface.faces[:, 0]]]
+    stiff = stiffness(surface.vertices, surface.faces, axes, params.across, np.where(barrier, 1e-3, 1.0))
+    pull = params.pull * guess_weight
+    weight = 10 * known**2 + pull
+    values = 10 * (known**2)[:, None] * colours + pull[:, None] * guess
+    return np.clip(spread(stiff, weight, values / weight[:, None]), 0, 255)
+
+
+def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, zone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(V, 3) colours that are known at the same height of the same limb, preferably on the near side of it, and the trust in them (V,).
+
+    `known` (V,) weighs the given colours (V, 3). The face, `zone` (V,) bool, neither gives to the rest nor takes from it.
+    """
+    good = known > 0.05
+    mean = np.average(colours[good], axis=0, weights=known[good]) if good.any() else np.full(3, 128.0)
+    guess, trust = np.tile(mean, (len(colours), 1)), np.full(len(colours), 1e-3)
+    axes = limb_axes(surface.skeleton)
+    for region in range(len(REGIONS)):
+        for part in (False, True):
+            wanted = np.flatnonzero((surface.region == region) & (zone == part))
+            attached = ALIGNED[region][surface.region]
+            sources = np.flatnonzero(good & attached & (zone == part))
+            if len(wanted) == 0 or len(sources) < 8:
+                continue
+            place = limb_coordinates(surface.vertices, surface.region == region, axes[region])
+            # Two centimetres along the limb weigh as much as a quarter turn around it, another region as six.
+            place *= [1 / 0.02, 1.2, 1.2]
+            foreign = 3.0 * (surface.region != region)
+            place = np.column_stack([place, foreign])
+            distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 24 else 24)
+            share = known[sources][index] ** 2 / (distance**2 + 0.1)
+            guess[wanted] = np.einsum("vk,vkc->vc", share / share.sum(1, keepdims=True), colours[sources][index])
+            trust[wanted] = 1.0
+    return guess, trust
+
+
+def _touching(surface: CanonicalSurface) -> np.ndarray:
+    """(F,) bool: triangles that bridge parts of the body which only touch, a hand and the hip, say."""
+    a, b, c = surface.region[surface.faces].T
+    return ~(ATTACHED[a, b] & ATTACHED[b, c] & ATTACHED[c, a])
+
+
+def _is_hair_or_neck(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray, zone: np.ndarray) -> np.ndarray:
+    """(V,) float: 0 for seen skin of the sides of the head, which must not spread over the hair at the back; else 1."""
+    keep = np.ones(len(colours))
+    top, face = crown(surface) & (seen > 0.1), zone & (seen > 0.5)
+    side = above_nape(surface) & ~zone & ~crown(surface)
+    if top.sum() < 8 or face.sum() < 8:
+        return keep
+    hair, skin = np.median(colours[top], axis=0), np.median(colours[face], axis=0)
+    if np.linalg.norm(hair - skin) < 25:
+        return keep
+    skin_like = np.linalg.norm(colours - skin, axis=1) < np.linalg.norm(colours - hair, axis=1)
+    keep[side & skin_like] = 0
+    return keep
+
+
+def _skin(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray) -> np.ndarray | None:
+    """(3,) colour of bare skin where hands, neck or face show it, if they do."""
+    bare = (seen > 0.3) & (np.isin(surface.region, HANDS) | ((surface.region == HEAD) & ~above_nape(surface)))
+    red, green, blue = colours.T
+    bare &= (red > 1.05 * green) & (green > 0.85 * blue) & (red < 2.5 * green)
+    return np.median(colours[bare], axis=0) if bare.sum() >= 8 else None
+
+
+def _paint(
+    view: _View,
+    posed: PosedSurface,
+    normals: np.ndarray,
+    grid: Texels,
+    layers: list[_Layer],
+    mirror: _Mirror,
+    base: np.ndarray,
+    params: Params,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (N, 3) and photo weights (N, 1) of the texels."""
+    surface = posed.canonical
+    corners = surface.faces[grid.face]
+
+    def at_texels(values: np.ndarray) -> np.ndarray:
+        values = values.astype(np.float32)
+        first, second, third = (grid.bary[:, k, None] * values[corners[:, k]] for k in range(3))
+        return first + second + third
+
+    points, normal = at_texels(posed.vertices), at_texels(normals)
+    weight = _photo_weight(view, points, normal, params)[:, None]
+    pixels = view.camera.project(points)
+    colours = at_texels(base)
+    squarely = np.clip(np.abs(_facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
+    counterpart = at_texels(np.concatenate([mirror.pixels, mirror.weight[:, None]], axis=1))
+    region = surface.region[corners[:, 0]]
+    unseen = weight[:, 0] < 0.999
+    for k, layer in enumerate(layers):
+        member = np.flatnonzero((region == k) & unseen)
+        if len(member) == 0:
+            continue
+        tone = colours[member]
+        mirrored = counterpart[member, 2:]
+        detail = mirrored * _fitting_detail(layers[MIRRORED[k]], counterpart[member, :2], tone, params)
+        if k != HEAD:
+            detail += (1 - mirrored) * squarely[member] * _fitting_detail(layer, pixels[member], tone, params)
+        colours[member] = tone + detail
+    photo = sample(view.picture, pixels)
+    return np.clip(weight * photo + (1 - weight) * colours, 0, 255), weight
+
+
+def _fitting_detail(layer: _Layer, pixels: np.ndarray, tone: np.ndarray, params: Params) -> np.ndarray:
+    """(N, 3) detail of a layer, faded where its tone is not the one wanted (N, 3)."""
+    detail, found, trust = layer.detail_and_tone(pixels)
+    misfit = np.abs(found - tone).max(1, keepdims=True) / params.detail_tolerance
+    return detail * trust / (1 + misfit**2) ** 2
