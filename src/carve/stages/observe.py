@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from carve.body.landmarks import pixels_per_metre
 from carve.geometry.camera import Camera, focal_from_fov
 from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_face, run_hands, run_pose_augmented
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
@@ -226,14 +227,6 @@ def _landmarks(pixels: np.ndarray, window: _Window, runs: list[PoseRun]) -> Land
         worlds.append(deep_face / per_metre)
         spreads.append(np.tile([0.003 * per_metre, 0.003 * per_metre, 0.01], (len(uv), 1)))
     return Landmarks(tuple(names), *(np.concatenate(x).astype(np.float64) for x in (points, confidence, worlds, spreads)))
-
-
-def pixels_per_metre(pixels: np.ndarray, world: np.ndarray, weight: np.ndarray) -> float:
-    """Scale between landmarks in pixels (N, 2) and their world positions (N, 3), weighted least squares over x and y."""
-    w = np.maximum(weight, 1e-3)[:, None]
-    a, b = world[:, :2] * [1.0, -1.0], pixels
-    a, b = a - (w * a).sum(0) / w.sum(), b - (w * b).sum(0) / w.sum()
-    return float(max((w * a * b).sum() / max((w * a * a).sum(), 1e-9), 1e-3))
 
 
 def _hand(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, float] | None:

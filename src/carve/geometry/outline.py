@@ -1,0 +1,150 @@
+"""Move a mesh so that its silhouette explains a mask.
+
+Notation: V vertices; the rim is where the drawn silhouette ends; q is the 2D outward normal of the drawn outline, delta the signed distance
+along q from the rim to the mask's outline, in metres at the rim's depth. Two least-squares problems, both with the bi-Laplacian prior of
+Botsch & Sorkine ("On linear variational surface deformation methods", 2008):
+    scalar:  sum_rim w (s - delta)^2 + lambda |L s|^2 + mu s^2,      x <- x + s n      (a limb grows all round: depth follows width)
+    planar:  sum_rim w |d - delta q|^2 + lambda |L d|^2 + mu |d|^2,  x <- x + d        (the rest, in the picture's plane)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse.linalg import splu
+
+from carve.geometry.camera import Camera
+from carve.geometry.mesh import uniform_laplacian, vertex_normals
+from carve.geometry.raster import rasterise
+
+
+@dataclass(frozen=True)
+class Rim:
+    """Where the mesh's silhouette should go."""
+
+    vertex: np.ndarray
+    """(R,) int64 vertex nearest to each rim pixel."""
+    direction: np.ndarray
+    """(R, 3) unit outward direction in the picture's plane, camera frame."""
+    delta: np.ndarray
+    """(R,) metres to move along it."""
+
+
+@dataclass(frozen=True)
+class MaskField:
+    """A mask at working resolution with its signed distance."""
+
+    camera: Camera
+    signed: np.ndarray
+    """(h, w) pixels to the outline, positive inside."""
+    border: np.ndarray
+    """(h, w) bool: so near the picture's border that the outline is cut off there."""
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(h, w) bool."""
+        return self.signed > 0
+
+
+def mask_field(mask: np.ndarray, camera: Camera, longest: int = 512, margin: float = 0.12) -> MaskField:
+    """Crop a soft mask (H, W) to the person with a margin and resize it so that the person is at most `longest` pixels tall or wide."""
+    rows, columns = np.nonzero(mask > 0.5)
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    pad = int(margin * max(bottom - top, right - left)) + 2
+    size = max(bottom - top, right - left)
+    scale = min(longest / size, 2.0)
+    x0, y0 = left - pad, top - pad
+    width, height = int(round((right - left + 2 * pad) * scale)), int(round((bottom - top + 2 * pad) * scale))
+    matrix = np.array([[scale, 0, 0.5 * scale - 0.5 - scale * x0], [0, scale, 0.5 * scale - 0.5 - scale * y0]])
+    soft = cv2.warpAffine(mask.astype(np.float32), matrix, (width, height), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    inside = soft > 0.5
+    signed = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
+    signed = signed + np.where(inside, -0.5, 0.5)
+    u, v = (np.arange(width) + 0.5) / scale + x0, (np.arange(height) + 0.5) / scale + y0
+    near = 3 / scale + 1
+    border = np.zeros((height, width), bool)
+    border[:, (u < near) | (u > mask.shape[1] - near)] = True
+    border[(v < near) | (v > mask.shape[0] - near)] = True
+    return MaskField(camera.cropped(x0, y0, width, height, scale), signed.astype(np.float32), border)
+
+
+def find_rim(vertices: np.ndarray, faces: np.ndarray, field: MaskField, reach: float, inward: float) -> Rim:
+    """Rim of camera-frame vertices (V, 3) against the mask, looking up to `reach` metres outwards and `inward` metres inwards."""
+    raster = rasterise(vertices, faces, field.camera)
+    drawn = raster.mask
+    edge = drawn & ~ndimage.binary_erosion(drawn, border_value=1) & ~field.border
+    soft = cv2.GaussianBlur(drawn.astype(np.float32), (0, 0), 3.0)
+    gx, gy = -cv2.Sobel(soft, cv2.CV_32F, 1, 0, ksize=3), -cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3)
+    mx, my = -cv2.Sobel(field.signed, cv2.CV_32F, 1, 0, ksize=5), -cv2.Sobel(field.signed, cv2.CV_32F, 0, 1, ksize=5)
+    rows, columns = np.nonzero(edge)
+    q = np.stack([gx[rows, columns], gy[rows, columns]], 1)
+    length = np.linalg.norm(q, axis=1)
+    keep = length > 1e-6
+    rows, columns, q = rows[keep], columns[keep], q[keep] / length[keep, None]
+    metres = raster.depth[rows, columns] / field.camera.focal
+    # March along q in half pixels from the farthest inward to the farthest outward place; the crossing nearest to the rim wins.
+    most = int(np.ceil(2 * max(reach, inward) / metres.min())) if len(metres) else 0
+    steps = np.arange(-most, most + 1) / 2
+    at_u, at_v = columns[:, None] + q[:, :1] * steps, rows[:, None] + q[:, 1:] * steps
+    values = ndimage.map_coordinates(field.signed, [at_v, at_u], order=1, mode="nearest")
+    crossing = (values[:, :-1] > 0) & (values[:, 1:] <= 0)
+    share = values[:, :-1] / np.maximum(values[:, :-1] - values[:, 1:], 1e-6)
+    places = steps[:-1] + 0.5 * share
+    cost = np.where(crossing, np.abs(places), np.inf)
+    best = cost.argmin(1)
+    row = np.arange(len(best))
+    place = places[row, best] - 0.5  # the rim pixel's centre lies half a pixel inside the outline it stands for
+    delta = place * metres
+    good = np.isfinite(cost[row, best]) & (delta < reach) & (delta > -inward)
+    target_u, target_v = np.clip(columns + q[:, 0] * place, 0, None), np.clip(rows + q[:, 1] * place, 0, None)
+    nx = ndimage.map_coordinates(mx, [target_v, target_u], order=1, mode="nearest")
+    ny = ndimage.map_coordinates(my, [target_v, target_u], order=1, mode="nearest")
+    aligned = (nx * q[:, 0] + ny * q[:, 1]) / np.maximum(np.hypot(nx, ny), 1e-6)
+    good &= aligned > 0.35
+    rows, columns, q, delta = rows[good], columns[good], q[good], delta[good]
+    corner = raster.bary[rows, columns].argmax(1)
+    vertex = faces[raster.face[rows, columns], corner]
+    return Rim(vertex, np.stack([q[:, 0], -q[:, 1], np.zeros(len(q))], 1), delta)
+
+
+class SurfaceMover:
+    """Solves the two problems for one mesh."""
+
+    def __init__(self, faces: np.ndarray, count: int, hold: np.ndarray) -> None:
+        """`hold` (V,) >= 0 is how strongly each vertex is kept where it is (mu)."""
+        laplacian = uniform_laplacian(faces, count)
+        self.faces, self.count, self.hold = faces, count, hold
+        self.bending = (laplacian.T @ laplacian).tocsc()
+
+    def _solve(self, weight: np.ndarray, target: np.ndarray, stiffness: float, hold: float) -> np.ndarray:
+        matrix = sparse.diags(weight + hold * self.hold + 1e-6) + stiffness * self.bending
+        solver = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        return solver.solve(weight.reshape(-1, 1) * target)
+
+    def _gather(self, rim: Rim, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean of rim values (R, C) at each vertex (V, C) and the vertices' weights (V,)."""
+        hits = np.bincount(rim.vertex, minlength=self.count).astype(float)
+        total = np.stack([np.bincount(rim.vertex, values[:, c], minlength=self.count) for c in range(values.shape[1])], 1)
+        return total / np.maximum(hits, 1)[:, None], np.minimum(hits, 3.0)
+
+    def inflate(self, vertices: np.ndarray, rim: Rim, stiffness: float, hold: float, limits: tuple[float, float]) -> np.ndarray:
+        """(V, 3) vertices moved along their normals by the scalar problem's solution, clipped to `limits` metres."""
+        target, weight = self._gather(rim, rim.delta[:, None])
+        amount = np.clip(self._solve(weight, target, stiffness, hold)[:, 0], *limits)
+        return vertices + amount[:, None] * vertex_normals(vertices, self.faces)
+
+    def shift(self, vertices: np.ndarray, rim: Rim, stiffness: float, hold: float) -> np.ndarray:
+        """(V, 3) vertices moved in the picture's plane by the planar problem's solution."""
+        target, weight = self._gather(rim, rim.delta[:, None] * rim.direction[:, :2])
+        moved = vertices.copy()
+        moved[:, :2] += self._solve(weight, target, stiffness, hold)
+        return moved
+
+
+def silhouette_iou(vertices: np.ndarray, faces: np.ndarray, field: MaskField) -> float:
+    """Intersection over union of the drawn mesh and the mask."""
+    drawn = rasterise(vertices, faces, field.camera).mask
+    return float((drawn & field.mask).sum() / max((drawn | field.mask).sum(), 1))

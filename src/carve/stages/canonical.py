@@ -1,0 +1,184 @@
+"""The clothed surface without learning: the fitted body, draped, grown to the mask, cleaned and brought to the canonical pose.
+
+1. Drape: a taut membrane over the posed body bridges what cloth bridges (chest, seat, toes in a shoe); hands and face stay bare.
+2. Grow: the silhouette's distance to the mask spreads smoothly over the surface, first along normals so that depth follows width, then in
+   the picture's plane (`geometry.outline`).
+3. Carry to the canonical pose by inverse skinning, unite with the eyeballs, refine long edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import manifold3d
+import numpy as np
+from scipy.spatial import cKDTree
+
+from carve.body.model import REGIONS
+from carve.body.zones import face_zone
+from carve.geometry.mesh import compact, components, diffuse, is_watertight, signed_volume, smooth, uniform_laplacian, vertex_normals
+from carve.geometry.outline import SurfaceMover, find_rim, mask_field
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin, strongest_weights, unskin
+from carve.records import BodyFit, CanonicalSurface, Observation, StageError
+
+
+@dataclass(frozen=True)
+class Params:
+    """Settings of the stage."""
+
+    drape_rounds: int = 24
+    """Rounds of the taut membrane: more bridge wider hollows."""
+    cloth_thickness: float = 0.004
+    """How far cloth stands off the skin at least, metres."""
+    resolution: int = 400
+    """Pixels of the person's longer side while the mask is explained."""
+    grow_rounds: int = 2
+    """Rounds of growing along normals."""
+    shift_rounds: int = 3
+    """Rounds of moving in the picture's plane."""
+    reach: float = 0.12
+    """How far the mask may lie outside the surface, metres."""
+    inward: float = 0.05
+    """How far it may lie inside, metres."""
+    growth_stiffness: float = 20.0
+    """Smoothness of the growth along normals."""
+    shift_stiffness: float = 3.0
+    """Smoothness of the movement in the picture's plane."""
+    longest_edge: float = 0.022
+    """Edges longer than this are split, metres."""
+    weight_rounds: int = 2
+    """Rounds of smoothing of the skinning weights over the surface."""
+
+
+def build_canonical(observation: Observation, body: BodyFit, params: Params) -> CanonicalSurface:
+    """The clothed person's watertight surface in the canonical pose. Raises StageError if it cannot be closed."""
+    label = components(body.faces, len(body.posed))
+    sizes = np.bincount(label)
+    faces = body.faces[label[body.faces[:, 0]] == sizes.argmax()]
+    bare = _bare(body)
+    skeleton = body.skeleton
+    rotations, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
+    transforms = bone_transforms(rotations, heads, skeleton.heads)
+    draped = _drape(body.posed, faces, 1 - bare, params)
+    grown = _explain_mask(observation, body, draped, faces, bare, params)
+    vertices = unskin(grown, transforms, body.bones, body.weights)
+    if not np.isfinite(vertices).all():
+        raise StageError("canonical: the surface is not finite after inverse skinning.")
+    return _finish(body, vertices, faces, transforms, params)
+
+
+def _bare(body: BodyFit) -> np.ndarray:
+    """(V,) 1 where skin is certain and detail must stay (face, hands), 0 where cloth may lie, smooth between."""
+    as_surface = CanonicalSurface(
+        vertices=body.canonical,
+        faces=body.faces,
+        skeleton=body.skeleton,
+        bones=body.bones,
+        weights=body.weights,
+        region=body.region,
+        sigma=np.zeros(len(body.canonical)),
+        dropped_weight=0.0,
+        skinning_error=0.0,
+    )
+    hands = np.isin(body.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
+    return diffuse((hands | face_zone(as_surface)).astype(float)[:, None], body.faces, 4)[:, 0]
+
+
+def _drape(posed: np.ndarray, faces: np.ndarray, cloth: np.ndarray, params: Params) -> np.ndarray:
+    """A membrane over posed vertices (V, 3): smoothed again and again, pushed back out wherever the body stands through it."""
+    laplacian = uniform_laplacian(faces, len(posed))
+    membrane = posed.copy()
+    for _ in range(params.drape_rounds):
+        membrane = membrane - 0.5 * cloth[:, None] * (laplacian @ membrane)
+        normals = vertex_normals(membrane, faces)
+        through = ((posed - membrane) * normals).sum(1)
+        membrane += np.maximum(through, 0.0)[:, None] * normals
+    return membrane + (params.cloth_thickness * cloth)[:, None] * vertex_normals(membrane, faces)
+
+
+def _explain_mask(observation: Observation, body: BodyFit, posed: np.ndarray, faces: np.ndarray, bare: np.ndarray, params: Params) -> np.ndarray:
+    """Grow and shift posed vertices (V, 3) until the silhouette meets the mask; face and hands hardly move."""
+    field = mask_field(observation.mask, body.camera, params.resolution)
+    feet = np.isin(body.region, [REGIONS.index("left_foot"), REGIONS.index("right_foot")])
+    mover = SurfaceMover(faces, len(posed), 0.02 + 3.0 * bare + 0.1 * feet)
+    for _ in range(params.grow_rounds):
+        rim = find_rim(posed, faces, field, params.reach, params.inward)
+        posed = mover.inflate(posed, rim, params.growth_stiffness, 1.0, (-0.02, 0.1))
+    for _ in range(params.shift_rounds):
+        rim = find_rim(posed, faces, field, params.reach, params.inward)
+        posed = mover.shift(posed, rim, params.shift_stiffness, 0.1)
+    return posed
+
+
+def _manifold(vertices: np.ndarray, faces: np.ndarray) -> manifold3d.Manifold:
+    v, f, _ = compact(vertices, faces)
+    mesh = manifold3d.Mesh(vert_properties=v.astype(np.float32), tri_verts=f.astype(np.uint32))
+    solid = manifold3d.Manifold(mesh)
+    if solid.status() != manifold3d.Error.NoError:
+        raise StageError(f"canonical: the surface is not a closed solid ({solid.status()}).")
+    return solid
+
+
+def _finish(body: BodyFit, vertices: np.ndarray, faces: np.ndarray, transforms: np.ndarray, params: Params) -> CanonicalSurface:
+    """Unite skin and eyeballs, split long edges, and give every vertex of the result its weights and region."""
+    solid = _manifold(vertices, faces)
+    for eye in _eyeballs(body):
+        solid = solid + _manifold(body.canonical, eye)
+    refined = solid.refine_to_length(params.longest_edge).to_mesh()
+    points, triangles = np.asarray(refined.vert_properties[:, :3], float), np.asarray(refined.tri_verts, np.int64)
+    used = np.unique(faces)
+    nearest = cKDTree(vertices[used]).query(points)
+    coarse = nearest[0] > 1e-5
+    relaxed = smooth(points, triangles, 4)
+    points = np.where(coarse[:, None], relaxed, points)
+    dense = _weight_field(body, vertices, faces, points, triangles, params.weight_rounds)
+    bones, weights, dropped = strongest_weights(dense)
+    if not is_watertight(triangles) or signed_volume(points, triangles) <= 0:
+        raise StageError("canonical: the united surface is not watertight.")
+    all_bones = np.tile(np.arange(dense.shape[1]), (len(points), 1))
+    with_all = skin(points, transforms, all_bones, dense)
+    with_four = skin(points, transforms, bones, weights)
+    growth = np.linalg.norm(vertices - body.canonical, axis=1)[used[nearest[1]]]
+    return CanonicalSurface(
+        vertices=points,
+        faces=triangles,
+        skeleton=body.skeleton,
+        bones=bones,
+        weights=weights,
+        region=body.region[used[nearest[1]]],
+        sigma=0.012 + 0.4 * growth,
+        dropped_weight=float(dropped.max()),
+        skinning_error=float(np.linalg.norm(with_all - with_four, axis=1).mean()),
+    )
+
+
+def _eyeballs(body: BodyFit) -> list[np.ndarray]:
+    """Faces of the closed pieces that the eye bones move, if the body has them."""
+    label = components(body.faces, len(body.posed))
+    main = np.bincount(label).argmax()
+    pieces = []
+    for side in ("leftEye", "rightEye"):
+        if side not in body.skeleton.humanoid:
+            continue
+        bone = body.skeleton.names.index(body.skeleton.humanoid[side])
+        moved = (body.weights * (body.bones == bone)).sum(1) > 0.5
+        for piece in np.unique(label[moved]):
+            if piece != main:
+                pieces.append(body.faces[label[body.faces[:, 0]] == piece])
+    return pieces
+
+
+def _weight_field(
+    body: BodyFit, vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, triangles: np.ndarray, rounds: int
+) -> np.ndarray:
+    """(P, B) smooth skinning weights of the new points: inverse-distance mean over the nearest body vertices, then diffused."""
+    used = np.unique(faces)
+    distance, index = cKDTree(vertices[used]).query(points, k=4)
+    share = 1 / (distance + 1e-6) ** 2
+    share /= share.sum(1, keepdims=True)
+    dense = np.zeros((len(vertices), len(body.skeleton.names)))
+    for k in range(body.bones.shape[1]):
+        np.add.at(dense, (np.arange(len(vertices)), body.bones[:, k]), body.weights[:, k])
+    field = np.einsum("pk,pkb->pb", share, dense[used[index]])
+    field = np.maximum(diffuse(field, triangles, rounds), 0)
+    return field / field.sum(1, keepdims=True)

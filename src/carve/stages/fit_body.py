@@ -1,0 +1,494 @@
+"""Fit the body: a parametric body and a camera that explain landmarks and silhouette, by gradient descent from several starts.
+
+Notation: N starts, D joint angles, L landmarks, residuals in metres at the person's distance (pixels / pixels per metre), so that every
+term has a physical spread. theta is the camera's pitch: gravity's up in the camera frame is (0, cos theta, sin theta).
+
+What a single photo does not show is depth; beside the detector's own depth it is taken from how people stand: upright over their feet,
+before a camera held at an ordinary height.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from carve.body.articulation import Articulation, build_articulation
+from carve.body.landmarks import pixels_per_metre
+from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
+from carve.body.reduced import Posed, ReducedBody, Shaped
+from carve.geometry.camera import Camera
+from carve.geometry.raster import rasterise
+from carve.geometry.rotations import matrix_from_rotvec
+from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
+from carve.records import BodyFit, CarveError, Landmarks, Observation, Pose, StageError
+
+
+@dataclass(frozen=True)
+class Params:
+    """Settings of the stage."""
+
+    height: float | None = None
+    """Standing height of the person in metres; None takes what the body model thinks likely."""
+    start_steps: int = 90
+    """Steps of every start, on landmarks and priors only."""
+    steps: int = 150
+    """Steps of the best start, with shape and silhouette."""
+    learning_rate: float = 0.04
+    """Adam's step for angles, radians, and for shape parameters."""
+    samples: int = 1800
+    """Skin vertices that see the silhouette."""
+    landmark_sigma: float = 0.02
+    """Expected error of a landmark in the picture, metres."""
+    depth_sigma: float = 0.07
+    """Expected error of a landmark's relative depth, metres."""
+    silhouette_weight: float = 1.0
+    """Weight of the silhouette against the landmarks."""
+    upright_degrees: float = 7.0
+    """Expected lean of the trunk against gravity."""
+    balance_sigma: float = 0.07
+    """Expected distance between the centre of mass and the support, along the viewing direction, metres."""
+    camera_height: float = 1.35
+    """Expected height of the camera above the ground, metres."""
+    camera_height_sigma: float = 0.3
+    """Its spread, metres."""
+    pitch_sigma_degrees: float = 7.0
+    """Expected camera pitch about the level."""
+    shape_weight: float = 1.0
+    """Weight of the shape prior."""
+    pose_weight: float = 1.0
+    """Weight of the pose prior."""
+
+
+BODY_LANDMARKS: dict[str, str | None] = {
+    name: None
+    for name in (
+        "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
+        "left_hip right_hip left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index"
+    ).split()
+}
+"""mediapipe landmarks that the body model has a regressor for."""
+
+KNUCKLES = {"pinky": "LittleProximal", "index": "IndexProximal"}
+"""mediapipe's hand points of the body network -> humanoid bone suffix."""
+
+EXTRA_BONES = ("neck", "head", "hips")
+"""Humanoid bones whose heads the priors look at."""
+
+
+@dataclass
+class _Problem:
+    """Everything the loss looks at, as tensors; see `_prepare`."""
+
+    body: ReducedBody
+    camera: Camera
+    target: Tensor
+    """(L, 2) pixels."""
+    depth: Tensor
+    """(L,) metres towards the viewer, relative to the hips."""
+    sigma: Tensor
+    """(L,) metres, in the picture."""
+    depth_sigma: Tensor
+    """(L,) metres."""
+    weight: Tensor
+    """(L,) 0..1, confidence."""
+    per_metre: float
+    hips: tuple[int, int]
+    shoulders: tuple[int, int]
+    feet: list[int]
+    mass: Tensor
+    """(L,) share of the body's mass at each landmark."""
+    feet_seen: float
+    face: Tensor | None
+    """(3, 3) rotation of the head from the face, or None."""
+    head_axes: Tensor
+    """(3, 3) the head's right, up and forward axes at rest, as columns."""
+    angle_mean: Tensor
+    angle_sigma: Tensor
+    low: Tensor
+    high: Tensor
+
+
+@dataclass
+class _State:
+    """The unknowns of N starts."""
+
+    angles: Tensor
+    root: Tensor
+    """(N, 3, 3) first guess of the root's rotation."""
+    turn: Tensor
+    """(N, 3) its correction."""
+    position: Tensor
+    log_scale: Tensor
+    pitch: Tensor
+    shape: Tensor
+
+    def leaves(self) -> list[Tensor]:
+        return [self.angles, self.turn, self.position, self.log_scale, self.pitch]
+
+
+def fit_body(observation: Observation, model: BodyModel, params: Params) -> BodyFit:
+    """Fit the body to one person.
+
+    Raises CarveError for an impossible height and StageError if the optimiser returns a number that is not finite.
+    """
+    if params.height is not None and not 0.4 <= params.height <= 2.6:
+        raise CarveError(f"A standing height of {params.height:g} m is outside 0.4 to 2.6 m: give the person's height in metres.")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
+    try:
+        problem = _prepare(observation, model, params)
+        state, _ = _descend_starts(problem, _starts(problem, model), params)
+        state, loss = _descend_full(problem, state, observation, params)
+    finally:
+        torch.set_num_threads(threads)
+    return _finish(observation, model, problem, state, loss, params)
+
+
+def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Problem:
+    marks = observation.landmarks
+    shape = model.prior.mean
+    heads = rest_pose(model, shape)[1].double().numpy()
+    articulation = build_articulation(model, heads)
+    wanted: dict[str, str | None] = {n: b for n, b in BODY_LANDMARKS.items() if n in model.keypoints}
+    for side in ("left", "right"):
+        for name, bone in KNUCKLES.items():
+            if f"{side}{bone}" in model.humanoid:
+                wanted[f"{side}_{name}"] = model.humanoid[f"{side}{bone}"]
+    wanted |= {f"bone:{vrm}": model.humanoid[vrm] for vrm in EXTRA_BONES}
+    rng = np.random.default_rng(0)
+    sample = np.sort(rng.choice(len(model.template), min(params.samples, len(model.template)), replace=False))
+    body = ReducedBody(model, articulation, wanted, sample)
+    found = {name: i for i, name in enumerate(marks.names)}
+    rows = [found.get(name, -1) for name in body.names]
+    known = np.array([r >= 0 for r in rows])
+    body33 = np.array([found[n] for n in found if not n.startswith(("face_", "left_hand", "right_hand"))])
+    per_metre = pixels_per_metre(marks.pixels[body33], marks.world[body33], marks.confidence[body33])
+    target, confidence = marks.pixels[rows], np.where(known, marks.confidence[rows], 0.0)
+    depth = _aligned_depth(marks, observation.camera, body33)[rows]
+    spread = marks.spread[rows]
+    index = {name: i for i, name in enumerate(body.names)}
+    mass = np.zeros(len(index))
+    for name, share in (("bone:head", 0.08), ("bone:neck", 0.2), ("bone:hips", 0.36)):
+        mass[index[name]] += share
+    for side in ("left", "right"):
+        for name, share in ((f"{side}_elbow", 0.05), (f"{side}_knee", 0.1), (f"{side}_ankle", 0.03)):
+            mass[index[name]] += share
+    feet = [index[n] for n in ("left_heel", "right_heel", "left_foot_index", "right_foot_index")]
+    as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32)  # noqa: E731
+    return _Problem(
+        body=body,
+        camera=observation.camera,
+        target=as_tensor(target),
+        depth=as_tensor(np.where(np.isfinite(depth) & known, depth, 0.0)),
+        sigma=as_tensor(np.hypot(params.landmark_sigma, spread[:, :2].mean(1) / per_metre)),
+        depth_sigma=as_tensor(np.hypot(params.depth_sigma, 2 * spread[:, 2])),
+        weight=as_tensor(confidence),
+        per_metre=per_metre,
+        hips=(index["left_hip"], index["right_hip"]),
+        shoulders=(index["left_shoulder"], index["right_shoulder"]),
+        feet=feet,
+        mass=as_tensor(mass / mass.sum()),
+        feet_seen=float(confidence[feet].mean()),
+        face=_face_rotation(marks),
+        head_axes=torch.eye(3),
+        angle_mean=as_tensor(articulation.mean),
+        angle_sigma=as_tensor(articulation.sigma),
+        low=as_tensor(articulation.low),
+        high=as_tensor(articulation.high),
+    )
+
+
+def _aligned_depth(marks: Landmarks, camera: Camera, body: np.ndarray) -> np.ndarray:
+    """(N,) the detector's depth towards the viewer, turned from the person's own viewing ray to the camera's axis."""
+    world = np.nan_to_num(marks.world)
+    middle = np.average(marks.pixels[body], axis=0, weights=np.maximum(marks.confidence[body], 1e-3))
+    ray = camera.rays(middle)
+    ray = ray / np.linalg.norm(ray)
+    # z of the world axes after the smallest rotation that takes (0, 0, -1) to the ray, to first order in the ray's slope.
+    return world[:, 2] * -ray[2] - world[:, 0] * ray[0] - world[:, 1] * ray[1]
+
+
+def _face_rotation(marks: Landmarks) -> Tensor | None:
+    """(3, 3) columns: the face's left-to-right, upward and forward axes in the camera frame, from the face mesh's eyes, chin and brow."""
+    index = {name: i for i, name in enumerate(marks.names)}
+    if "face_0" not in index:
+        return None
+    at = lambda k: marks.world[index[f"face_{k}"]]  # noqa: E731
+    across = at(263) - at(33)  # the person's right eye corner to the left one: towards +x of the body frame
+    upward = at(10) - at(152)
+    across = across / np.linalg.norm(across)
+    upward = upward - across * (upward @ across)
+    upward = upward / np.linalg.norm(upward)
+    return torch.as_tensor(np.stack([across, upward, np.cross(across, upward)], 1), dtype=torch.float32)
+
+
+def _starts(problem: _Problem, model: BodyModel) -> _State:
+    """Root orientation and distance from hips and shoulders; arms and legs as hanging, bent forward, and bent back."""
+    articulation = problem.body.articulation
+    lift = lambda i: torch.cat([problem.target[i] * torch.tensor([1.0, -1.0]) / problem.per_metre, problem.depth[i : i + 1]])  # noqa: E731
+    left, right = problem.hips
+    up = sum(lift(i) for i in problem.shoulders) / 2 - (lift(left) + lift(right)) / 2
+    across = lift(left) - lift(right) + lift(problem.shoulders[0]) - lift(problem.shoulders[1])
+    across = across - up * (across @ up) / (up @ up)
+    across, up = across / across.norm(), up / up.norm()
+    root = torch.stack([across, up, torch.linalg.cross(across, up)], 1)
+    middle = (problem.target[left] + problem.target[right]) / 2
+    distance = problem.camera.focal / problem.per_metre
+    ray = torch.as_tensor(problem.camera.rays(middle.numpy()), dtype=torch.float32)
+    variants = []
+    for knees, thighs in ((0.0, 0.0), (0.9, -0.7), (0.9, 0.1)):
+        angles = problem.angle_mean.clone()
+        for i, name in enumerate(articulation.names):
+            if name.endswith("LowerLeg.0"):
+                angles[i] += knees
+            elif name.endswith("UpperLeg.0"):
+                angles[i] += thighs
+        variants.append(angles)
+    count = len(variants)
+    return _State(
+        angles=torch.stack(variants).requires_grad_(),
+        root=root.expand(count, 3, 3),
+        turn=torch.zeros(count, 3, requires_grad=True),
+        position=(ray * distance).expand(count, 3).clone().requires_grad_(),
+        log_scale=torch.zeros(count, requires_grad=True),
+        pitch=torch.full((count,), 0.06, requires_grad=True),
+        shape=model.prior.mean.clone().requires_grad_(),
+    )
+
+
+def _pose(problem: _Problem, state: _State, shaped: Shaped) -> Posed:
+    root = state.root @ matrix_from_rotvec(state.turn)
+    return problem.body.posed(shaped, state.angles, root, state.position, state.log_scale.exp())
+
+
+def _robust(square: Tensor) -> Tensor:
+    """Charbonnier-like growth: quadratic below one sigma, linear beyond."""
+    return 2 * ((1 + square).sqrt() - 1)
+
+
+def _landmark_loss(problem: _Problem, state: _State, posed: Posed, params: Params) -> Tensor:
+    """(N,) landmarks, depth, face, priors of pose, gravity, balance and camera."""
+    points = posed.landmarks
+    pixels = problem.camera.project(points)
+    residual = (pixels - problem.target) / problem.per_metre
+    flat = _robust((residual**2).sum(-1) / problem.sigma**2)
+    hips = points[:, list(problem.hips)].mean(1)
+    deep = _robust(((points[..., 2] - hips[:, None, 2]) - problem.depth) ** 2 / problem.depth_sigma**2)
+    loss = (problem.weight * (flat + deep)).sum(1)
+    if problem.face is not None:
+        head = posed.rotations[:, _part(problem, "head")]
+        loss = loss + 6 * (1 - (head * problem.face).sum(-2)).sum(-1)
+    angles = state.angles
+    prior = ((angles - problem.angle_mean) / problem.angle_sigma) ** 2
+    beyond = (angles - problem.high).clamp(min=0) + (problem.low - angles).clamp(min=0)
+    loss = loss + params.pose_weight * (0.5 * _robust(prior).sum(1)) + 300 * (beyond**2).sum(1)
+    up = torch.stack([torch.zeros_like(state.pitch), state.pitch.cos(), state.pitch.sin()], 1)
+    away = torch.stack([torch.zeros_like(state.pitch), -state.pitch.sin(), state.pitch.cos()], 1)
+    index = {name: i for i, name in enumerate(problem.body.names)}
+    trunk = points[:, index["bone:neck"]] - hips
+    lean = torch.atan2((trunk * away).sum(1), (trunk * up).sum(1))
+    loss = loss + _robust((lean / np.radians(params.upright_degrees)) ** 2)
+    feet = points[:, problem.feet]
+    heights = (feet * up[:, None]).sum(-1)
+    ground = -torch.logsumexp(-heights / 0.02, 1) * 0.02
+    mass = (problem.mass[:, None] * points).sum(1)
+    pressed = torch.softmax(-heights / 0.06, 1)
+    support = (pressed[..., None] * feet).sum(1)
+    offset = ((mass - support) * away).sum(1)
+    loss = loss + problem.feet_seen * 2 * _robust((offset / params.balance_sigma) ** 2)
+    camera = (-ground - params.camera_height) / params.camera_height_sigma
+    loss = loss + problem.feet_seen * camera**2 + ((state.pitch - 0.06) / np.radians(params.pitch_sigma_degrees)) ** 2
+    return loss + (state.log_scale / 0.05) ** 2
+
+
+def _part(problem: _Problem, vrm: str) -> int:
+    model, articulation = problem.body.model, problem.body.articulation
+    return int(articulation.attached[model.names.index(model.humanoid[vrm])])
+
+
+def _optimise(leaves: list[Tensor], rates: list[float], steps: int, loss_of_step) -> Tensor:  # type: ignore[no-untyped-def]
+    """Adam with a cosine fall of the step; returns the last loss. Raises StageError for numbers that are not finite."""
+    optimiser = torch.optim.Adam([{"params": [leaf], "lr": rate} for leaf, rate in zip(leaves, rates, strict=True)], betas=(0.9, 0.95))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: 0.08 + 0.92 * 0.5 * (1 + np.cos(np.pi * k / steps)))
+    for step in range(steps):
+        optimiser.zero_grad()
+        losses = loss_of_step(step)
+        if not torch.isfinite(losses).all():
+            raise StageError("fit_body: the optimiser returned a number that is not finite; the photo's landmarks may be degenerate.")
+        losses.sum().backward()
+        optimiser.step()
+        schedule.step()
+    return losses.detach()
+
+
+def _descend_starts(problem: _Problem, state: _State, params: Params) -> tuple[_State, Tensor]:
+    """All starts on landmarks and priors; returns the best as a state with N = 1."""
+    with torch.no_grad():
+        shaped = problem.body.shaped(state.shape)
+    lr = params.learning_rate
+    distance = float(-state.position[0, 2])
+    losses = _optimise(
+        state.leaves(),
+        [lr, lr, 0.02 * distance, 0.005, 0.01],
+        params.start_steps,
+        lambda _: _landmark_loss(problem, state, _pose(problem, state, shaped), params),
+    )
+    best = int(losses.argmin())
+    pick = lambda t: t.detach()[best : best + 1].clone()  # noqa: E731
+    chosen = _State(
+        *(pick(t) for t in (state.angles, state.root, state.turn, state.position, state.log_scale, state.pitch)), state.shape.detach().clone()
+    )
+    return chosen, losses
+
+
+class _Silhouette:
+    """Two-sided distance between the projected skin and the mask's outline."""
+
+    def __init__(self, observation: Observation, per_metre: float) -> None:
+        mask = observation.mask > 0.5
+        height, width = mask.shape
+        # One pixel a centimetre is enough for a body.
+        self.scale = min(1.0, 100 / per_metre)
+        size = (max(int(width * self.scale), 8), max(int(height * self.scale), 8))
+        small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+        padded = np.pad(small, 1)
+        outside = ndimage.distance_transform_edt(~padded)[1:-1, 1:-1] if small.any() else np.zeros(small.shape)
+        self.metres = 1 / (per_metre * self.scale)
+        self.outside = torch.as_tensor(outside * self.metres, dtype=torch.float32)[None, None]
+        self.size = size
+        contours, _ = cv2.findContours(small.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        points = np.concatenate([c[:, 0] for c in contours if len(c) > 12] or [np.zeros((0, 2))]) + 0.5
+        # The picture's border is not the person's outline.
+        inner = (points > 2).all(1) & (points < np.array(size) - 2).all(1)
+        points = points[inner]
+        self.outline = torch.as_tensor(points[:: max(1, len(points) // 350)], dtype=torch.float32)
+
+    def loss(self, pixels: Tensor, sigma: float = 0.02) -> Tensor:
+        """Projected skin (M, 2), full-photo pixels: how far it leaves the mask, and how far the outline is from any of it."""
+        small = pixels * self.scale
+        grid = (small / torch.tensor(self.size) * 2 - 1)[None, None]
+        away = torch.nn.functional.grid_sample(self.outside, grid, align_corners=False, padding_mode="border")[0, 0, 0]
+        inside = _robust((away / sigma) ** 2).mean() * 30
+        if not len(self.outline):
+            return inside
+        nearest = torch.cdist(self.outline, small.clamp(-1e4, 1e4)).amin(1) * self.metres
+        # Cloth and hair stand off the skin: the first centimetres cost little.
+        cover = _robust((nearest.clamp(min=0) / 0.04) ** 2).mean() * 30
+        return inside + cover
+
+
+def _descend_full(problem: _Problem, state: _State, observation: Observation, params: Params) -> tuple[_State, float]:
+    """The best start again, now with shape and silhouette."""
+    silhouette = _Silhouette(observation, problem.per_metre)
+    prior = problem.body.model.prior
+    state = replace(state, **{k: getattr(state, k).detach().clone().requires_grad_() for k in ("angles", "turn", "position", "log_scale", "pitch", "shape")})
+
+    def loss(step: int) -> Tensor:
+        shaped = problem.body.shaped(state.shape)
+        posed = _pose(problem, state, shaped)
+        total = _landmark_loss(problem, state, posed, params)
+        pixels = problem.camera.project(problem.body.skin(shaped, posed, state.log_scale.exp()))
+        beyond = (state.shape - prior.high).clamp(min=0) + (prior.low - state.shape).clamp(min=0)
+        likely = (((state.shape - prior.mean) / prior.sigma) ** 2).sum() * 0.5
+        return total + params.silhouette_weight * silhouette.loss(pixels) + params.shape_weight * likely + 300 * (beyond**2).sum()
+
+    lr = params.learning_rate
+    distance = float(-state.position[0, 2])
+    final = _optimise([*state.leaves(), state.shape], [0.5 * lr, 0.5 * lr, 0.01 * distance, 0.004, 0.006, lr], params.steps, loss)
+    return state, float(final)
+
+
+def _finish(observation: Observation, model: BodyModel, problem: _Problem, state: _State, loss: float, params: Params) -> BodyFit:
+    """Full-resolution body in both poses, in metres."""
+    with torch.no_grad():
+        prior = model.prior
+        shape = torch.minimum(torch.maximum(state.shape.detach(), prior.low), prior.high)
+        root = (state.root @ matrix_from_rotvec(state.turn))[0].double().numpy()
+        angles = torch.minimum(torch.maximum(state.angles.detach(), problem.low), problem.high)[0].double().numpy()
+    articulation = problem.body.articulation
+    canonical = canonical_body(model, shape)
+    natural = float(np.ptp(rest_pose(model, shape)[0].detach().numpy()[:, 1])) * float(state.log_scale.exp())
+    scale = (params.height / natural if params.height is not None else 1.0) * float(state.log_scale.exp())
+    position = state.position[0].detach().double().numpy() * (scale / float(state.log_scale.exp()))
+    canonical = CanonicalBody(
+        canonical.vertices * scale, replace(canonical.skeleton, heads=canonical.skeleton.heads * scale), canonical.rest_rotations
+    )
+    pose = _pose_record(articulation, canonical, angles, root, position)
+    rotations, heads = forward_kinematics(pose.rotations, canonical.skeleton.heads, canonical.skeleton.parents, pose.root_position)
+    posed = skin(canonical.vertices, bone_transforms(rotations, heads, canonical.skeleton.heads), model.bones, model.weights)
+    if not np.isfinite(posed).all():
+        raise StageError("fit_body: the fitted body is not finite.")
+    theta = float(state.pitch[0])
+    return BodyFit(
+        model=model.name,
+        shape={name: float(v) for name, v in zip(model.shape_names, shape, strict=True)},
+        camera=observation.camera,
+        up=np.array([0.0, np.cos(theta), np.sin(theta)]),
+        skeleton=canonical.skeleton,
+        pose=pose,
+        canonical=canonical.vertices,
+        posed=posed,
+        faces=model.faces,
+        bones=model.bones,
+        weights=model.weights,
+        region=model.region,
+        joint_confidence=_joint_confidence(observation, model),
+        height=natural if params.height is None else params.height,
+        height_source="prior" if params.height is None else "argument",
+        residuals=_residuals(observation, problem, state, posed, model, loss),
+        notes=(),
+    )
+
+
+def _pose_record(articulation: Articulation, canonical: CanonicalBody, angles: np.ndarray, root: np.ndarray, position: np.ndarray) -> Pose:
+    """Joint angles against the rest pose to local rotations against the canonical pose."""
+    skeleton = canonical.skeleton
+    local = np.tile(np.eye(3), (len(skeleton.names), 1, 1))
+    turns = torch.as_tensor(np.einsum("d,pd,dc->pc", angles, articulation.shares, articulation.axes))
+    local[articulation.moving] = matrix_from_rotvec(turns).numpy()
+    local[0] = root @ local[0]
+    from_rest, _ = forward_kinematics(local, skeleton.heads, skeleton.parents, position)
+    against_canonical = from_rest @ np.swapaxes(canonical.rest_rotations, -1, -2)
+    return Pose(local_rotations(against_canonical, skeleton.parents), position)
+
+
+def _joint_confidence(observation: Observation, model: BodyModel) -> np.ndarray:
+    """(B,) how well the landmarks around each bone were seen: a humanoid bone's own, else the parent's."""
+    marks = observation.landmarks
+    seen = {name: float(c) for name, c in zip(marks.names, marks.confidence, strict=True)}
+    pair = lambda a, b: 0.5 * (seen.get(a, 0.0) + seen.get(b, 0.0))  # noqa: E731
+    trunk = pair("left_hip", "right_hip")
+    chest = pair("left_shoulder", "right_shoulder")
+    own = {"hips": trunk, "spine": 0.5 * (trunk + chest), "chest": chest, "upperChest": chest, "neck": chest, "head": pair("left_ear", "right_ear")}
+    for side in ("left", "right"):
+        for bone, mark in (
+            ("Shoulder", "shoulder"),
+            ("UpperArm", "shoulder"),
+            ("LowerArm", "elbow"),
+            ("Hand", "wrist"),
+            ("UpperLeg", "hip"),
+            ("LowerLeg", "knee"),
+            ("Foot", "ankle"),
+        ):
+            own[f"{side}{bone}"] = seen.get(f"{side}_{mark}", 0.0)
+    by_bone = {model.humanoid[vrm]: value for vrm, value in own.items() if vrm in model.humanoid}
+    confidence = np.zeros(len(model.names))
+    for bone, (name, parent) in enumerate(zip(model.names, model.parents, strict=True)):
+        confidence[bone] = by_bone.get(name, confidence[parent] if parent >= 0 else trunk)
+    return np.clip(confidence, 0, 1)
+
+
+def _residuals(observation: Observation, problem: _Problem, state: _State, posed: np.ndarray, model: BodyModel, loss: float) -> dict[str, float]:
+    with torch.no_grad():
+        marks = _pose(problem, state, problem.body.shaped(state.shape)).landmarks[0]
+        error = (problem.camera.project(marks) - problem.target).norm(dim=-1) / problem.per_metre
+        seen = problem.weight > 0.5
+        share = float(error[seen].median()) / 1.7 if bool(seen.any()) else float("nan")
+    mask = observation.mask > 0.5
+    drawn = rasterise(posed, model.faces, observation.camera).mask
+    return {"landmarks": share, "silhouette_iou": float((mask & drawn).sum() / max((mask | drawn).sum(), 1)), "loss": loss}
