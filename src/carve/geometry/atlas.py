@@ -43,6 +43,12 @@ class Texels:
     bary: np.ndarray
     """(N, 3) float32 barycentric coordinates in that triangle."""
 
+    def interpolate(self, values: np.ndarray, faces: np.ndarray) -> np.ndarray:
+        """Per-vertex values (V, C) of the triangles `faces` (F, 3) at every texel: (N, C) float32."""
+        out = np.empty((len(self.index), values.shape[1]), np.float32)
+        _mix(np.ascontiguousarray(values, np.float32), np.ascontiguousarray(faces, np.int64), self.face, self.bary, out)
+        return out
+
 
 def unwrap(
     vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, size: int, padding: int, stretch_limit: float = 4.0, smallest: int = 60
@@ -85,6 +91,14 @@ def _pack(uv: np.ndarray, faces: np.ndarray, chart: np.ndarray, size: int, paddi
         source = np.column_stack([uv[known], np.ones(len(known))])
         placed[own] = np.column_stack([uv[own], np.ones(len(own))]) @ np.linalg.lstsq(source, packed[known])[0]
     return placed / max(atlas.width, atlas.height)
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _mix(values: np.ndarray, faces: np.ndarray, face: np.ndarray, bary: np.ndarray, out: np.ndarray) -> None:  # pragma: no cover - compiled
+    for i in numba.prange(len(face)):
+        f = face[i]
+        for c in range(values.shape[1]):
+            out[i, c] = bary[i, 0] * values[faces[f, 0], c] + bary[i, 1] * values[faces[f, 1], c] + bary[i, 2] * values[faces[f, 2], c]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -81,19 +81,25 @@ class _View:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The photo as one region of the body shows itself in it, continued where it is hidden."""
+    """The photo as one region of the body shows itself in it, continued where it is hidden; a window around the region."""
 
+    corner: np.ndarray
+    """(2,) pixels of the view at the window's upper left corner."""
     sharp: np.ndarray
-    """(H, W, 4) float32 colour, and trust 0..1 that falls with the distance from pixels that show the region."""
-    tone: np.ndarray
-    """(h, w, 3) float32 local mean, at a fraction of the resolution."""
-    scale: float
-    """w / W."""
+    """(h, w, 4) float32 colour, and trust 0..1 that falls with the distance from pixels that show the region."""
+    blurred: np.ndarray
+    """(h / 2^k, w / 2^k, 3) float32 tone."""
 
-    def detail_and_tone(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Detail (N, 3), tone (N, 3) and trust (N, 1) at `pixels`."""
-        sharp, tone = sample(self.sharp, pixels), sample(self.tone, pixels * self.scale)
-        return sharp[:, :3] - tone, tone, sharp[:, 3:]
+    def tone(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, 3) tone at pixels (N, 2) of the view."""
+        scale = np.array(self.blurred.shape[1::-1]) / self.sharp.shape[1::-1]
+        return sample(self.blurred, (pixels - self.corner) * scale)
+
+    def detail(self, pixels: np.ndarray, wanted: np.ndarray, tolerance: float) -> np.ndarray:
+        """(N, 3) detail at pixels (N, 2), faded where trust is low or the tone is not the one `wanted` (N, 3)."""
+        sharp, tone = sample(self.sharp, pixels - self.corner), self.tone(pixels)
+        misfit = (tone - wanted) / tolerance
+        return (sharp[:, :3] - tone) * (sharp[:, 3:] / (1 + np.einsum("nc,nc->n", misfit, misfit)[:, None] / 2) ** 2)
 
 
 def bake_texture(observation: Observation, posed: PosedSurface, params: Params) -> TexturedSurface:
@@ -104,7 +110,7 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params) 
     grid = texels(atlas, params.size)
     view = _look(observation, posed, normals, grid, params)
     seen = _photo_weight(view, posed.vertices, normals, params)
-    layers = _layers(view, surface, params)
+    layers = _layers(view, posed, params)
     mirror = _mirror(surface, posed, seen, view)
     base = _base_colours(surface, view, layers, seen, mirror, posed.vertices, params)
     colours, weight = _paint(view, posed, normals, grid, layers, mirror, base, params)
@@ -175,8 +181,8 @@ def _depth_edges(depth: np.ndarray, step: float) -> np.ndarray:
 
 def _facing(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """(N,) cosine between normals and the direction to the camera; negative when turned away."""
-    length = np.linalg.norm(points, axis=1) * np.linalg.norm(normals, axis=1)
-    return -np.einsum("ni,ni->n", points, normals) / np.maximum(length, 1e-12)
+    square = np.einsum("ni,ni->n", points, points) * np.einsum("ni,ni->n", normals, normals)
+    return -np.einsum("ni,ni->n", points, normals) / np.sqrt(np.maximum(square, 1e-20))
 
 
 def _photo_weight(view: _View, points: np.ndarray, normals: np.ndarray, params: Params) -> np.ndarray:
@@ -200,26 +206,34 @@ def _photo_weight(view: _View, points: np.ndarray, normals: np.ndarray, params: 
     return weight
 
 
-def _layers(view: _View, surface: CanonicalSurface, params: Params) -> list[_Layer]:
+def _layers(view: _View, posed: PosedSurface, params: Params) -> list[_Layer]:
     """One layer a region."""
-    facing = _raster_facing(view, surface)
-    level = max(round(np.log2(max(params.tone * view.metre, 1.0))), 1)
+    surface = posed.canonical
+    weight = view.valid * _raster_facing(view)
+    tone_pixels, reach_pixels = max(params.tone * view.metre, 1.0), params.reach * view.metre
+    level = max(round(np.log2(tone_pixels)), 1)
+    pixels = view.camera.project(posed.vertices)
+    height, width = weight.shape
     layers = []
     for region in range(len(REGIONS)):
         near = _with_neighbours(surface, region, params.overlap)
-        member = view.raster.interpolate(near[:, None].astype(np.float32), surface.faces)[..., 0] > 0.5
-        weight = view.valid * member * facing
-        if (weight > 0.5).sum() < 16:
-            weight = np.zeros_like(weight)
-        pyramid = complete(view.picture, weight)
-        distance = cv2.distanceTransform((weight < 0.3).astype(np.uint8), cv2.DIST_L2, 5)
-        trust = np.exp(-((distance / (params.reach * view.metre)) ** 2)) * weight.any()
-        tone = pyramid[min(level, len(pyramid) - 1)]
-        layers.append(_Layer(np.dstack([pyramid[0], trust]), tone, tone.shape[1] / view.picture.shape[1]))
+        own = pixels[near] if near.any() else np.zeros((1, 2))
+        left, top = np.clip(np.floor(own.min(0) - 2 * tone_pixels), 0, [width - 2, height - 2]).astype(int)
+        right, bottom = np.clip(np.ceil(own.max(0) + 2 * tone_pixels), [left + 2, top + 2], [width, height]).astype(int)
+        window = (slice(top, bottom), slice(left, right))
+        face = view.raster.face[window]
+        member = near[surface.faces].sum(1)[np.maximum(face, 0)] >= 2
+        shown = weight[window] * member
+        if (shown > 0.5).sum() < 16:
+            shown = np.zeros_like(shown)
+        pyramid = complete(view.picture[window], shown)
+        distance = cv2.distanceTransform((shown < 0.3).astype(np.uint8), cv2.DIST_L2, 5)
+        trust = np.exp(-((distance / reach_pixels) ** 2)) * shown.any()
+        layers.append(_Layer(np.array([left, top]), np.dstack([pyramid[0], trust]), pyramid[min(level, len(pyramid) - 1)]))
     return layers
 
 
-def _raster_facing(view: _View, surface: CanonicalSurface) -> np.ndarray:
+def _raster_facing(view: _View) -> np.ndarray:
     """(H, W) weight of pixels by how squarely they see the surface, from the slope of the depth."""
     depth = np.where(view.raster.mask, view.raster.depth, np.nan)
     slope = np.hypot(np.gradient(depth, axis=1), np.gradient(depth, axis=0)) * view.metre
@@ -276,8 +290,8 @@ def _base_colours(
     own, other = np.zeros((len(points), 3)), np.zeros((len(points), 3))
     for region, layer in enumerate(layers):
         member = surface.region == region
-        own[member] = sample(layer.tone, pixels[member] * layer.scale)
-        other[member] = sample(layers[MIRRORED[region]].tone, mirror.pixels[member] * layers[MIRRORED[region]].scale)
+        own[member] = layer.tone(pixels[member])
+        other[member] = layers[MIRRORED[region]].tone(mirror.pixels[member])
     zone = face_zone(surface)
     source = seen * _is_hair_or_neck(surface, own, seen, zone)
     from_mirror = 0.3 * mirror.weight * (1 - seen) * (zone | (surface.region != HEAD))
@@ -368,20 +382,13 @@ def _paint(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours (N, 3) and photo weights (N, 1) of the texels."""
     surface = posed.canonical
-    corners = surface.faces[grid.face]
-
-    def at_texels(values: np.ndarray) -> np.ndarray:
-        values = values.astype(np.float32)
-        first, second, third = (grid.bary[:, k, None] * values[corners[:, k]] for k in range(3))
-        return first + second + third
-
-    points, normal = at_texels(posed.vertices), at_texels(normals)
+    per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None]], axis=1)
+    mixed = grid.interpolate(per_vertex, surface.faces)
+    points, normal, colours, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:9], mixed[:, 9:12]
     weight = _photo_weight(view, points, normal, params)[:, None]
     pixels = view.camera.project(points)
-    colours = at_texels(base)
     squarely = np.clip(np.abs(_facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
-    counterpart = at_texels(np.concatenate([mirror.pixels, mirror.weight[:, None]], axis=1))
-    region = surface.region[corners[:, 0]]
+    region = surface.region[surface.faces[grid.face, 0]]
     unseen = weight[:, 0] < 0.999
     for k, layer in enumerate(layers):
         member = np.flatnonzero((region == k) & unseen)
@@ -389,16 +396,9 @@ def _paint(
             continue
         tone = colours[member]
         mirrored = counterpart[member, 2:]
-        detail = mirrored * _fitting_detail(layers[MIRRORED[k]], counterpart[member, :2], tone, params)
+        detail = mirrored * layers[MIRRORED[k]].detail(counterpart[member, :2], tone, params.detail_tolerance)
         if k != HEAD:
-            detail += (1 - mirrored) * squarely[member] * _fitting_detail(layer, pixels[member], tone, params)
+            detail += (1 - mirrored) * squarely[member] * layer.detail(pixels[member], tone, params.detail_tolerance)
         colours[member] = tone + detail
     photo = sample(view.picture, pixels)
     return np.clip(weight * photo + (1 - weight) * colours, 0, 255), weight
-
-
-def _fitting_detail(layer: _Layer, pixels: np.ndarray, tone: np.ndarray, params: Params) -> np.ndarray:
-    """(N, 3) detail of a layer, faded where its tone is not the one wanted (N, 3)."""
-    detail, found, trust = layer.detail_and_tone(pixels)
-    misfit = np.abs(found - tone).max(1, keepdims=True) / params.detail_tolerance
-    return detail * trust / (1 + misfit**2) ** 2
