@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,7 +23,7 @@ from carve.body.smpl import load_smpl
 from carve.io.archive import as_plain
 from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks
-from carve.io.outputs import Extra, write_outputs
+from carve.io.outputs import Extra, write_outputs, write_report
 from carve.io.run_folder import Existing, RunFolder
 from carve.provenance import licences, versions
 from carve.records import (
@@ -93,7 +94,10 @@ def reconstruct(
         avatar = run_stages(run, source, settings, given_mask, given_landmarks, model)
         if folder:
             with folder.publishing() as files:
+                begin = time.perf_counter()
                 write_outputs(files, avatar, extras)
+                avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
+                write_report(files, avatar.report)
     return avatar
 
 
@@ -131,7 +135,7 @@ def _body_model(path: Path | None, progress: Progress) -> Deferred:
 
 def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, Any]:
     """What report.json holds; what the stage `rig` said stands beside it."""
-    observation, body, canonical = avatar.observation, avatar.body, avatar.surface.canonical
+    observation, body = avatar.observation, avatar.body
     index = {bone: i for i, bone in enumerate(body.skeleton.names)}
     notes = [preset_note(settings.preset), *run.warnings, *observation.notes, *body.notes]
     return {
@@ -139,8 +143,8 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
         "photo": {"name": observation.photo.name, "width": observation.photo.size[0], "height": observation.photo.size[1]},
         "settings": as_plain(settings),
         "versions": versions(),
-        "seconds": dict(run.seconds) | {"loading": round(run.loading, 3), "total": round(sum(run.seconds.values()) + run.loading, 3)},
-        "peak_memory_mib": dict(run.memory) | {"total": max(run.memory.values())},
+        "seconds": {**run.seconds, "loading": round(run.loading, 3)},
+        "peak_memory_mib": dict(run.memory),
         "kept_stages": list(run.kept),
         "warnings": [note for note in notes if note],
         "people": as_plain(observation.people),
@@ -159,6 +163,5 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
             "surface": float(np.mean(avatar.confidence)),
             "joints": {name: float(body.joint_confidence[index[bone]]) for name, bone in body.skeleton.humanoid.items()},
         },
-        "skinning": {"dropped_weight": float(canonical.dropped_weight), "error_metres": float(canonical.skinning_error)},
         "licences": licences(body.model),
     }

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
+
+if TYPE_CHECKING:
+    from carve.io.run_folder import Existing
 
 PRESETS = ("fast", "standard", "best")
 STAGES = ("observe", "fit_body", "canonical", "refine", "normals", "texture", "rig")
@@ -100,7 +104,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
     from carve.io.image import read_photo
     from carve.io.run_folder import check_folder
 
-    existing = "overwrite" if arguments.overwrite else "resume" if arguments.resume or arguments.start else "refuse"
+    existing: Existing = "overwrite" if arguments.overwrite else "resume" if arguments.resume or arguments.start else "refuse"
     photo = read_photo(arguments.photo)
     check_folder(arguments.out, existing)
     with StageLines(arguments.quiet) as lines:
@@ -193,6 +197,8 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Entry point of the command `carve`."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries warn their callers of is nothing to tell a user
     try:
         code = run()
     except KeyboardInterrupt:

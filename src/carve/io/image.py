@@ -178,7 +178,7 @@ def _deep_grey(image: Image.Image) -> np.ndarray:
 
 def _to_srgb(image: Image.Image) -> Image.Image:
     """The picture in sRGB, through its ICC profile if it has one that works."""
-    embedded = image.info.get("icc_profile")
+    embedded: bytes = image.info.get("icc_profile") or b""
     if embedded or image.mode == "LAB":
         try:
             source = ImageCms.createProfile("LAB") if image.mode == "LAB" else ImageCms.ImageCmsProfile(io.BytesIO(embedded))

@@ -23,7 +23,7 @@ Extra = Literal["obj", "ply"]
 
 
 def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = ()) -> None:
-    """Write every file of the contract into `folder`."""
+    """Write every file of the contract into `folder`, but for the report, which tells what writing them took."""
     write_avatar_glb(folder / "avatar.glb", avatar)
     write_posed_glb(folder / "posed.glb", avatar)
     write_body_glb(folder / "body.glb", avatar.body)
@@ -37,7 +37,11 @@ def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = ()) ->
         write_obj(folder, avatar)
     if "ply" in extras:
         write_ply(folder / "avatar.ply", avatar)
-    (folder / "report.json").write_text(to_json(avatar.report), encoding="utf-8")
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write report.json."""
+    (folder / "report.json").write_text(to_json(report), encoding="utf-8")
 
 
 def pose_document(avatar: Avatar) -> dict[str, Any]:
