@@ -63,7 +63,7 @@ def motion_from_bvh(bvh: Bvh, source: str) -> Motion:
     """The motion of a BVH skeleton whose zero pose stands upright; `source` names it in errors."""
     bare = {name.rsplit(":", 1)[-1]: joint for joint, name in enumerate(bvh.names)}  # mixamorig:Hips
     # Fingers do not count: CMU's and Mixamo's names differ in the spine, and only the body tells them apart.
-    table = max(TABLES, key=lambda t: sum(t[vrm] in bare for vrm in t if vrm in CMU))
+    table = max(TABLES, key=lambda t: (sum(t[vrm] in bare for vrm in t if vrm in CMU), t["spine"] in bare))
     joints = {vrm: bare[name] for vrm, name in table.items() if name in bare}
     missing = [b for b in ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "leftFoot", "leftUpperArm") if b not in joints]
     if missing:

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from carve.app.animate import animate, continuous
+from carve.geometry.rotations import matrix_from_quaternion
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.io.gait import CYCLE, FPS, walk
+from carve.io.glb import write_avatar_glb, write_body_glb
+from carve.io.glb_reader import GlbScene, read_glb
+from carve.io.gltf_buffer import read_array
+from carve.io.motion import on_the_ground, skeleton_motion
+from carve.records import CarveError
+from gltf_validator import assert_valid
+from people import capsule_avatar
+
+STEP = """HIERARCHY
+ROOT Hips
+{
+OFFSET 0 90 0
+CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation
+JOINT Neck
+{
+OFFSET 0 50 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+JOINT Head
+{
+OFFSET 0 10 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+}
+JOINT LeftArm
+{
+OFFSET 17 0 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+JOINT LeftForeArm
+{
+OFFSET 28 0 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+}
+}
+}
+JOINT LeftUpLeg
+{
+OFFSET 9 -5 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+JOINT LeftLeg
+{
+OFFSET 0 -42 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+JOINT LeftFoot
+{
+OFFSET 0 -41 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+}
+}
+}
+JOINT RightUpLeg
+{
+OFFSET -9 -5 0
+CHANNELS 3 Zrotation Yrotation Xrotation
+}
+}
+MOTION
+Frames: 3
+Frame Time: 0.05
+"""
+
+
+@pytest.fixture(scope="module")
+def glb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("animate") / "avatar.glb"
+    write_avatar_glb(path, capsule_avatar())
+    return path
+
+
+def bvh(folder: Path) -> Path:
+    """A step forward while the left arm goes down by 60 degrees."""
+    path = folder / "step.bvh"
+    frames = [f"0 90 {10 * k} 0 0 0" + " 0" * 6 + f" {-30 * k} 0 0" + " 0" * 15 for k in range(3)]
+    path.write_text(STEP + "\n".join(frames) + "\n")
+    return path
+
+
+def at_frame(scene: GlbScene, frame: int) -> np.ndarray:
+    """(N, 3) vertices as a player of the file's animation poses them at a key frame."""
+    local, root = np.tile(np.eye(3), (len(scene.nodes), 1, 1)), scene.skeleton.heads[0]
+    animation = scene.document.animations[0]
+    for channel in animation.channels:
+        value = read_array(scene.document, animation.samplers[channel.sampler].output)[frame].astype(float)
+        bone = scene.nodes.index(channel.target.node)
+        if channel.target.path == "rotation":
+            local[bone] = matrix_from_quaternion(value)
+        else:
+            assert scene.skeleton.parents[bone] < 0
+            root = value
+    rotations, heads = forward_kinematics(local, scene.skeleton.heads, scene.skeleton.parents, root)
+    return skin(scene.vertices, bone_transforms(rotations, heads, scene.skeleton.heads), scene.bones, scene.weights)
+
+
+def test_the_built_in_walk_is_valid_and_loops(glb: Path, tmp_path: Path) -> None:
+    animate(glb, tmp_path / "walk.glb", None, None)
+    assert_valid(tmp_path / "walk.glb")
+    scene = read_glb(tmp_path / "walk.glb")
+    times = read_array(scene.document, scene.document.animations[0].samplers[0].input)
+    np.testing.assert_allclose(times, np.arange(CYCLE + 1) / FPS, atol=1e-6)
+    np.testing.assert_array_equal(at_frame(scene, 0), at_frame(scene, CYCLE))
+
+
+def test_a_player_shows_what_the_motion_says(glb: Path, tmp_path: Path) -> None:
+    animate(glb, tmp_path / "walk.glb", None, None)
+    scene = read_glb(tmp_path / "walk.glb")
+    played = skeleton_motion(walk(), scene.skeleton)
+    played = on_the_ground(played, scene.vertices.astype(float), scene.bones, scene.weights, scene.skeleton, True)
+    for frame in (0, 9, 20):
+        rotations, heads = forward_kinematics(
+            played.rotations[frame], scene.skeleton.heads, scene.skeleton.parents, played.root_positions[frame]
+        )
+        expected = skin(scene.vertices, bone_transforms(rotations, heads, scene.skeleton.heads), scene.bones, scene.weights)
+        np.testing.assert_allclose(at_frame(scene, frame), expected, atol=1e-5)
+        assert at_frame(scene, frame)[:, 1].min() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_bvh_file_is_played(glb: Path, tmp_path: Path) -> None:
+    animate(glb, tmp_path / "step.glb", bvh(tmp_path), None)
+    assert_valid(tmp_path / "step.glb")
+    scene = read_glb(tmp_path / "step.glb")
+    assert scene.document.animations[0].name == "step"
+    tips = [at_frame(scene, frame)[np.argmax(scene.vertices[:, 0])] for frame in range(3)]
+    assert tips[0][1] - tips[2][1] > 0.5  # the left hand goes down
+    forward = [at_frame(scene, frame)[np.argmax(scene.vertices[:, 1])][2] for frame in range(3)]
+    np.testing.assert_allclose(np.diff(forward), 0.10 * 84 / 83, atol=1e-3)  # the head goes forward, scaled to our legs
+
+
+def test_animating_twice_keeps_both(glb: Path, tmp_path: Path) -> None:
+    animate(glb, tmp_path / "one.glb", None, None)
+    animate(tmp_path / "one.glb", tmp_path / "two.glb", bvh(tmp_path), None)
+    assert_valid(tmp_path / "two.glb")
+    assert [a.name for a in read_glb(tmp_path / "two.glb").document.animations] == ["walk", "step"]
+
+
+def test_the_film_shows_it(glb: Path, tmp_path: Path) -> None:
+    animate(glb, tmp_path / "step.glb", bvh(tmp_path), tmp_path / "step.gif")
+    with Image.open(tmp_path / "step.gif") as film:
+        assert film.n_frames == 3
+        frames = []
+        for k in range(3):
+            film.seek(k)
+            frames.append(np.asarray(film.convert("RGB")).astype(int))
+    assert np.abs(frames[0] - frames[2]).max() > 60
+
+
+def test_neighbouring_quaternions_never_take_the_long_way() -> None:
+    rng = np.random.default_rng(0)
+    q = np.array([0.0, 0, 0, 1]) + np.cumsum(rng.normal(0, 0.1, (200, 4)), axis=0)
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    smooth = continuous(q * rng.choice([-1.0, 1.0], (200, 1)))
+    assert (np.einsum("tk,tk->t", smooth[1:], smooth[:-1]) > 0).all()
+    np.testing.assert_allclose(matrix_from_quaternion(smooth), matrix_from_quaternion(q))
+
+
+def test_a_mesh_without_bones_is_refused(tmp_path: Path) -> None:
+    write_body_glb(tmp_path / "body.glb", capsule_avatar().body)
+    with pytest.raises(CarveError, match="no humanoid skeleton"):
+        animate(tmp_path / "body.glb", tmp_path / "out.glb", None, None)
+    assert not (tmp_path / "out.glb").exists()
+
+
+def test_nothing_half_written_is_left(glb: Path, tmp_path: Path) -> None:
+    with pytest.raises(CarveError, match="cannot write"):
+        animate(glb, tmp_path / "nowhere" / "out.glb", None, None)
+    (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT")
+    with pytest.raises(CarveError, match=r"bad\.bvh, line 2"):
+        animate(glb, tmp_path / "out.glb", tmp_path / "bad.bvh", None)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.bvh"]

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from carve.io.bvh import read_bvh
+from carve.records import CarveError
+
+TWO_JOINTS = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 1 2 3
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation
+  JOINT Leg
+  {
+    OFFSET 0 -4.5 0
+    CHANNELS 3 Xrotation Zrotation Yrotation
+    End Site
+    {
+      OFFSET 0 -1 0
+    }
+  }
+}
+MOTION
+Frames: 2
+Frame Time: .04
+10 20 30 15 -25 35 5 50 -70
+11 21 31 0 0 0 0 90 0
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "motion.bvh"
+    path.write_text(text)
+    return path
+
+
+def test_channels_act_in_the_order_of_the_file(tmp_path: Path) -> None:
+    bvh = read_bvh(written(tmp_path, TWO_JOINTS))
+    assert bvh.names == ("Hips", "Leg")
+    np.testing.assert_array_equal(bvh.parents, [-1, 0])
+    np.testing.assert_array_equal(bvh.offsets, [[1, 2, 3], [0, -4.5, 0]])
+    assert bvh.seconds == 0.04
+    np.testing.assert_allclose(bvh.rotations[0, 0], Rotation.from_euler("ZYX", [15, -25, 35], degrees=True).as_matrix())
+    np.testing.assert_allclose(bvh.rotations[0, 1], Rotation.from_euler("XZY", [5, 50, -70], degrees=True).as_matrix())
+    np.testing.assert_allclose(bvh.rotations[1, 1] @ [0, 1, 0], [-1, 0, 0], atol=1e-12)
+    np.testing.assert_array_equal(bvh.positions[:, 0], [[10, 20, 30], [11, 21, 31]])
+    assert np.isnan(bvh.positions[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda t: t.replace("\n", "\r\n"), lambda t: t.replace("  ", "\t"), lambda t: t.replace("Hips\n{", "Hips {"), lambda t: t + "\n\n"],
+)
+def test_layout_does_not_matter(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
+    plain, other = read_bvh(written(tmp_path, TWO_JOINTS)), read_bvh(written(tmp_path, change(TWO_JOINTS)))
+    assert plain.names == other.names
+    np.testing.assert_array_equal(plain.rotations, other.rotations)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("HIERARCHY\n", "", 1),
+        ("ROOT Hips", "JOINT Hips", 2),
+        ("ROOT Hips", "ROOT", 2),
+        ("Hips\n{", "Hips\n(", 3),
+        ("OFFSET 1 2 3", "OFFSET 1 2", 4),
+        ("OFFSET 1 2 3", "OFFSET 1 two 3", 4),
+        ("CHANNELS 6", "CHANNELS 7", 5),
+        ("Zrotation Yrotation Xrotation\n  JOINT", "Zrotation Yrotation Wrotation\n  JOINT", 5),
+        ("JOINT Leg", "JOINT Hips", 6),
+        ("JOINT Leg", "Bone Leg", 6),
+        ("  }\n}\nMOTION", "  }\nMOTION", 15),
+        ("MOTION\n", "", 16),
+        ("Frames: 2", "Frames: two", 17),
+        ("Frames: 2", "Frames: 3", 20),
+        ("Frame Time: .04", "Frame Time: 0", 18),
+        ("Frame Time: .04", "Time: 0.04", 18),
+        ("10 20 30", "10 20", 19),
+        ("11 21 31", "11 nan 31", 20),
+    ],
+)
+def test_a_malformed_file_is_refused_by_line(tmp_path: Path, old: str, new: str, line: int) -> None:
+    assert old in TWO_JOINTS
+    with pytest.raises(CarveError, match=rf"motion\.bvh, line {line}: "):
+        read_bvh(written(tmp_path, TWO_JOINTS.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize("lines", range(20))
+def test_a_truncated_file_is_refused(tmp_path: Path, lines: int) -> None:
+    with pytest.raises(CarveError, match=r"motion\.bvh, line"):
+        read_bvh(written(tmp_path, "\n".join(TWO_JOINTS.splitlines()[:lines])))
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "motion.bvh"
+    path.write_bytes(bytes(range(256)) * 10)
+    with pytest.raises(CarveError, match=r"motion\.bvh"):
+        read_bvh(path)
+    with pytest.raises(CarveError, match="cannot read"):
+        read_bvh(tmp_path / "none.bvh")
