@@ -7,7 +7,7 @@ the photo's camera.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from carve.geometry.skinning import skin
 from carve.io.gait import a_pose, walk
 from carve.io.glb_reader import GlbScene, read_glb
 from carve.io.motion import Motion, frame_transforms, on_the_ground, skeleton_motion
-from carve.io.render import BACKGROUND, Look, render_mesh, srgb_from_linear, view_camera
+from carve.io.render import BACKGROUND, Look, render_looks, render_mesh, srgb_from_linear, view_camera
 from carve.io.video import write_video
 from carve.records import Avatar, CarveError, Skeleton
 
@@ -86,7 +86,7 @@ def preview_sheet(avatar: Avatar) -> np.ndarray:
     camera = surface.camera.cropped(left, top, round((right - left) * scale), HEIGHT, scale)
     photo = _cut(avatar.observation.photo.pixels, (left, top, right, bottom), camera.width)
     maps = _cut(normals_to_rgb(avatar.normals.front.astype(np.float32), avatar.normals.mask), (left, top, right, bottom), camera.width)
-    front = [render_mesh(posed.vertices, posed.faces, camera, look) for look in posed.looks()]
+    front = render_looks(posed.vertices, posed.faces, camera, posed.looks())
     upright = posed.turned(rotation_between(avatar.body.up, np.array([0.0, 1.0, 0.0])))
     walking = posed_model(rest, Rig(canonical.skeleton, canonical.bones[corner], canonical.weights[corner]), walk(), STRIDE_FRAME)
     views = [upright.turned(axis_rotation(1, turn)) for turn in (LEFT, RIGHT, BACK)] + [walking.turned(axis_rotation(1, -0.6))]
@@ -138,9 +138,10 @@ def model_from_scene(scene: GlbScene) -> tuple[Model, Rig | None]:
 
 def posed_model(model: Model, rig: Rig, motion: Motion, frame: int) -> Model:
     """The rest model in one frame of a motion, standing on the ground."""
-    played = skeleton_motion(motion, rig.skeleton)
-    played = on_the_ground(played, model.vertices, rig.bones, rig.weights, rig.skeleton, motion.grounded)
-    return skinned(model, rig, frame_transforms(played, rig.skeleton, frame))
+    still = replace(motion, rotations=motion.rotations[frame : frame + 1], hips=motion.hips[frame : frame + 1])
+    played = skeleton_motion(still, rig.skeleton)
+    played = on_the_ground(played, model.vertices, rig.bones, rig.weights, rig.skeleton, every_frame=True)
+    return skinned(model, rig, frame_transforms(played, rig.skeleton, 0))
 
 
 def skinned(model: Model, rig: Rig, transforms: np.ndarray) -> Model:
@@ -153,7 +154,7 @@ def skinned(model: Model, rig: Rig, transforms: np.ndarray) -> Model:
 def _views(model: Model, height: int) -> tuple[np.ndarray, np.ndarray]:
     """The model from +Z, textured and as clay."""
     camera, offset = view_camera(model.vertices, _width(model.vertices, height), height, MARGIN)
-    textured, clay = (render_mesh(model.vertices + offset, model.faces, camera, look) for look in model.looks())
+    textured, clay = render_looks(model.vertices + offset, model.faces, camera, model.looks())
     return textured, clay
 
 

@@ -6,13 +6,14 @@ albedo * (ambient + (1 - ambient) max(0, n.l)); the light stands beside the came
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
-from carve.geometry.raster import Raster, rasterise
+from carve.geometry.raster import rasterise
 
 BACKGROUND = 0.82
 """Grey of the background, linear light."""
@@ -65,26 +66,35 @@ class Look:
 
 def render_mesh(vertices: np.ndarray, faces: np.ndarray, camera: Camera, look: Look) -> np.ndarray:
     """(h, w, 3) uint8 sRGB picture of camera-frame vertices (V, 3) and faces (F, 3) through `camera` (h x w pixels)."""
+    return render_looks(vertices, faces, camera, (look,))[0]
+
+
+def render_looks(vertices: np.ndarray, faces: np.ndarray, camera: Camera, looks: Sequence[Look]) -> list[np.ndarray]:
+    """The picture that `render_mesh` gives for each of several looks of one mesh."""
     s = SUPERSAMPLING
     fine = camera.cropped(0, 0, camera.width * s, camera.height * s, s)
     raster = rasterise(vertices, faces, fine)
-    light = np.full((fine.height, fine.width, 3), BACKGROUND, np.float32)
     hit = raster.mask
-    normals = vertex_normals(vertices, faces) if look.normals is None else look.normals
-    n = _at_hits(raster, normals, faces)
-    n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
-    shade = look.ambient + (1 - look.ambient) * np.clip(n @ TO_LIGHT, 0, None)
-    if look.texture is None or look.uv is None:
-        light[hit] = CLAY * shade[:, None]
-    else:
-        light[hit] = sample_bilinear(look.texture, _at_hits(raster, look.uv, faces)) * shade[:, None]
-    return srgb_from_linear(light.reshape(camera.height, s, camera.width, s, 3).mean((1, 3)))
+    bary, corners = raster.bary[hit], faces[raster.face[hit]]
 
+    def at_hits(values: np.ndarray) -> np.ndarray:
+        """Per-vertex values (V, C) at the pixels that see the mesh, (n, C)."""
+        single = values.astype(np.float32)
+        return bary[:, :1] * single[corners[:, 0]] + bary[:, 1:2] * single[corners[:, 1]] + bary[:, 2:] * single[corners[:, 2]]
 
-def _at_hits(raster: Raster, values: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Per-vertex values (V, C) at the pixels that see the mesh, (n, C)."""
-    hit = raster.mask
-    return np.einsum("nk,nkc->nc", raster.bary[hit], values[faces[raster.face[hit]]])
+    pictures = []
+    for look in looks:
+        n = at_hits(vertex_normals(vertices, faces) if look.normals is None else look.normals)
+        n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
+        shade = look.ambient + (1 - look.ambient) * np.clip(n @ TO_LIGHT, 0, None)
+        light = np.full((fine.height, fine.width, 3), BACKGROUND, np.float32)
+        if look.texture is None or look.uv is None:
+            light[hit] = CLAY * shade[:, None]
+        else:
+            light[hit] = sample_bilinear(look.texture, at_hits(look.uv)) * shade[:, None]
+        samples = [light[row::s, column::s] for row in range(s) for column in range(s)]
+        pictures.append(srgb_from_linear(np.sum(samples, axis=0) / s**2))
+    return pictures
 
 
 def view_camera(points: np.ndarray, width: int, height: int, margin: float = 0.04) -> tuple[Camera, np.ndarray]:
