@@ -42,6 +42,7 @@ HUMANOID: dict[str, str] = (
             ("UpperLeg", "upperleg01"),
             ("LowerLeg", "lowerleg01"),
             ("Foot", "foot"),
+            ("Toes", "toe1-1"),
         )
     }
     | {

@@ -98,7 +98,7 @@ def build_articulation(model: BodyModel, heads: np.ndarray) -> Articulation:
             _Dof(np.array([1.0, 0.0, 0.0]), 0.0, 35 * degree, -150 * degree, 150 * degree),
         ]
         joints += [
-            (f"{side}Shoulder", _path(model, f"{side}Shoulder", f"{side}UpperArm"), _ball(7 * degree, 40 * degree)),
+            (f"{side}Shoulder", _path(model, f"{side}Shoulder", f"{side}UpperArm"), _ball(5 * degree, 40 * degree)),
             (f"{side}UpperArm", _path(model, f"{side}UpperArm", None), swing),
             (f"{side}LowerArm", _path(model, f"{side}LowerArm", None), [_Dof(hinge, 22 * degree - bent, 30 * degree, -bent, 150 * degree - bent)]),
         ]

@@ -44,9 +44,9 @@ class Params:
     """Skin vertices that see the silhouette."""
     landmark_sigma: float = 0.02
     """Expected error of a landmark in the picture, metres."""
-    depth_sigma: float = 0.07
+    depth_sigma: float = 0.1
     """Expected error of a landmark's relative depth, metres."""
-    silhouette_weight: float = 1.0
+    silhouette_weight: float = 2.0
     """Weight of the silhouette against the landmarks."""
     upright_degrees: float = 7.0
     """Expected lean of the trunk against gravity."""
@@ -54,9 +54,9 @@ class Params:
     """Expected distance between the centre of mass and the support, along the viewing direction, metres."""
     camera_height: float = 1.35
     """Expected height of the camera above the ground, metres."""
-    camera_height_sigma: float = 0.3
+    camera_height_sigma: float = 0.2
     """Its spread, metres."""
-    pitch_sigma_degrees: float = 7.0
+    pitch_sigma_degrees: float = 12.0
     """Expected camera pitch about the level."""
     shape_weight: float = 1.0
     """Weight of the shape prior."""
@@ -168,7 +168,7 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
     known = np.array([r >= 0 for r in rows])
     body33 = np.array([found[n] for n in found if not n.startswith(("face_", "left_hand", "right_hand"))])
     per_metre = pixels_per_metre(marks.pixels[body33], marks.world[body33], marks.confidence[body33])
-    target, confidence = marks.pixels[rows], np.where(known, marks.confidence[rows], 0.0)
+    target, confidence = marks.pixels[rows], np.where(known, marks.confidence[rows] ** 2, 0.0)
     depth = _aligned_depth(marks, observation.camera, body33)[rows]
     spread = marks.spread[rows]
     index = {name: i for i, name in enumerate(body.names)}
