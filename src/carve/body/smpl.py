@@ -229,7 +229,8 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> _Kind:
     joints = tree.shape[1] if tree.ndim == 2 and len(tree) else 0
     if joints not in _KINDS:
         raise refuse("kintree_table", f"tells of {joints} joints, not of 24 (SMPL) or 55 (SMPL-X)")
-    if (tree[0, 1:].astype(np.int64) >= np.arange(1, joints)).any():
+    parents = tree[0, 1:].astype(np.int64)
+    if (parents < 0).any() or (parents >= np.arange(1, joints)).any():
         raise refuse("kintree_table", "names a child before its parent")
     count = len(arrays["v_template"]) if arrays["v_template"].ndim else 0
     wanted = {"v_template": (count, 3), "J_regressor": (joints, count), "weights": (count, joints), "f": (arrays["f"].size // 3, 3)}
@@ -242,6 +243,8 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> _Kind:
     directions = arrays["shapedirs"].shape
     if len(directions) != 3 or directions[:2] != (count, 3) or directions[2] < SHAPES:
         raise refuse("shapedirs", f"has the shape {directions} and not ({count}, 3, {SHAPES} or more)")
+    if not arrays["f"].size:
+        raise refuse("f", "has no triangle")
     if arrays["f"].min() < 0 or arrays["f"].max() >= count:
         raise refuse("f", f"points beyond the {count} vertices")
     return _KINDS[joints]

@@ -1,0 +1,224 @@
+"""The compact Anny against the package anny itself, and what its shape parameters do."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from carve.body import anny_build
+from carve.body.anny import AnnyBody, cache_path, load_anny
+from carve.body.model import rest_pose
+from carve.geometry.frames import body_from_anny
+from carve.geometry.rotations import matrix_from_rotvec
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+
+ANCHORS = {"gender": 2, "age": 5, "muscle": 3, "weight": 3, "height": 2, "proportions": 2}
+"""How many people each phenotype interpolates between, evenly spaced."""
+
+
+@pytest.fixture(scope="module")
+def package() -> Any:
+    """anny's own model, with the local changes that carve's parameters drive."""
+    return anny_build.construct(lambda _message, _share: None)
+
+
+@pytest.fixture(scope="module")
+def rebuilt(package: Any, tmp_path_factory: pytest.TempPathFactory) -> AnnyBody:
+    """A compact model that was written by this very version of the code."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CARVE_CACHE", str(folder / "new"))
+        patch.setattr(anny_build, "construct", lambda _progress: package)
+        return load_anny()
+
+
+def random_shape(body: AnnyBody, seed: int) -> torch.Tensor:
+    """Anywhere within the bounds."""
+    low, high = body.prior.low, body.prior.high
+    return low + (high - low) * torch.rand(len(low), generator=torch.Generator().manual_seed(seed))
+
+
+def of_package(package: Any, body: AnnyBody, shape: torch.Tensor, pose: torch.Tensor | None = None) -> dict[str, np.ndarray]:
+    """What anny gives for carve's shape parameters: `rest_vertices`, `rest_bone_heads`, `vertices`, in the body frame."""
+    named = dict(zip(body.shape_names, shape.tolist(), strict=True))
+    local = {target: named[name] for name, targets in anny_build.LOCAL_SHAPES.items() for target in targets}
+    phenotypes = {name: named[name] for name in ANCHORS}
+    with torch.no_grad():
+        output = package(pose_parameters=pose, phenotype_kwargs=phenotypes, local_changes_kwargs=local)
+    return {key: output[key][0].numpy() @ body_from_anny.T for key in ("rest_vertices", "rest_bone_heads", "vertices")}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rest_pose_is_that_of_the_package(package: Any, anny_body: AnnyBody, rebuilt: AnnyBody, seed: int) -> None:
+    shape = random_shape(anny_body, seed)
+    expected = of_package(package, anny_body, shape)
+    for body in (anny_body, rebuilt):
+        vertices, heads = rest_pose(body, shape)
+        np.testing.assert_allclose(vertices.numpy(), expected["rest_vertices"], atol=1e-5)
+        np.testing.assert_allclose(heads.numpy(), expected["rest_bone_heads"], atol=1e-5)
+
+
+def test_posing_is_that_of_the_package(package: Any, anny_body: AnnyBody, monkeypatch: pytest.MonkeyPatch) -> None:
+    """anny turns the bones of every shape to one reference shape's axes first; without that, its `local-ref` is carve's posing."""
+    monkeypatch.setattr(package, "reference_bone_orientations", None)
+    rng = np.random.default_rng(1)
+    local = matrix_from_rotvec(torch.from_numpy(rng.normal(scale=0.3, size=(len(anny_body.names), 3)))).numpy()
+    local[0] = np.eye(3)
+    pose = torch.eye(4).repeat(1, len(local), 1, 1)
+    pose[0, :, :3, :3] = torch.from_numpy(body_from_anny.T @ local @ body_from_anny)
+    expected = of_package(package, anny_body, anny_body.prior.mean, pose)
+    vertices, heads = (t.double().numpy() for t in rest_pose(anny_body, anny_body.prior.mean))
+    rotations, posed_heads = forward_kinematics(local, heads, anny_body.parents, heads[0])
+    posed = skin(vertices, bone_transforms(rotations, posed_heads, heads), anny_body.bones, anny_body.weights)
+    offset = posed - expected["vertices"]  # anny puts the root bone elsewhere
+    np.testing.assert_allclose(offset - offset.mean(0), 0, atol=2e-5)
+
+
+def test_names_and_topology_are_those_of_the_package(package: Any, anny_body: AnnyBody) -> None:
+    assert anny_body.names == tuple(package.bone_labels)
+    assert anny_body.parents.tolist() == list(package.bone_parents)
+    np.testing.assert_array_equal(anny_body.faces, package.faces.numpy())
+
+
+def test_face_shapes_are_those_of_the_package(package: Any, anny_body: AnnyBody) -> None:
+    for name in ("jawOpen", "eyeBlinkLeft"):
+        with torch.no_grad():
+            shown = package(facial_actions={name: 1.0})["rest_vertices"] - package()["rest_vertices"]
+        mine = anny_body.face_shapes[anny_body.face_names.index(name)]
+        assert float(mine.abs().max()) > 0.002
+        np.testing.assert_allclose(mine.numpy(), shown[0].numpy() @ body_from_anny.T, atol=1e-5)
+
+
+def test_the_cache_is_built_once_and_reports_progress(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(anny_build, "construct", lambda _progress: package)
+    told: list[float] = []
+    load_anny(lambda _message, share: told.append(share))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    written = list((tmp_path / "cache").iterdir())
+    assert written == [cache_path()]  # no partial file is left
+    assert written[0].stat().st_size < 60e6
+    assert written[0].stat().st_mode & stat.S_IRUSR
+    monkeypatch.setattr(anny_build, "construct", lambda _progress: pytest.fail("built twice"))
+    load_anny()
+
+
+def test_a_failed_build_leaves_nothing_behind(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_tensors: object, path: Path, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("CARVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(anny_build, "construct", lambda _progress: package)
+    monkeypatch.setattr(anny_build, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        load_anny()
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize(("variables", "expected"), [(("CARVE_CACHE", "XDG_CACHE_HOME"), "a"), (("XDG_CACHE_HOME",), "b/carve")])
+def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: tuple[str, ...], expected: str) -> None:
+    folders = {"CARVE_CACHE": tmp_path / "a", "XDG_CACHE_HOME": tmp_path / "b"}
+    for name in folders:
+        monkeypatch.delenv(name, raising=False)
+    for name in variables:
+        monkeypatch.setenv(name, str(folders[name]))
+    assert cache_path().parent == tmp_path / expected
+
+
+@pytest.mark.parametrize("name", sorted(ANCHORS))
+def test_each_phenotype_is_linear_between_its_anchors(anny_body: AnnyBody, name: str) -> None:
+    column, low = anny_body.shape_names.index(name), -1 / 3 if name == "age" else 0.0
+    anchors = np.linspace(low, 1.0, ANCHORS[name])
+    base = random_shape(anny_body, 7).double()
+    body = in_double(anny_body)
+
+    def at(value: float) -> torch.Tensor:
+        shape = base.clone()
+        shape[column] = value
+        return body.coefficients(shape)
+
+    for left, right in itertools.pairwise(anchors):
+        for share in (0.0, 0.2, 0.5, 0.9, 1.0):
+            expected = (1 - share) * at(left) + share * at(right)
+            torch.testing.assert_close(at(left + share * (right - left)), expected, atol=1e-9, rtol=0)
+    torch.testing.assert_close(at(1.3), at(1.0))  # beyond the last anchor nothing changes
+    torch.testing.assert_close(at(low - 0.3), at(low))
+
+
+def test_no_step_of_the_shape_makes_the_body_jump(anny_body: AnnyBody) -> None:
+    body, step = in_double(anny_body), 1e-5
+    for seed in range(20):
+        shape = random_shape(anny_body, seed).double()
+        shape[torch.rand(len(shape), generator=torch.Generator().manual_seed(seed)) < 0.3] = 0.5  # on an anchor of some
+        direction = torch.randn(len(shape), generator=torch.Generator().manual_seed(seed + 100), dtype=torch.float64)
+        before, after = (body.coefficients(shape + sign * step * direction) for sign in (-1, 1))
+        assert float((after - before).abs().max()) < 200 * step
+
+
+def test_local_shapes_split_into_increase_and_decrease(anny_body: AnnyBody) -> None:
+    shape = anny_body.prior.mean.clone()
+    shape[-2], shape[-1] = 0.25, -0.5
+    tail = anny_body.coefficients(shape)[-4:]
+    assert tail.tolist() == [0.25, 0.0, 0.0, 0.5]
+    assert anny_body.shape_names[-2:] == ("foot_size", "hand_size")
+
+
+def test_shape_gradients_match_finite_differences(anny_body: AnnyBody) -> None:
+    body = in_double(anny_body)
+    shape = random_shape(anny_body, 3).double().clamp(-0.9, 0.9)
+    shape[anny_body.shape_names.index("age")] = 0.55
+    assert torch.autograd.gradcheck(body.coefficients, (shape.requires_grad_(),), eps=1e-7, atol=1e-5)
+
+
+def test_a_larger_height_makes_a_taller_person(anny_body: AnnyBody) -> None:
+    column = anny_body.shape_names.index("height")
+    tall = []
+    for value in (0.2, 0.4, 0.6):
+        shape = anny_body.prior.mean.clone()
+        shape[column] = value
+        tall.append(float(np.ptp(rest_pose(anny_body, shape)[0][:, 1].numpy())))
+    assert tall == sorted(tall)
+    assert 1.5 < tall[1] < 1.9
+
+
+def test_landmarks_lie_where_they_belong(anny_body: AnnyBody) -> None:
+    vertices = rest_pose(anny_body, anny_body.prior.mean)[0].numpy()
+    at = {name: point.weights @ vertices[point.vertices] for name, point in anny_body.keypoints.items()}
+    for point in anny_body.keypoints.values():
+        assert point.weights.sum() == pytest.approx(1, abs=1e-6)
+    for name, point in at.items():
+        if name.startswith("left_"):
+            assert point[0] > 0.005
+            np.testing.assert_allclose(at[name.replace("left", "right")] * [-1, 1, 1], point, atol=0.01)
+    for side in ("left", "right"):
+        order = [f"{side}_{part}" for part in ("ear", "shoulder", "hip", "knee", "ankle", "heel")]
+        heights = [at[name][1] for name in order]
+        assert heights == sorted(heights, reverse=True)
+        assert at[f"{side}_foot_index"][2] > at[f"{side}_heel"][2] + 0.1
+        assert at["nose"][2] > at[f"{side}_eye"][2] > at[f"{side}_ear"][2]
+        tips = np.array([at[f"{side}_hand_{4 * k}"] for k in range(1, 6)])
+        assert (np.linalg.norm(tips - at[f"{side}_wrist"], axis=1) > 0.07).all()
+        assert (np.linalg.norm(tips - at[f"{side}_wrist"], axis=1) < 0.25).all()
+
+
+def test_humanoid_bones_exist_and_cover_what_vrm_requires(anny_body: AnnyBody) -> None:
+    limbs = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+    required = {"hips", "spine", "head"} | {f"{side}{limb}" for side in ("left", "right") for limb in limbs}
+    assert required <= set(anny_body.humanoid)
+    assert set(anny_body.humanoid.values()) <= set(anny_body.names)
+    assert len(set(anny_body.humanoid.values())) == len(anny_body.humanoid)
+    assert anny_body.names.index(anny_body.humanoid["hips"]) == 0
+
+
+def in_double(body: AnnyBody) -> AnnyBody:
+    """The same body, computing its coefficients in double precision."""
+    return replace(body, phenotype_mask=body.phenotype_mask.double(), phenotype_projection=body.phenotype_projection.double())

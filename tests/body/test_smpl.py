@@ -1,0 +1,356 @@
+"""SMPL and SMPL-X from files of the same format that are made here: an octahedron of skin about every joint."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from carve.body.articulation import build_articulation
+from carve.body.model import LEG_SPREAD, REGIONS, canonical_body, rest_pose
+from carve.body.reduced import ReducedBody
+from carve.body.smpl import SmplBody, load_smpl
+from carve.geometry.rotations import matrix_from_rotvec
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.records import CarveError
+
+BODY = {
+    "pelvis": (None, (0.0, -0.25, 0.02)),
+    "left_hip": ("pelvis", (0.07, -0.34, 0.01)),
+    "right_hip": ("pelvis", (-0.07, -0.34, 0.01)),
+    "spine1": ("pelvis", (0.0, -0.13, 0.0)),
+    "left_knee": ("left_hip", (0.11, -0.72, 0.0)),
+    "right_knee": ("right_hip", (-0.11, -0.72, 0.0)),
+    "spine2": ("spine1", (0.0, 0.0, 0.01)),
+    "left_ankle": ("left_knee", (0.09, -1.13, -0.03)),
+    "right_ankle": ("right_knee", (-0.09, -1.13, -0.03)),
+    "spine3": ("spine2", (0.0, 0.06, 0.02)),
+    "left_foot": ("left_ankle", (0.12, -1.19, 0.09)),
+    "right_foot": ("right_ankle", (-0.12, -1.19, 0.09)),
+    "neck": ("spine3", (0.0, 0.27, -0.02)),
+    "left_collar": ("spine3", (0.08, 0.18, -0.01)),
+    "right_collar": ("spine3", (-0.08, 0.18, -0.01)),
+    "head": ("neck", (0.0, 0.35, 0.03)),
+    "left_shoulder": ("left_collar", (0.19, 0.22, -0.02)),
+    "right_shoulder": ("right_collar", (-0.19, 0.22, -0.02)),
+    "left_elbow": ("left_shoulder", (0.44, 0.20, -0.05)),
+    "right_elbow": ("right_shoulder", (-0.44, 0.20, -0.05)),
+    "left_wrist": ("left_elbow", (0.70, 0.21, -0.05)),
+    "right_wrist": ("right_elbow", (-0.70, 0.21, -0.05)),
+}
+"""Joint -> parent, place (metres): a person with the arms out. In SMPL's order."""
+
+Joints = dict[str, tuple[str | None, tuple[float, float, float]]]
+
+
+def joints_of(kind: str) -> Joints:
+    """All joints of `smpl` or `smplx`, in the model's order."""
+    joints: Joints = dict(BODY)
+    if kind == "smpl":
+        return joints | {f"{side}_hand": (f"{side}_wrist", (sign * 0.78, 0.2, -0.05)) for side, sign in (("left", 1), ("right", -1))}
+    joints |= {"jaw": ("head", (0.0, 0.34, 0.05))}
+    joints |= {f"{side}_eye_smplhf": ("head", (sign * 0.03, 0.42, 0.09)) for side, sign in (("left", 1), ("right", -1))}
+    for side, sign in (("left", 1), ("right", -1)):
+        for place, finger in enumerate(("index", "middle", "pinky", "ring", "thumb")):
+            parent = f"{side}_wrist"
+            for number in (1, 2, 3):
+                joints[f"{side}_{finger}{number}"] = (parent, (sign * (0.77 + 0.03 * number), 0.2, 0.02 - 0.02 * place))
+                parent = f"{side}_{finger}{number}"
+    return joints
+
+
+def arrays_of(kind: str, vertices: int | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a model file; `vertices` adds loose vertices up to that number."""
+    joints, rng = joints_of(kind), np.random.default_rng(3)
+    names = list(joints)
+    places = np.array([place for _, place in joints.values()])
+    parents = np.array([names.index(parent) if parent else 2**32 - 1 for parent, _ in joints.values()], np.uint32)
+    corners = 0.02 * np.concatenate([np.eye(3), -np.eye(3)])
+    signs = np.array([[x, y, z] for x in (0, 3) for y in (1, 4) for z in (2, 5)])
+    odd = (signs >= 3).sum(1) % 2 == 1
+    signs[odd] = signs[odd][:, ::-1]  # wound outward
+    count = len(names)
+    skin_count = 6 * count if vertices is None else vertices
+    template = rng.normal(scale=0.1, size=(skin_count, 3))
+    template[: 6 * count] = (places[:, None] + corners).reshape(-1, 3)
+    regressor, weights = np.zeros((count, skin_count)), np.zeros((skin_count, count))
+    weights[6 * count :, 0] = 1
+    for joint in range(count):
+        own = slice(6 * joint, 6 * joint + 6)
+        regressor[joint, own] = 1 / 6
+        weights[own, joint] += 0.75
+        weights[own, parents[joint] if joint else 0] += 0.25
+    directions = 300 if kind == "smpl" else 400
+    return {
+        "v_template": template,
+        "shapedirs": rng.normal(scale=0.004, size=(skin_count, 3, directions)),
+        "posedirs": np.zeros((skin_count, 3, 9 * (count - 1))),
+        "J_regressor": regressor,
+        "kintree_table": np.stack([parents, np.arange(count, dtype=np.uint32)]),
+        "weights": weights,
+        "f": np.concatenate([signs + 6 * joint for joint in range(count)]).astype(np.uint32),
+    }
+
+
+def written(folder: Path, arrays: dict[str, Any], name: str = "model.npz") -> Path:
+    """The path of a file with these arrays."""
+    path = folder / name
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def smplx() -> Any:
+    """The package, which only licence holders install: without it what needs it is skipped."""
+    return pytest.importorskip("smplx", reason="the optional package smplx is not installed")
+
+
+@pytest.fixture(scope="module", params=["smpl", "smplx"])
+def arrays(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
+    """What the file holds."""
+    return arrays_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def model(smplx: Any, arrays: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> SmplBody:
+    """The file, loaded."""
+    return load_smpl(written(tmp_path_factory.mktemp("smpl"), arrays))
+
+
+def random_shape(seed: int) -> torch.Tensor:
+    """Ten likely shape parameters."""
+    return torch.randn(10, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_names_are_those_of_the_file(model: SmplBody, arrays: dict[str, np.ndarray]) -> None:
+    assert list(model.names) == list(joints_of(model.name))
+    assert model.parents[0] == -1
+    np.testing.assert_array_equal(model.parents[1:], arrays["kintree_table"][0, 1:])
+    np.testing.assert_array_equal(model.faces, arrays["f"])
+    assert model.bones.dtype == model.parents.dtype == model.faces.dtype == np.int64
+
+
+def test_rest_pose_is_that_of_the_file(model: SmplBody, arrays: dict[str, np.ndarray]) -> None:
+    shape = random_shape(0)
+    vertices, heads = rest_pose(model, shape)
+    expected = arrays["v_template"] + arrays["shapedirs"][:, :, :10] @ shape.double().numpy()
+    np.testing.assert_allclose(vertices.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(heads.numpy(), arrays["J_regressor"] @ expected, atol=1e-6)
+    assert model.coefficients(shape) is shape
+    assert model.shape_names == tuple(f"beta{k}" for k in range(10))
+
+
+def test_posing_is_that_of_smplx(smplx: Any, model: SmplBody, arrays: dict[str, np.ndarray]) -> None:
+    """Against smplx's own skinning, with the pose correctives at zero."""
+    from smplx.lbs import lbs
+
+    shape, count = random_shape(1), len(model.names)
+    pose = 0.6 * torch.randn(count, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    as_tensor = lambda key: torch.from_numpy(arrays[key].astype(np.float64))  # noqa: E731
+    expected, expected_heads = lbs(
+        shape.double()[None],
+        pose.reshape(1, -1),
+        as_tensor("v_template")[None],
+        as_tensor("shapedirs")[:, :, :10],
+        as_tensor("posedirs").reshape(-1, 9 * (count - 1)).T,
+        as_tensor("J_regressor"),
+        torch.from_numpy(model.parents),
+        as_tensor("weights"),
+    )
+    rest, rest_heads = (t.double().numpy() for t in rest_pose(model, shape))
+    rotations, heads = forward_kinematics(matrix_from_rotvec(pose).numpy(), rest_heads, model.parents, rest_heads[0])
+    posed = skin(rest, bone_transforms(rotations, heads, rest_heads), model.bones, model.weights)
+    np.testing.assert_allclose(heads, expected_heads[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(posed, expected[0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+def test_canonical_pose(model: SmplBody, seed: int | None) -> None:
+    canonical = canonical_body(model, model.prior.mean if seed is None else random_shape(seed))
+    heads = {vrm: canonical.skeleton.heads[model.names.index(bone)] for vrm, bone in model.humanoid.items()}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        upper, lower, hand = (heads[f"{side}{bone}"] for bone in ("UpperArm", "LowerArm", "Hand"))
+        np.testing.assert_allclose((lower - upper)[1:], 0, atol=1e-6)
+        np.testing.assert_allclose((hand - lower)[1:], 0, atol=1e-6)
+        assert sign * upper[0] < sign * lower[0] < sign * hand[0]
+        leg = heads[f"{side}Foot"] - heads[f"{side}UpperLeg"]
+        assert np.arctan2(sign * leg[0], -leg[1]) == pytest.approx(LEG_SPREAD, abs=1e-6)
+    assert canonical.vertices[:, 1].min() == pytest.approx(0, abs=1e-9)
+
+
+def test_humanoid_bones(model: SmplBody) -> None:
+    limbs = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "Toes")
+    required = {"hips", "spine", "chest", "upperChest", "neck", "head"} | {f"{side}{limb}" for side in ("left", "right") for limb in limbs}
+    assert required <= set(model.humanoid)
+    assert set(model.humanoid.values()) <= set(model.names)
+    assert model.humanoid["hips"] == model.names[0]
+    fingers = {vrm for vrm in model.humanoid if "Proximal" in vrm or "Distal" in vrm or "Intermediate" in vrm or "Metacarpal" in vrm}
+    assert len(fingers) == (30 if model.name == "smplx" else 0)
+    assert model.humanoid.get("leftThumbMetacarpal") == ("left_thumb1" if model.name == "smplx" else None)
+    assert model.humanoid.get("rightLittleDistal") == ("right_pinky3" if model.name == "smplx" else None)
+
+
+def test_regions(model: SmplBody) -> None:
+    region = {name: REGIONS[model.region[6 * i]] for i, name in enumerate(model.names)}
+    assert region["spine2"] == region["left_collar"] == "torso"
+    assert region["left_hip"] == "left_upper_leg"
+    assert region["right_foot"] == "right_foot"
+    assert region["right_elbow"] == "right_lower_arm"
+    for name in model.names[22:]:
+        assert region[name] == ("head" if "eye" in name or name == "jaw" else f"{name.split('_')[0]}_hand")
+
+
+def test_weights_keep_the_bones_that_move_each_vertex(model: SmplBody, arrays: dict[str, np.ndarray]) -> None:
+    dense = np.zeros_like(arrays["weights"])
+    for column in range(model.bones.shape[1]):
+        np.add.at(dense, (np.arange(len(dense)), model.bones[:, column]), model.weights[:, column])
+    np.testing.assert_allclose(dense, arrays["weights"], atol=1e-6)
+    assert model.bones.shape[1] == 2  # no more columns than the file needs
+
+
+def test_landmarks_of_another_mesh_come_from_the_joints(model: SmplBody) -> None:
+    heads = dict(zip(model.names, model.heads.numpy(), strict=True))
+    for mark, joint in (("left_elbow", "left_elbow"), ("right_heel", "right_ankle"), ("left_foot_index", "left_foot")):
+        point = model.keypoints[mark]
+        np.testing.assert_allclose(point.weights @ model.template.numpy()[point.vertices], heads[joint], atol=1e-6)
+    assert "nose" not in model.keypoints
+
+
+@pytest.mark.parametrize(("kind", "vertices", "nose", "toe", "tip"), [("smpl", 6890, 332, 3216, 2319), ("smplx", 10475, 9120, 5770, 4933)])
+def test_landmarks_of_the_published_mesh(smplx: Any, tmp_path: Path, kind: str, vertices: int, nose: int, toe: int, tip: int) -> None:
+    arrays = arrays_of(kind, vertices) | {"shapedirs": np.zeros((vertices, 3, 10))}
+    model = load_smpl(written(tmp_path, arrays))
+    for mark, vertex in (("nose", nose), ("left_foot_index", toe), ("left_hand_8", tip)):
+        assert model.keypoints[mark].vertices.tolist() == [vertex]
+        assert model.keypoints[mark].weights.tolist() == [1.0]
+    assert len(model.keypoints) == 13 + 8 + 10
+
+
+def test_on_average_the_arms_hang_and_the_elbows_bend_forwards(model: SmplBody) -> None:
+    """SMPL's rest pose has the arms straight out; the degrees of freedom and the reduced body take that into account."""
+    articulation = build_articulation(model, model.heads.double().numpy())
+    marks: dict[str, str | None] = dict.fromkeys(("left_shoulder", "left_elbow", "left_wrist", "right_elbow", "right_wrist"))
+    sample = np.arange(0, len(model.template), 5)
+    body = ReducedBody(model, articulation, marks, sample)
+    angles = torch.from_numpy(articulation.mean).float()[None]
+    shaped = body.shaped(model.prior.mean)
+    posed = body.posed(shaped, angles, torch.eye(3)[None], model.heads[:1], torch.ones(1))
+    at = dict(zip(marks, posed.landmarks[0].numpy(), strict=True))
+    upper = at["left_elbow"] - at["left_shoulder"]
+    assert upper[1] < -0.9 * np.linalg.norm(upper)
+    for side in ("left", "right"):
+        assert at[f"{side}_wrist"][2] > at[f"{side}_elbow"][2] + 0.03
+    np.testing.assert_allclose(at["left_wrist"] * [-1, 1, 1], at["right_wrist"], atol=1e-5)
+    still = body.posed(shaped, torch.zeros_like(angles), torch.eye(3)[None], model.heads[:1], torch.ones(1))
+    np.testing.assert_allclose(body.skin(shaped, still, torch.ones(1)).numpy(), model.template.numpy()[sample], atol=1e-6)
+
+
+def test_smplx_prints_nothing(smplx: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load_smpl(written(tmp_path, arrays_of("smpl") | {"shapedirs": np.zeros((144, 3, 10))}))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "smplx", None)
+    with pytest.raises(CarveError, match=r"pip install 'carve\[smpl\]'"):
+        load_smpl(written(tmp_path, arrays_of("smpl")))
+
+
+def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(CarveError, match=r"nothing\.npz does not exist"):
+        load_smpl(tmp_path / "nothing.npz")
+
+
+class Trap:
+    """Leaves a trace if it is ever unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_pickle_is_refused_unopened(tmp_path: Path) -> None:
+    path = tmp_path / "SMPL_NEUTRAL.pkl"
+    path.write_bytes(pickle.dumps(Trap(tmp_path / "trace")))
+    with pytest.raises(CarveError, match=r"SMPL_NEUTRAL\.pkl is not an \.npz file.*convert it to \.npz"):
+        load_smpl(path)
+    path.rename(tmp_path / "renamed.npz")
+    with pytest.raises(CarveError, match="cannot be read"):
+        load_smpl(tmp_path / "renamed.npz")
+    assert not (tmp_path / "trace").exists()
+
+
+def test_an_object_inside_is_refused_unopened(tmp_path: Path) -> None:
+    path = written(tmp_path, arrays_of("smpl") | {"J_regressor": np.array(Trap(tmp_path / "trace"), dtype=object)})
+    with pytest.raises(CarveError, match=r"model\.npz keeps 'J_regressor' as a Python object"):
+        load_smpl(path)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_other_objects_in_the_file_are_left_alone(smplx: Any, tmp_path: Path) -> None:
+    load_smpl(written(tmp_path, arrays_of("smplx") | {"part2num": np.array({"head": 1}, dtype=object)}))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file(tmp_path: Path, share: float) -> None:
+    path = written(tmp_path, arrays_of("smpl"))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CarveError, match=r"model\.npz cannot be read"):
+        load_smpl(path)
+
+
+def test_a_damaged_array_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, arrays_of("smpl"))
+    content = bytearray(path.read_bytes())
+    middle = content.index(b"weights.npy") + 4000
+    content[middle : middle + 64] = bytes(64 * [255])
+    path.write_bytes(bytes(content))
+    with pytest.raises(CarveError, match=r"model\.npz cannot be read at array 'weights'"):
+        load_smpl(path)
+
+
+def test_a_single_array_is_not_a_model(tmp_path: Path) -> None:
+    with (tmp_path / "model.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(CarveError, match=r"model\.npz cannot be read"):
+        load_smpl(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("key", ["v_template", "shapedirs", "J_regressor", "kintree_table", "weights", "f"])
+def test_a_missing_array_is_named(tmp_path: Path, key: str) -> None:
+    arrays = arrays_of("smpl")
+    del arrays[key]
+    with pytest.raises(CarveError, match=rf"model\.npz has no array '{key}'"):
+        load_smpl(written(tmp_path, arrays))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("v_template", np.zeros((144, 2)), "has the shape"),
+        ("v_template", np.float64(1), "has the shape"),
+        ("v_template", np.full((144, 3), np.nan), "finite numbers"),
+        ("v_template", np.full((144, 3), "x"), "finite numbers"),
+        ("shapedirs", np.zeros((144, 3, 9)), "10 or more"),
+        ("J_regressor", np.zeros((24, 144)), "do not sum to 1"),
+        ("J_regressor", np.zeros((25, 144)), "has the shape"),
+        ("weights", np.zeros((143, 24)), "has the shape"),
+        ("kintree_table", np.zeros((2, 52), np.uint32), "52 joints"),
+        ("kintree_table", np.zeros(24, np.uint32), "0 joints"),
+        ("kintree_table", np.full((2, 24), 23, np.uint32), "before its parent"),
+        ("f", np.full((5, 3), 144), "beyond the 144 vertices"),
+        ("f", np.zeros((5, 4), np.uint32), "has the shape"),
+        ("f", np.zeros((0, 3), np.uint32), "no triangle"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_named(tmp_path: Path, key: str, value: Any, says: str) -> None:
+    with pytest.raises(CarveError, match=rf"model\.npz is not an SMPL or SMPL-X file: array '{key}' .*{says}"):
+        load_smpl(written(tmp_path, arrays_of("smpl") | {key: value}))
