@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from carve.body.anny import load_anny
-from carve.body.model import BodyModel
 from carve.body.smpl import load_smpl
 from carve.io.archive import as_plain
 from carve.io.image import read_mask, read_photo
@@ -126,11 +125,7 @@ def _body_model(path: Path | None, progress: Progress) -> Deferred:
         raise CarveError(f"The body model {path} does not exist; give the path of an SMPL or SMPL-X file, or leave --body-model out.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-
-    def load() -> BodyModel:
-        return load_smpl(path)
-
-    return Deferred(f"smpl {digest}", load)
+    return Deferred(f"smpl {digest}", lambda: load_smpl(path))
 
 
 def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, Any]:
