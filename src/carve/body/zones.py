@@ -15,6 +15,7 @@ MIRRORED = np.array(
 )
 """Region -> the region on the other side of the body."""
 
+TORSO = REGIONS.index("torso")
 HEAD = REGIONS.index("head")
 HANDS = (REGIONS.index("left_hand"), REGIONS.index("right_hand"))
 FEET = (REGIONS.index("left_foot"), REGIONS.index("right_foot"))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numba
 import numpy as np
-import xatlas
 
-from carve.geometry.charts import cut_and_flatten, signed_areas
+from carve.geometry.charts import cut_and_flatten
+from carve.geometry.packing import pack
 
 
 @dataclass(frozen=True)
@@ -51,46 +51,28 @@ class Texels:
 
 
 def unwrap(
-    vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, size: int, padding: int, stretch_limit: float = 4.0, smallest: int = 60
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    labels: np.ndarray,
+    size: int,
+    padding: int,
+    stretch_limit: float = 6.0,
+    smallest: int | None = None,
 ) -> Atlas:
     """Texture coordinates for a mesh whose triangles carry labels (F,): charts never cross from one label to another.
 
     `padding` is the gap between charts in texels of a `size` x `size` image; `stretch_limit` and `smallest` (triangles) are those of
-    `charts.cut_and_flatten`. All charts get the same texel density.
+    `charts.cut_and_flatten`, the latter a 300th of all by default. All charts get the same texel density.
     """
+    smallest = max(len(faces) // 300, 20) if smallest is None else smallest
     chart, flat = cut_and_flatten(vertices, faces, labels, stretch_limit, smallest)
-    members = [np.flatnonzero(chart == k) for k in range(len(flat))]
-    order = np.concatenate(members)
+    order = np.concatenate([np.flatnonzero(chart == k) for k in range(len(flat))])
     key = np.repeat(chart[order], 3) * len(vertices) + faces[order].ravel()
     unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    corner = unique % len(vertices)
     split = np.empty_like(faces)
     split[order] = inverse.reshape(-1, 3)
-    uv = np.concatenate(flat).reshape(-1, 2)[first]
-    return Atlas(corner, split, _pack(uv, split, chart, size, padding), chart)
-
-
-def _pack(uv: np.ndarray, faces: np.ndarray, chart: np.ndarray, size: int, padding: int) -> np.ndarray:
-    """Place the charts (metres) side by side without overlap; returns uv in 0..1."""
-    # Packing works on a bitmap and its time grows with that: 512 x 512 is fine enough to leave little unused.
-    grid = 512
-    areas = np.abs(signed_areas(uv, faces))
-    atlas = xatlas.Atlas()
-    atlas.add_uv_mesh(uv.astype(np.float32), faces.astype(np.uint32), chart.astype(np.uint32)[:, None])
-    options = xatlas.PackOptions()
-    options.texels_per_unit = float(np.sqrt(0.6 / areas.sum()) * grid)
-    options.padding, options.bilinear = int(np.ceil(padding * grid / size * 1.15)), True
-    atlas.generate(xatlas.ChartOptions(), options)
-    packed = atlas[0][2] * np.array([atlas.width, atlas.height])
-    # The packer drops triangles without area and leaves their corners behind: move each chart by the map that its other corners followed.
-    placed = np.empty_like(uv)
-    solid = areas > 1e-3 * np.median(areas)
-    for k in range(chart.max() + 1):
-        own = np.unique(faces[chart == k])
-        known = np.unique(faces[(chart == k) & solid])
-        source = np.column_stack([uv[known], np.ones(len(known))])
-        placed[own] = np.column_stack([uv[own], np.ones(len(own))]) @ np.linalg.lstsq(source, packed[known])[0]
-    return placed / max(atlas.width, atlas.height)
+    uv = np.concatenate(pack(flat, padding / size)).reshape(-1, 2)[first]
+    return Atlas(unique % len(vertices), split, uv, chart)
 
 
 @numba.njit(cache=True, nogil=True, parallel=True)

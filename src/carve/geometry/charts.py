@@ -64,8 +64,10 @@ def flatten(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     rows = np.repeat(np.arange(len(faces)), 3)
     scale = np.sqrt(length * height)[:, None]
     system = sparse.csr_matrix(((opposite / scale).ravel(), (rows, faces.ravel())), shape=(len(faces), len(vertices)))
-    first = int(np.argmax(np.linalg.norm(vertices - vertices.mean(0), axis=1)))
-    second = int(np.argmax(np.linalg.norm(vertices - vertices[first], axis=1)))
+    # Two far ends of the rim are pinned: an inner vertex would fold its surroundings.
+    rim = _rim(faces)
+    first = rim[int(np.argmax(np.linalg.norm(vertices[rim] - vertices.mean(0), axis=1)))]
+    second = rim[int(np.argmax(np.linalg.norm(vertices[rim] - vertices[first], axis=1)))]
     pinned = np.array([first, second])
     free = np.setdiff1d(np.arange(len(vertices)), pinned)
     z = np.zeros(len(vertices), complex)
@@ -82,6 +84,13 @@ def flatten(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         uv = offsets @ np.linalg.svd(offsets.T @ offsets)[0][:, :2]
         area = np.abs(signed_areas(uv, faces)).sum()
     return uv * np.sqrt((length * height).sum() / 2 / max(area, 1e-20))
+
+
+def _rim(faces: np.ndarray) -> np.ndarray:
+    """Vertices on the border; all of them where there is none."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(unique[count == 1]) if (count == 1).any() else np.unique(faces)
 
 
 def signed_areas(uv: np.ndarray, faces: np.ndarray) -> np.ndarray:

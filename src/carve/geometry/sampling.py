@@ -39,16 +39,16 @@ def complete(image: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
     levels = [premultiplied]
     while min(levels[-1].shape[:2]) > 1:
         levels.append(cv2.pyrDown(levels[-1]))
-    total = np.maximum(premultiplied[..., 3:].sum(), 1e-6)
-    below = np.broadcast_to(premultiplied[..., :3].sum((0, 1)) / total, (*levels[-1].shape[:2], 3)).astype(np.float32)
+    total = np.maximum(premultiplied[..., -1].sum(), 1e-6)
+    below = np.broadcast_to(premultiplied[..., :-1].sum((0, 1)) / total, (*levels[-1].shape[:2], image.shape[2])).astype(np.float32)
     complete_levels: list[np.ndarray] = []
     for level in reversed(levels):
         height, width = level.shape[:2]
         if below.shape[:2] != (height, width):
             below = cv2.resize(below, (width, height), interpolation=cv2.INTER_LINEAR)
         # A little evidence at a coarse level is better than none: weights are stretched before they decide.
-        have = np.clip(level[..., 3:] * 4, 0, 1)
-        mean = level[..., :3] / np.maximum(level[..., 3:], 1e-6)
+        have = np.clip(level[..., -1:] * 4, 0, 1)
+        mean = level[..., :-1] / np.maximum(level[..., -1:], 1e-6)
         below = have * mean + (1 - have) * below
         complete_levels.append(below)
     return complete_levels[::-1]

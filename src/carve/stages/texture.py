@@ -20,7 +20,20 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
-from carve.body.zones import ALIGNED, ATTACHED, FEET, HANDS, HEAD, MIRRORED, above_nape, crown, face_zone, limb_axes, limb_coordinates
+from carve.body.zones import (
+    ALIGNED,
+    ATTACHED,
+    FEET,
+    HANDS,
+    HEAD,
+    MIRRORED,
+    TORSO,
+    above_nape,
+    crown,
+    face_zone,
+    limb_axes,
+    limb_coordinates,
+)
 from carve.geometry.atlas import Texels, texels, to_image, unwrap
 from carve.geometry.camera import Camera
 from carve.geometry.diffusion import spread, stiffness
@@ -51,14 +64,16 @@ class Params:
     """Angle between the normal and the viewing ray up to which the photo counts fully, and from which it counts nothing."""
     depth_tolerance: float = 0.006
     """How far behind the nearest surface a texel may lie and still be seen, metres."""
+    sure_margin: float = 0.02
+    """How far from outlines and such edges colours must lie before they spread to unseen places, metres: fits are not exact."""
     overlap: float = 0.06
     """How far a region's colours may be taken from its neighbours', metres."""
-    tone: float = 0.02
-    """Scale that parts tone from detail in the photo, metres."""
+    tone: float = 0.024
+    """Scale over which the photo is averaged to a tone, metres; half of it for head, hands and feet."""
     reach: float = 0.03
     """Detail fades over this distance from pixels that show the region, metres."""
-    detail_tolerance: float = 30.0
-    """Difference in tone (of 255) beyond which detail is not taken over."""
+    contrast: tuple[float, float] = (8.0, 1.0)
+    """Detail that differs from the tone by more than the first (of 255) plus the second times the cloth's usual contrast is left out."""
     pull: float = 0.04
     """How firmly unseen places keep to what is known around their limb, against their neighbours."""
     across: float = 0.005
@@ -74,6 +89,8 @@ class _View:
     """(H, W, 3) float32 sRGB, 0..255."""
     valid: np.ndarray
     """(H, W) float32: 1 where the pixel surely shows the surface that the camera sees there."""
+    sure: np.ndarray
+    """(H, W) float32: 1 well away from outlines and edges, where the pixel would show the same part if the surface were a little off."""
     raster: Raster
     metre: float
     """Pixels a metre at the person's distance."""
@@ -88,18 +105,22 @@ class _Layer:
     sharp: np.ndarray
     """(h, w, 4) float32 colour, and trust 0..1 that falls with the distance from pixels that show the region."""
     blurred: np.ndarray
-    """(h / 2^k, w / 2^k, 3) float32 tone."""
+    """(h / 2^k, w / 2^k, 4) float32 tone: mean colour, and mean square of the channels."""
 
     def tone(self, pixels: np.ndarray) -> np.ndarray:
-        """(N, 3) tone at pixels (N, 2) of the view."""
+        """(N, 4) tone at pixels (N, 2) of the view: mean colour, and contrast as the standard deviation of the channels."""
         scale = np.array(self.blurred.shape[1::-1]) / self.sharp.shape[1::-1]
-        return sample(self.blurred, (pixels - self.corner) * scale)
+        tone = sample(self.blurred, (pixels - self.corner) * scale)
+        square = np.einsum("nc,nc->n", tone[:, :3], tone[:, :3]) / 3
+        return np.column_stack([tone[:, :3], np.sqrt(np.maximum(tone[:, 3] - square, 0))])
 
-    def detail(self, pixels: np.ndarray, wanted: np.ndarray, tolerance: float) -> np.ndarray:
-        """(N, 3) detail at pixels (N, 2), faded where trust is low or the tone is not the one `wanted` (N, 3)."""
-        sharp, tone = sample(self.sharp, pixels - self.corner), self.tone(pixels)
-        misfit = (tone - wanted) / tolerance
-        return (sharp[:, :3] - tone) * (sharp[:, 3:] / (1 + np.einsum("nc,nc->n", misfit, misfit)[:, None] / 2) ** 2)
+    def detail(self, pixels: np.ndarray, wanted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+        """(N, 3) what to add to the tones `wanted` (N, 4) to copy the picture at pixels (N, 2), where it is of that kind of cloth."""
+        sharp = sample(self.sharp, pixels - self.corner)
+        change = sharp[:, :3] - wanted[:, :3]
+        allowed = limits[0] + limits[1] * wanted[:, 3]
+        excess = np.einsum("nc,nc->n", change, change) / (3 * allowed**2)
+        return change * (sharp[:, 3] / (1 + excess**3))[:, None]
 
 
 def bake_texture(observation: Observation, posed: PosedSurface, params: Params) -> TexturedSurface:
@@ -153,17 +174,13 @@ def _look(observation: Observation, posed: PosedSurface, normals: np.ndarray, gr
     raster = rasterise(posed.vertices, posed.canonical.faces, window)
     tall = float(np.ptp(window.project(posed.vertices)[:, 1]))
     # One pixel of the photo is the least margin: bilinear samples reach that far.
-    outline = _ramp(mask > 0.75, max(params.outline_margin * tall, scale))
-    hidden = _ramp(~_depth_edges(raster.depth, params.occlusion_step), max(params.occlusion_margin * tall, scale))
-    valid = (outline * hidden * raster.mask).astype(np.float32)
-    return _View(window, picture, valid, raster, metre * scale)
-
-
-def _ramp(inside: np.ndarray, margin: float) -> np.ndarray:
-    """(H, W) 0 up to `margin` pixels inside the border of `inside`, 1 from twice that."""
-    # The frame of the picture is no border: the person goes on beyond it.
-    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
-    return np.clip(distance / margin - 1, 0, 1)
+    # The frame of the picture is no outline: the person goes on beyond it.
+    to_outline = cv2.distanceTransform((mask > 0.75).astype(np.uint8), cv2.DIST_L2, 5)
+    to_edge = cv2.distanceTransform((~_depth_edges(raster.depth, params.occlusion_step)).astype(np.uint8), cv2.DIST_L2, 5)
+    outline = np.clip(to_outline / max(params.outline_margin * tall, scale) - 1, 0, 1)
+    hidden = np.clip(to_edge / max(params.occlusion_margin * tall, scale) - 1, 0, 1)
+    sure = np.clip(np.minimum(to_outline, to_edge) / (params.sure_margin * metre * scale), 0, 1)
+    return _View(window, picture, outline * hidden * raster.mask, sure, raster, metre * scale)
 
 
 def _depth_edges(depth: np.ndarray, step: float) -> np.ndarray:
@@ -210,13 +227,15 @@ def _layers(view: _View, posed: PosedSurface, params: Params) -> list[_Layer]:
     """One layer a region."""
     surface = posed.canonical
     weight = view.valid * _raster_facing(view)
-    tone_pixels, reach_pixels = max(params.tone * view.metre, 1.0), params.reach * view.metre
-    level = max(round(np.log2(tone_pixels)), 1)
+    reach_pixels = params.reach * view.metre
     pixels = view.camera.project(posed.vertices)
     height, width = weight.shape
     layers = []
     for region in range(len(REGIONS)):
         near = _with_neighbours(surface, region, params.overlap)
+        fine = region in (HEAD, *HANDS, *FEET)
+        tone_pixels = max(params.tone * view.metre / (2 if fine else 1), 2.0)
+        level = round(np.log2(tone_pixels))
         own = pixels[near] if near.any() else np.zeros((1, 2))
         left, top = np.clip(np.floor(own.min(0) - 2 * tone_pixels), 0, [width - 2, height - 2]).astype(int)
         right, bottom = np.clip(np.ceil(own.max(0) + 2 * tone_pixels), [left + 2, top + 2], [width, height]).astype(int)
@@ -226,10 +245,11 @@ def _layers(view: _View, posed: PosedSurface, params: Params) -> list[_Layer]:
         shown = weight[window] * member
         if (shown > 0.5).sum() < 16:
             shown = np.zeros_like(shown)
-        pyramid = complete(view.picture[window], shown)
+        picture = view.picture[window]
+        pyramid = complete(np.dstack([picture, np.einsum("hwc,hwc->hw", picture, picture) / 3]), shown)
         distance = cv2.distanceTransform((shown < 0.3).astype(np.uint8), cv2.DIST_L2, 5)
         trust = np.exp(-((distance / reach_pixels) ** 2)) * shown.any()
-        layers.append(_Layer(np.array([left, top]), np.dstack([pyramid[0], trust]), pyramid[min(level, len(pyramid) - 1)]))
+        layers.append(_Layer(np.array([left, top]), np.dstack([pyramid[0][..., :3], trust]), pyramid[min(level, len(pyramid) - 1)]))
     return layers
 
 
@@ -285,23 +305,25 @@ def _base_colours(
     points: np.ndarray,
     params: Params,
 ) -> np.ndarray:
-    """(V, 3) smooth colours for every vertex."""
+    """(V, 4) tone for every vertex: smooth colours, and how much detail varies about them."""
     pixels = view.camera.project(points)
-    own, other = np.zeros((len(points), 3)), np.zeros((len(points), 3))
+    own, other = np.zeros((len(points), 4)), np.zeros((len(points), 4))
     for region, layer in enumerate(layers):
         member = surface.region == region
         own[member] = layer.tone(pixels[member])
         other[member] = layers[MIRRORED[region]].tone(mirror.pixels[member])
     zone = face_zone(surface)
-    source = seen * _is_hair_or_neck(surface, own, seen, zone)
+    # Where nothing is sure, on fingers, say, the little that is left still counts against nothing.
+    sure = 0.1 + 0.9 * sample(view.sure, pixels)[:, 0]
+    source = seen * sure * _is_hair_or_neck(surface, own[:, :3], seen, zone)
     from_mirror = 0.3 * mirror.weight * (1 - seen) * (zone | (surface.region != HEAD))
     known = source + from_mirror
     colours = (source[:, None] * own + from_mirror[:, None] * other) / np.maximum(known, 1e-9)[:, None]
-    skin = _skin(surface, own, seen)
+    skin = _skin(surface, own[:, :3], seen)
     face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
-    guess, guess_weight = _around_limbs(surface, colours, known, zone if face_is_own else np.zeros_like(zone))
+    guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, above_nape(surface)), skin)
     if skin is not None and (seen[zone] > 0.5).sum() < 8:
-        guess[zone] = skin
+        guess[zone] = [*skin, 0.0]
     barrier = _touching(surface)
     if face_is_own:
         barrier |= zone[surface.faces].any(1) & ~zone[surface.faces].all(1)
@@ -313,32 +335,51 @@ def _base_colours(
     return np.clip(spread(stiff, weight, values / weight[:, None]), 0, 255)
 
 
-def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, zone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3) colours that are known at the same height of the same limb, preferably on the near side of it, and the trust in them (V,).
+def _around_limbs(
+    surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, kind: np.ndarray, skin: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(V, 4) tones that are known at the same height of the same limb, preferably on the near side of it, and the trust in them (V,).
 
-    `known` (V,) weighs the given colours (V, 3). The face, `zone` (V,) bool, neither gives to the rest nor takes from it.
+    `known` (V,) weighs the given tones (V, 4). Hair, skin of the face and the rest, by `kind` (V,), take only from their like.
     """
-    good = known > 0.05
-    mean = np.average(colours[good], axis=0, weights=known[good]) if good.any() else np.full(3, 128.0)
+    if skin is not None:
+        # An arm in front of the trunk often ends up beside where the fit has it: cloth is the better guess where both are seen.
+        bare = np.exp(-((colours[:, :3] - skin) ** 2).sum(1) / (2 * 30.0**2))
+        known = np.where(surface.region == TORSO, known * (1 - 0.85 * bare), known)
+    good = known > 0.02
+    mean = np.average(colours[good], axis=0, weights=known[good]) if good.any() else np.array([128.0, 128.0, 128.0, 0.0])
     guess, trust = np.tile(mean, (len(colours), 1)), np.full(len(colours), 1e-3)
     axes = limb_axes(surface.skeleton)
     for region in range(len(REGIONS)):
-        for part in (False, True):
-            wanted = np.flatnonzero((surface.region == region) & (zone == part))
+        for part in np.unique(kind[surface.region == region]):
+            wanted = np.flatnonzero((surface.region == region) & (kind == part))
             attached = ALIGNED[region][surface.region]
-            sources = np.flatnonzero(good & attached & (zone == part))
+            sources = np.flatnonzero(good & attached & (kind == part))
             if len(wanted) == 0 or len(sources) < 8:
                 continue
             place = limb_coordinates(surface.vertices, surface.region == region, axes[region])
             # Two centimetres along the limb weigh as much as a quarter turn around it, another region as six.
             place *= [1 / 0.02, 1.2, 1.2]
-            foreign = 3.0 * (surface.region != region)
-            place = np.column_stack([place, foreign])
-            distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 24 else 24)
-            share = known[sources][index] ** 2 / (distance**2 + 0.1)
-            guess[wanted] = np.einsum("vk,vkc->vc", share / share.sum(1, keepdims=True), colours[sources][index])
+            place = np.column_stack([place, 3.0 * (surface.region != region)])
+            distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 32 else 32)
+            guess[wanted] = _prevailing(colours[sources][index], known[sources][index] / (distance**2 + 0.5) ** 1.5)
             trust[wanted] = 1.0
     return guess, trust
+
+
+def _prevailing(colours: np.ndarray, weight: np.ndarray, tolerance: float = 20.0) -> np.ndarray:
+    """(N, C) the commonest of K tones (N, K, C) with weights (N, K): a coat rather than the mean of a coat and the shirt in its opening."""
+    rgb = colours[..., :3].astype(np.float32)
+    square = np.einsum("nkc,nkc->nk", rgb, rgb)
+    apart = square[:, :, None] + square[:, None, :] - 2 * rgb @ rgb.swapaxes(1, 2)
+    alike = np.exp(-np.maximum(apart, 0) / (2 * tolerance**2)) * weight[:, None, :]
+    commonest = alike.sum(2).argmax(1)
+    share = alike[np.arange(len(colours)), commonest]
+    tone = np.einsum("nk,nkc->nc", share, colours) / share.sum(1, keepdims=True)
+    # The contrast of the plain cloth, not that of the edges between two garments.
+    plain = share / (colours[..., 3] + 4) ** 2
+    tone[:, 3] = np.einsum("nk,nk->n", plain, colours[..., 3]) / plain.sum(1)
+    return tone
 
 
 def _touching(surface: CanonicalSurface) -> np.ndarray:
@@ -384,21 +425,21 @@ def _paint(
     surface = posed.canonical
     per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None]], axis=1)
     mixed = grid.interpolate(per_vertex, surface.faces)
-    points, normal, colours, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:9], mixed[:, 9:12]
+    points, normal, tones, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:10], mixed[:, 10:]
     weight = _photo_weight(view, points, normal, params)[:, None]
     pixels = view.camera.project(points)
     squarely = np.clip(np.abs(_facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
     region = surface.region[surface.faces[grid.face, 0]]
+    colours = tones[:, :3].copy()
     unseen = weight[:, 0] < 0.999
     for k, layer in enumerate(layers):
         member = np.flatnonzero((region == k) & unseen)
         if len(member) == 0:
             continue
-        tone = colours[member]
         mirrored = counterpart[member, 2:]
-        detail = mirrored * layers[MIRRORED[k]].detail(counterpart[member, :2], tone, params.detail_tolerance)
+        detail = mirrored * layers[MIRRORED[k]].detail(counterpart[member, :2], tones[member], params.contrast)
         if k != HEAD:
-            detail += (1 - mirrored) * squarely[member] * layer.detail(pixels[member], tone, params.detail_tolerance)
-        colours[member] = tone + detail
+            detail += (1 - mirrored) * squarely[member] * layer.detail(pixels[member], tones[member], params.contrast)
+        colours[member] += detail
     photo = sample(view.picture, pixels)
     return np.clip(weight * photo + (1 - weight) * colours, 0, 255), weight
