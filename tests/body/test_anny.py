@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,22 @@ def test_rest_pose_is_that_of_the_package(package: Any, anny_body: AnnyBody, reb
         np.testing.assert_allclose(heads.numpy(), expected["rest_bone_heads"], atol=1e-5)
 
 
-def test_posing_is_that_of_the_package(package: Any, anny_body: AnnyBody, monkeypatch: pytest.MonkeyPatch) -> None:
-    """anny turns the bones of every shape to one reference shape's axes first; without that, its `local-ref` is carve's posing."""
-    monkeypatch.setattr(package, "reference_bone_orientations", None)
+@pytest.fixture
+def package_from_rest(package: Any) -> Iterator[Any]:
+    """anny's model without the turn of every shape's bones to the axes of one reference shape that precedes its poses."""
+    reference = package.reference_bone_orientations
+    package.reference_bone_orientations = None
+    yield package
+    package.reference_bone_orientations = reference
+
+
+def test_posing_is_that_of_the_package(package_from_rest: Any, anny_body: AnnyBody) -> None:
     rng = np.random.default_rng(1)
     local = matrix_from_rotvec(torch.from_numpy(rng.normal(scale=0.3, size=(len(anny_body.names), 3)))).numpy()
     local[0] = np.eye(3)
     pose = torch.eye(4).repeat(1, len(local), 1, 1)
     pose[0, :, :3, :3] = torch.from_numpy(body_from_anny.T @ local @ body_from_anny)
-    expected = of_package(package, anny_body, anny_body.prior.mean, pose)
+    expected = of_package(package_from_rest, anny_body, anny_body.prior.mean, pose)
     vertices, heads = (t.double().numpy() for t in rest_pose(anny_body, anny_body.prior.mean))
     rotations, posed_heads = forward_kinematics(local, heads, anny_body.parents, heads[0])
     posed = skin(vertices, bone_transforms(rotations, posed_heads, heads), anny_body.bones, anny_body.weights)

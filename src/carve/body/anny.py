@@ -83,7 +83,7 @@ _PRIOR = {
 
 def cache_path() -> Path:
     """Where the compact model lies: `$CARVE_CACHE`, else `$XDG_CACHE_HOME/carve`, else `~/.cache/carve`."""
-    base = os.environ.get("CARVE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "carve")
+    base = os.environ.get("CARVE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "carve"
     return Path(base) / f"anny-{version('anny')}-v2.safetensors"
 
 
