@@ -48,6 +48,8 @@ class Params:
     """Expected error of a landmark's relative depth, metres."""
     silhouette_weight: float = 2.0
     """Weight of the silhouette against the landmarks."""
+    tilt_sigma: float = 0.12
+    """Expected slope of the error of the landmarks' depth with height, metres per metre."""
     upright_degrees: float = 7.0
     """Expected lean of the trunk against gravity."""
     balance_sigma: float = 0.07
@@ -125,10 +127,12 @@ class _State:
     position: Tensor
     log_scale: Tensor
     pitch: Tensor
+    tilt: Tensor
+    """(N,) slope by which the detector's depth is wrong with height: it hardly tells a leaning person from a pitched camera."""
     shape: Tensor
 
     def leaves(self) -> list[Tensor]:
-        return [self.angles, self.turn, self.position, self.log_scale, self.pitch]
+        return [self.angles, self.turn, self.position, self.log_scale, self.pitch, self.tilt]
 
 
 def fit_body(observation: Observation, model: BodyModel, params: Params) -> BodyFit:
@@ -257,6 +261,7 @@ def _starts(problem: _Problem, model: BodyModel) -> _State:
         position=(ray * distance).expand(count, 3).clone().requires_grad_(),
         log_scale=torch.zeros(count, requires_grad=True),
         pitch=torch.full((count,), 0.06, requires_grad=True),
+        tilt=torch.zeros(count, requires_grad=True),
         shape=model.prior.mean.clone().requires_grad_(),
     )
 
@@ -278,7 +283,8 @@ def _landmark_loss(problem: _Problem, state: _State, posed: Posed, params: Param
     residual = (pixels - problem.target) / problem.per_metre
     flat = _robust((residual**2).sum(-1) / problem.sigma**2)
     hips = points[:, list(problem.hips)].mean(1)
-    deep = _robust(((points[..., 2] - hips[:, None, 2]) - problem.depth) ** 2 / problem.depth_sigma**2)
+    expected = problem.depth + state.tilt[:, None] * (points[..., 1] - hips[:, None, 1])
+    deep = _robust(((points[..., 2] - hips[:, None, 2]) - expected) ** 2 / problem.depth_sigma**2)
     loss = (problem.weight * (flat + deep)).sum(1)
     if problem.face is not None:
         head = posed.rotations[:, _part(problem, "head")]
@@ -303,7 +309,7 @@ def _landmark_loss(problem: _Problem, state: _State, posed: Posed, params: Param
     loss = loss + problem.feet_seen * 2 * _robust((offset / params.balance_sigma) ** 2)
     camera = (-ground - params.camera_height) / params.camera_height_sigma
     loss = loss + problem.feet_seen * camera**2 + ((state.pitch - 0.06) / np.radians(params.pitch_sigma_degrees)) ** 2
-    return loss + (state.log_scale / 0.05) ** 2
+    return loss + (state.log_scale / 0.05) ** 2 + (state.tilt / params.tilt_sigma) ** 2
 
 
 def _part(problem: _Problem, vrm: str) -> int:
@@ -331,17 +337,17 @@ def _descend_starts(problem: _Problem, state: _State, params: Params) -> tuple[_
     with torch.no_grad():
         shaped = problem.body.shaped(state.shape)
     lr = params.learning_rate
-    distance = float(-state.position[0, 2])
+    distance = float(-state.position.detach()[0, 2])
     losses = _optimise(
         state.leaves(),
-        [lr, lr, 0.02 * distance, 0.005, 0.01],
+        [lr, lr, 0.02 * distance, 0.005, 0.01, 0.01],
         params.start_steps,
         lambda _: _landmark_loss(problem, state, _pose(problem, state, shaped), params),
     )
     best = int(losses.argmin())
     pick = lambda t: t.detach()[best : best + 1].clone()  # noqa: E731
     chosen = _State(
-        *(pick(t) for t in (state.angles, state.root, state.turn, state.position, state.log_scale, state.pitch)), state.shape.detach().clone()
+        *(pick(t) for t in (state.angles, state.root, state.turn, state.position, state.log_scale, state.pitch, state.tilt)), state.shape.detach().clone()
     )
     return chosen, losses
 
@@ -386,7 +392,7 @@ def _descend_full(problem: _Problem, state: _State, observation: Observation, pa
     """The best start again, now with shape and silhouette."""
     silhouette = _Silhouette(observation, problem.per_metre)
     prior = problem.body.model.prior
-    state = replace(state, **{k: getattr(state, k).detach().clone().requires_grad_() for k in ("angles", "turn", "position", "log_scale", "pitch", "shape")})
+    state = replace(state, **{k: getattr(state, k).detach().clone().requires_grad_() for k in ("angles", "turn", "position", "log_scale", "pitch", "tilt", "shape")})
 
     def loss(step: int) -> Tensor:
         shaped = problem.body.shaped(state.shape)
@@ -398,8 +404,8 @@ def _descend_full(problem: _Problem, state: _State, observation: Observation, pa
         return total + params.silhouette_weight * silhouette.loss(pixels) + params.shape_weight * likely + 300 * (beyond**2).sum()
 
     lr = params.learning_rate
-    distance = float(-state.position[0, 2])
-    final = _optimise([*state.leaves(), state.shape], [0.5 * lr, 0.5 * lr, 0.01 * distance, 0.004, 0.006, lr], params.steps, loss)
+    distance = float(-state.position.detach()[0, 2])
+    final = _optimise([*state.leaves(), state.shape], [0.5 * lr, 0.5 * lr, 0.01 * distance, 0.004, 0.006, 0.006, lr], params.steps, loss)
     return state, float(final)
 
 
@@ -412,9 +418,10 @@ def _finish(observation: Observation, model: BodyModel, problem: _Problem, state
         angles = torch.minimum(torch.maximum(state.angles.detach(), problem.low), problem.high)[0].double().numpy()
     articulation = problem.body.articulation
     canonical = canonical_body(model, shape)
-    natural = float(np.ptp(rest_pose(model, shape)[0].detach().numpy()[:, 1])) * float(state.log_scale.exp())
-    scale = (params.height / natural if params.height is not None else 1.0) * float(state.log_scale.exp())
-    position = state.position[0].detach().double().numpy() * (scale / float(state.log_scale.exp()))
+    size = float(state.log_scale.detach().exp())
+    natural = float(np.ptp(rest_pose(model, shape)[0].detach().numpy()[:, 1])) * size
+    scale = (params.height / natural if params.height is not None else 1.0) * size
+    position = state.position[0].detach().double().numpy() * (scale / size)
     canonical = CanonicalBody(
         canonical.vertices * scale, replace(canonical.skeleton, heads=canonical.skeleton.heads * scale), canonical.rest_rotations
     )
@@ -423,7 +430,7 @@ def _finish(observation: Observation, model: BodyModel, problem: _Problem, state
     posed = skin(canonical.vertices, bone_transforms(rotations, heads, canonical.skeleton.heads), model.bones, model.weights)
     if not np.isfinite(posed).all():
         raise StageError("fit_body: the fitted body is not finite.")
-    theta = float(state.pitch[0])
+    theta = float(state.pitch.detach()[0])
     return BodyFit(
         model=model.name,
         shape={name: float(v) for name, v in zip(model.shape_names, shape, strict=True)},

@@ -320,8 +320,11 @@ def _base_colours(
     known = source + from_mirror
     colours = (source[:, None] * own + from_mirror[:, None] * other) / np.maximum(known, 1e-9)[:, None]
     skin = _skin(surface, own[:, :3], seen)
+    if skin is not None:
+        # An arm before the trunk often lies beside where the fit has it: of cloth and skin on the trunk, cloth is the better guess.
+        known = np.where(surface.region == TORSO, known * (1 - 0.9 * _likeness(colours[:, :3], skin)), known)
     face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
-    guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, above_nape(surface)), skin)
+    guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, above_nape(surface)))
     if skin is not None and (seen[zone] > 0.5).sum() < 8:
         guess[zone] = [*skin, 0.0]
     barrier = _touching(surface)
@@ -335,17 +338,11 @@ def _base_colours(
     return np.clip(spread(stiff, weight, values / weight[:, None]), 0, 255)
 
 
-def _around_limbs(
-    surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, kind: np.ndarray, skin: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(V, 4) tones that are known at the same height of the same limb, preferably on the near side of it, and the trust in them (V,).
 
     `known` (V,) weighs the given tones (V, 4). Hair, skin of the face and the rest, by `kind` (V,), take only from their like.
     """
-    if skin is not None:
-        # An arm in front of the trunk often ends up beside where the fit has it: cloth is the better guess where both are seen.
-        bare = np.exp(-((colours[:, :3] - skin) ** 2).sum(1) / (2 * 30.0**2))
-        known = np.where(surface.region == TORSO, known * (1 - 0.85 * bare), known)
     good = known > 0.02
     mean = np.average(colours[good], axis=0, weights=known[good]) if good.any() else np.array([128.0, 128.0, 128.0, 0.0])
     guess, trust = np.tile(mean, (len(colours), 1)), np.full(len(colours), 1e-3)
@@ -380,6 +377,14 @@ def _prevailing(colours: np.ndarray, weight: np.ndarray, tolerance: float = 20.0
     plain = share / (colours[..., 3] + 4) ** 2
     tone[:, 3] = np.einsum("nk,nk->n", plain, colours[..., 3]) / plain.sum(1)
     return tone
+
+
+def _likeness(colours: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """(N,) 1 for colours (N, 3) that are `skin` (3,) in some light, 0 for others."""
+    brightness, reference = colours.sum(1) + 1, skin.sum() + 1
+    hue = ((colours / brightness[:, None] - skin / reference) ** 2).sum(1)
+    light = np.log(brightness / reference) ** 2
+    return np.exp(-hue / (2 * 0.03**2) - light / (2 * 0.5**2))
 
 
 def _touching(surface: CanonicalSurface) -> np.ndarray:
