@@ -4,7 +4,6 @@
 # make check   set up, then style, types and import rules
 
 PYTHON ?= python3
-EXTRAS ?= dev
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -19,7 +18,7 @@ setup: $(INSTALLED) $(VALIDATOR_INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt torch
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
 $(VALIDATOR_INSTALLED): $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json

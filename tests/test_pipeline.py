@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -315,11 +316,26 @@ def test_a_body_model_that_does_not_exist_is_told_before_anything_runs(fakes: Fa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_is_no_body_model_is_told_before_anything_runs(fakes: Fakes, tmp_path: Path) -> None:
+    (tmp_path / "model.npz").write_bytes(b"not an archive")
+    with pytest.raises(CarveError, match=r"model\.npz cannot be read"):
+        run(fakes, tmp_path / "out", body_model=tmp_path / "model.npz")
+    assert not fakes.calls
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_body_model_is_loaded_from_its_file(fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.npz").write_bytes(b"a model")
-    monkeypatch.setattr(pipeline, "load_smpl", lambda path: ("loaded", path))
+    model = SimpleNamespace(name="smpl")
+    monkeypatch.setattr(pipeline, "load_smpl", lambda path: model)
     run(fakes, tmp_path / "out", body_model=tmp_path / "mine.npz")
-    assert fakes.seen["fit_body"][1] == ("loaded", tmp_path / "mine.npz")
+    assert fakes.seen["fit_body"][1] is model
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", body_model=tmp_path / "mine.npz", existing="resume")
+    assert not fakes.calls
+    (tmp_path / "mine.npz").write_bytes(b"another model")
+    run(fakes, tmp_path / "out", body_model=tmp_path / "mine.npz", existing="resume")
+    assert "observe" not in fakes.calls and "fit_body" in fakes.calls
 
 
 def test_progress_begins_and_ends_every_stage(fakes: Fakes) -> None:

@@ -118,14 +118,13 @@ def run_stages(
 
 
 def _body_model(path: Path | None, progress: Progress) -> Deferred:
-    """The body model, loaded only if the body is fitted; a wrong path is told before anything runs."""
+    """The body model. Anny is loaded only if the body is fitted; a file at once, so that what is wrong with it is told first."""
     if path is None:
         return Deferred(f"anny {versions()['anny']}", lambda: load_anny(progress))
-    if not path.is_file():
-        raise CarveError(f"The body model {path} does not exist; give the path of an SMPL or SMPL-X file, or leave --body-model out.")
+    model = load_smpl(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Deferred(f"smpl {digest}", lambda: load_smpl(path))
+    return Deferred(f"{model.name} {digest}", lambda: model)
 
 
 def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, Any]:

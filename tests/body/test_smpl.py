@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from carve.body.articulation import build_articulation
 from carve.body.model import LEG_SPREAD, REGIONS, canonical_body, rest_pose
@@ -54,7 +54,7 @@ def joints_of(kind: str) -> Joints:
     if kind == "smpl":
         return joints | {f"{side}_hand": (f"{side}_wrist", (sign * 0.78, 0.2, -0.05)) for side, sign in (("left", 1), ("right", -1))}
     joints |= {"jaw": ("head", (0.0, 0.34, 0.05))}
-    joints |= {f"{side}_eye_smplhf": ("head", (sign * 0.03, 0.42, 0.09)) for side, sign in (("left", 1), ("right", -1))}
+    joints |= {f"{side}_eye": ("head", (sign * 0.03, 0.42, 0.09)) for side, sign in (("left", 1), ("right", -1))}
     for side, sign in (("left", 1), ("right", -1)):
         for place, finger in enumerate(("index", "middle", "pinky", "ring", "thumb")):
             parent = f"{side}_wrist"
@@ -104,12 +104,6 @@ def written(folder: Path, arrays: dict[str, Any], name: str = "model.npz") -> Pa
     return path
 
 
-@pytest.fixture(scope="module")
-def smplx() -> Any:
-    """The package, which only licence holders install: without it what needs it is skipped."""
-    return pytest.importorskip("smplx", reason="the optional package smplx is not installed")
-
-
 @pytest.fixture(scope="module", params=["smpl", "smplx"])
 def arrays(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
     """What the file holds."""
@@ -117,7 +111,7 @@ def arrays(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def model(smplx: Any, arrays: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> SmplBody:
+def model(arrays: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> SmplBody:
     """The file, loaded."""
     return load_smpl(written(tmp_path_factory.mktemp("smpl"), arrays))
 
@@ -145,28 +139,45 @@ def test_rest_pose_is_that_of_the_file(model: SmplBody, arrays: dict[str, np.nda
     assert model.shape_names == tuple(f"beta{k}" for k in range(10))
 
 
-def test_posing_is_that_of_smplx(smplx: Any, model: SmplBody, arrays: dict[str, np.ndarray]) -> None:
-    """Against smplx's own skinning, with the pose correctives at zero."""
-    from smplx.lbs import lbs
+def affine(linear: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """(4, 4) homogeneous matrix."""
+    return np.block([[linear, np.reshape(offset, (3, 1))], [np.zeros((1, 3)), np.ones((1, 1))]])
 
-    shape, count = random_shape(1), len(model.names)
-    pose = 0.6 * torch.randn(count, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    as_tensor = lambda key: torch.from_numpy(arrays[key].astype(np.float64))  # noqa: E731
-    expected, expected_heads = lbs(
-        shape.double()[None],
-        pose.reshape(1, -1),
-        as_tensor("v_template")[None],
-        as_tensor("shapedirs")[:, :, :10],
-        as_tensor("posedirs").reshape(-1, 9 * (count - 1)).T,
-        as_tensor("J_regressor"),
-        torch.from_numpy(model.parents),
-        as_tensor("weights"),
-    )
+
+def posed_by_the_paper(arrays: dict[str, np.ndarray], beta: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) and joints (B, 3) by equations 2 to 4 of "SMPL" (Loper et al., 2015) without pose correctives, one at a time.
+
+    t'_i = sum_k w_ki G'_k(theta, J) t_i,   G'_k = G_k(theta, J) G_k(0, J)^-1,   G_k = product over the ancestors j of k of (exp(w_j) | j_j)
+    with j_j the joint's place relative to its parent's.
+    """
+    rest = arrays["v_template"] + arrays["shapedirs"][:, :, : len(beta)] @ beta
+    joints = arrays["J_regressor"] @ rest
+    parents = arrays["kintree_table"][0]
+
+    def world(joint: int, rotations: np.ndarray) -> np.ndarray:
+        parent = int(parents[joint]) if joint else None
+        local = affine(rotations[joint], joints[joint] - (joints[parent] if parent is not None else 0))
+        return local if parent is None else world(parent, rotations) @ local
+
+    turned = Rotation.from_rotvec(theta).as_matrix()
+    still = np.tile(np.eye(3), (len(joints), 1, 1))
+    transforms = [world(k, turned) @ np.linalg.inv(world(k, still)) for k in range(len(joints))]
+    vertices = [
+        sum(arrays["weights"][i, k] * transforms[k] @ [*rest[i], 1.0] for k in range(len(joints)))[:3]  # type: ignore[index]
+        for i in range(len(rest))
+    ]
+    return np.array(vertices), np.array([world(k, turned)[:3, 3] for k in range(len(joints))])
+
+
+def test_posing_is_that_of_the_paper(model: SmplBody, arrays: dict[str, np.ndarray]) -> None:
+    shape, theta = random_shape(1), np.random.default_rng(2).normal(scale=0.6, size=(len(model.names), 3))
+    expected, expected_heads = posed_by_the_paper(arrays, shape.double().numpy(), theta)
     rest, rest_heads = (t.double().numpy() for t in rest_pose(model, shape))
-    rotations, heads = forward_kinematics(matrix_from_rotvec(pose).numpy(), rest_heads, model.parents, rest_heads[0])
+    local = matrix_from_rotvec(torch.from_numpy(theta)).numpy()
+    rotations, heads = forward_kinematics(local, rest_heads, model.parents, rest_heads[0])
     posed = skin(rest, bone_transforms(rotations, heads, rest_heads), model.bones, model.weights)
-    np.testing.assert_allclose(heads, expected_heads[0].numpy(), atol=1e-5)
-    np.testing.assert_allclose(posed, expected[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(heads, expected_heads, atol=1e-5)
+    np.testing.assert_allclose(posed, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", [None, 4])
@@ -222,7 +233,7 @@ def test_landmarks_of_another_mesh_come_from_the_joints(model: SmplBody) -> None
 
 
 @pytest.mark.parametrize(("kind", "vertices", "nose", "toe", "tip"), [("smpl", 6890, 332, 3216, 2319), ("smplx", 10475, 9120, 5770, 4933)])
-def test_landmarks_of_the_published_mesh(smplx: Any, tmp_path: Path, kind: str, vertices: int, nose: int, toe: int, tip: int) -> None:
+def test_landmarks_of_the_published_mesh(tmp_path: Path, kind: str, vertices: int, nose: int, toe: int, tip: int) -> None:
     arrays = arrays_of(kind, vertices) | {"shapedirs": np.zeros((vertices, 3, 10))}
     model = load_smpl(written(tmp_path, arrays))
     for mark, vertex in (("nose", nose), ("left_foot_index", toe), ("left_hand_8", tip)):
@@ -250,15 +261,12 @@ def test_on_average_the_arms_hang_and_the_elbows_bend_forwards(model: SmplBody) 
     np.testing.assert_allclose(body.skin(shaped, still, torch.ones(1)).numpy(), model.template.numpy()[sample], atol=1e-6)
 
 
-def test_smplx_prints_nothing(smplx: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    load_smpl(written(tmp_path, arrays_of("smpl") | {"shapedirs": np.zeros((144, 3, 10))}))
-    assert capsys.readouterr() == ("", "")
-
-
-def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "smplx", None)
-    with pytest.raises(CarveError, match=r"pip install 'carve\[smpl\]'"):
-        load_smpl(written(tmp_path, arrays_of("smpl")))
+def test_each_landmark_of_the_published_mesh_has_a_vertex_of_its_own_side(tmp_path: Path) -> None:
+    for kind, vertices in (("smpl", 6890), ("smplx", 10475)):
+        model = load_smpl(written(tmp_path, arrays_of(kind, vertices) | {"shapedirs": np.zeros((vertices, 3, 10))}))
+        single = {mark: int(point.vertices[0]) for mark, point in model.keypoints.items() if len(point.vertices) == 1}
+        assert len(set(single.values())) == len(single) == 19
+        assert {mark.replace("left", "right") for mark in single} == {mark for mark in single if not mark.startswith("left")}
 
 
 def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
@@ -294,7 +302,7 @@ def test_an_object_inside_is_refused_unopened(tmp_path: Path) -> None:
     assert not (tmp_path / "trace").exists()
 
 
-def test_other_objects_in_the_file_are_left_alone(smplx: Any, tmp_path: Path) -> None:
+def test_other_objects_in_the_file_are_left_alone(tmp_path: Path) -> None:
     load_smpl(written(tmp_path, arrays_of("smplx") | {"part2num": np.array({"head": 1}, dtype=object)}))
 
 

@@ -96,8 +96,6 @@ def _body_cache() -> Finding:
 
 
 def _optional() -> Iterator[Finding]:
-    smplx = util.find_spec("smplx") is not None
-    yield Finding("smplx", "ok" if smplx else "optional", "installed" if smplx else "only for --body-model: pip install carve[smpl]")
     node = shutil.which("node")
     yield Finding("node", "ok" if node else "optional", node or "only for the tests: install nodejs and npm")
     validator = Path("tests/validator/node_modules/gltf-validator").is_dir()

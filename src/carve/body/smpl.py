@@ -1,13 +1,10 @@
-"""SMPL and SMPL-X, for those who hold a licence, from the holder's own file through the optional package smplx.
+"""SMPL and SMPL-X (Loper et al., SIGGRAPH Asia 2015; Pavlakos et al., CVPR 2019), for those who hold a licence, from the holder's own file.
 
 Only `.npz` files are read, and never as Python objects: a pickle can run any code when it is opened. Whoever has a `.pkl` converts it once,
 where its source is trusted:
 
     keys = ("v_template", "shapedirs", "J_regressor", "kintree_table", "weights", "f")
     numpy.savez("SMPL_NEUTRAL.npz", **{k: numpy.array(m[k].todense() if hasattr(m[k], "todense") else m[k]) for k in keys})
-
-smplx gets the arrays, so that it does not open the file itself. Its class SMPL holds both models here: its class SMPLX insists on opening
-files with pickles allowed, and all that SMPLX adds is how poses are put together, which carve does on its own.
 
 The pose correctives (`posedirs`) are left out: carve's surface is skinned with plain linear blend skinning, so bent joints lose the little
 that the correctives would put back. SMPL's frame is carve's body frame: metres, +Y up, facing +Z; the rest pose holds the arms out.
@@ -17,13 +14,10 @@ Notation: S = 10 shape parameters, V vertices, B bones (24 of SMPL, 55 of SMPL-X
 
 from __future__ import annotations
 
-import contextlib
-import io
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,8 +42,8 @@ HUMANOID: dict[str, str] = (
         "neck": "neck",
         "head": "head",
         "jaw": "jaw",
-        "leftEye": "left_eye_smplhf",
-        "rightEye": "right_eye_smplhf",
+        "leftEye": "left_eye",
+        "rightEye": "right_eye",
     }
     | {
         f"{side}{vrm}": f"{side}_{joint}"
@@ -92,22 +86,8 @@ LANDMARK_JOINTS = {
 }
 """mediapipe landmark -> joint whose regressor it is taken from; heels and toes only where the mesh has no vertex for them."""
 
-LANDMARK_VERTICES = {"nose": "nose"} | {
-    f"{side}_{mark}": label.format(low=side[0], high=side[0].upper())
-    for side in ("left", "right")
-    for mark, label in (
-        ("eye", "{low}eye"),
-        ("ear", "{low}ear"),
-        ("heel", "{high}Heel"),
-        ("foot_index", "{high}BigToe"),
-        ("hand_4", "{low}thumb"),
-        ("hand_8", "{low}index"),
-        ("hand_12", "{low}middle"),
-        ("hand_16", "{low}ring"),
-        ("hand_20", "{low}pinky"),
-    )
-}
-"""mediapipe landmark -> name of the vertex in smplx's table of published vertices."""
+_SIDED = ("eye", "ear", "heel", "foot_index", "hand_4", "hand_8", "hand_12", "hand_16", "hand_20")
+"""The marks of `_Kind.left` and `_Kind.right`, in their order."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +96,51 @@ class _Kind:
 
     name: str
     title: str
+    joints: tuple[str, ...]
+    """In the order of the file."""
     vertices: int
     """Of the published mesh."""
-    vertex_table: str
-    """Name of its table in `smplx.vertex_ids`."""
+    nose: int
+    """Its vertex there."""
+    left: tuple[int, ...]
+    """Vertices of the left side's eye, ear, heel, big toe, and tips of thumb, index, middle, ring and little finger."""
+    right: tuple[int, ...]
+
+    def landmark_vertices(self) -> dict[str, int]:
+        """mediapipe landmark -> vertex of the published mesh."""
+        both = (("left", self.left), ("right", self.right))
+        sided = {f"{side}_{mark}": vertex for side, table in both for mark, vertex in zip(_SIDED, table, strict=True)}
+        return {"nose": self.nose} | sided
 
 
-_KINDS = {24: _Kind("smpl", "SMPL", 6890, "smplh"), 55: _Kind("smplx", "SMPL-X", 10475, "smplx")}
-"""Joints -> model. SMPL and SMPL+H share a mesh and a table."""
+_BODY = (
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot neck left_collar "
+    "right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist"
+).split()
+_FINGERS = [
+    f"{side}_{finger}{k}" for side in ("left", "right") for finger in ("index", "middle", "pinky", "ring", "thumb") for k in (1, 2, 3)
+]
+
+_SMPL = _Kind(
+    name="smpl",
+    title="SMPL",
+    joints=(*_BODY, "left_hand", "right_hand"),
+    vertices=6890,
+    nose=332,
+    left=(2800, 583, 3387, 3216, 2746, 2319, 2445, 2556, 2673),
+    right=(6260, 4071, 6787, 6617, 6191, 5782, 5905, 6016, 6133),
+)
+_SMPLX = _Kind(
+    name="smplx",
+    title="SMPL-X",
+    joints=(*_BODY, "jaw", "left_eye", "right_eye", *_FINGERS),
+    vertices=10475,
+    nose=9120,
+    left=(9448, 6, 8846, 5770, 5361, 4933, 5058, 5169, 5286),
+    right=(9929, 616, 8635, 8463, 8079, 7669, 7794, 7905, 8022),
+)
+_KINDS = {len(kind.joints): kind for kind in (_SMPL, _SMPLX)}
+"""Joints -> model."""
 
 
 @dataclass(frozen=True)
@@ -155,17 +172,17 @@ class SmplBody:
 def load_smpl(path: Path) -> SmplBody:
     """The body model of a licence holder's SMPL or SMPL-X file (.npz), metres, body frame.
 
-    Raises CarveError for a file that does not exist, cannot be read or is not such a model, and if the package smplx is missing.
+    Raises CarveError for a file that does not exist, cannot be read or is not such a model.
     """
     arrays = _read(path)
     kind = _check(path, arrays)
-    layer, joint_names, vertex_ids = _through_smplx(arrays, kind)
-    names = tuple(joint_names[:55]) if kind.name == "smplx" else (*joint_names[:22], "left_hand", "right_hand")
+    names, dense, regressor = kind.joints, arrays["weights"].astype(float), arrays["J_regressor"].astype(float)
+    parents = np.array([-1, *arrays["kintree_table"][0, 1:]], np.int64)  # the file says 2^32 - 1 for the root's
     humanoid = {vrm: joint for vrm, joint in HUMANOID.items() if joint in names}
-    parents = layer.parents.numpy().astype(np.int64)
-    dense = layer.lbs_weights.double().numpy()
     bones, weights, _ = strongest_weights(dense, min(MAX_BONES, int((dense > 0).sum(1).max())))
-    shapes, regressor = layer.shapedirs.permute(2, 0, 1).contiguous(), layer.J_regressor
+    template = arrays["v_template"].astype(float)
+    shapes = np.moveaxis(arrays["shapedirs"][:, :, :SHAPES].astype(float), 2, 0)
+    as_tensor = lambda array: torch.from_numpy(np.ascontiguousarray(array, np.float32))  # noqa: E731
     return SmplBody(
         name=kind.name,
         licence=f"the {kind.title} licence of the file's holder (Max-Planck-Gesellschaft); free ones exclude commercial use",
@@ -178,11 +195,11 @@ def load_smpl(path: Path) -> SmplBody:
         bones=bones.astype(np.int64),
         weights=weights,
         region=bone_regions(names, parents, humanoid)[bones[:, 0]],
-        keypoints=_keypoints(names, regressor.double().numpy(), vertex_ids if len(dense) == kind.vertices else {}),
-        template=layer.v_template,
-        heads=regressor @ layer.v_template,
-        shapes=shapes,
-        head_shapes=torch.einsum("bv,kvc->kbc", regressor, shapes),
+        keypoints=_keypoints(names, regressor, kind.landmark_vertices() if len(dense) == kind.vertices else {}),
+        template=as_tensor(template),
+        heads=as_tensor(regressor @ template),
+        shapes=as_tensor(shapes),
+        head_shapes=as_tensor(regressor @ shapes),
     )
 
 
@@ -192,7 +209,9 @@ _KEYS = ("v_template", "shapedirs", "J_regressor", "kintree_table", "weights", "
 def _read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of the file that carve uses, with no Python object among them."""
     if not path.is_file():
-        raise CarveError(f"The body model {path} does not exist; give the path of an SMPL or SMPL-X file in .npz format.")
+        raise CarveError(
+            f"The body model {path} does not exist; give the path of an SMPL or SMPL-X file (.npz), or leave --body-model out."
+        )
     if path.suffix.lower() != ".npz":
         raise CarveError(
             f"The body model {path} is not an .npz file; a pickle (.pkl) can run code when it is opened, so carve reads none: "
@@ -250,31 +269,11 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> _Kind:
     return _KINDS[joints]
 
 
-def _through_smplx(arrays: dict[str, np.ndarray], kind: _Kind) -> tuple[Any, list[str], dict[str, int]]:
-    """smplx's module of the arrays (float32 buffers), its joint names and its table of published vertices."""
-    try:
-        from smplx import SMPL
-        from smplx.joint_names import JOINT_NAMES
-        from smplx.utils import Struct
-        from smplx.vertex_ids import vertex_ids
-    except ImportError as error:
-        raise CarveError("SMPL and SMPL-X need the package smplx (for non-commercial use): pip install 'carve[smpl]'.") from error
-    no_correctives = np.zeros((len(arrays["v_template"]), 3, 1), np.float32)
-    data = Struct(**(arrays | {"shapedirs": arrays["shapedirs"][:, :, :SHAPES], "posedirs": no_correctives}))
-    create = dict.fromkeys(("create_betas", "create_global_orient", "create_body_pose", "create_transl"), False)
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints that there are only 10 shape parameters, which is the wish here
-        layer = SMPL(model_path="", data_struct=data, num_betas=SHAPES, vertex_ids=vertex_ids[kind.vertex_table], **create)
-    return layer.requires_grad_(False), JOINT_NAMES, vertex_ids[kind.vertex_table]
-
-
-def _keypoints(names: tuple[str, ...], regressor: np.ndarray, vertex_ids: dict[str, int]) -> dict[str, Keypoint]:
-    """mediapipe's landmarks from the joint regressor (B, V) and from published vertices, if the mesh is the published one."""
+def _keypoints(names: tuple[str, ...], regressor: np.ndarray, vertices: dict[str, int]) -> dict[str, Keypoint]:
+    """mediapipe's landmarks from the joint regressor (B, V) and, where given, from single vertices."""
     points = {}
     for mark, joint in LANDMARK_JOINTS.items():
         row = regressor[names.index(joint)]
         index = np.flatnonzero(row)
         points[mark] = Keypoint(index, row[index] / row[index].sum())
-    for mark, label in LANDMARK_VERTICES.items():
-        if label in vertex_ids:
-            points[mark] = Keypoint(np.array([vertex_ids[label]], np.int64), np.ones(1))
-    return points
+    return points | {mark: Keypoint(np.array([vertex], np.int64), np.ones(1)) for mark, vertex in vertices.items()}
