@@ -7,8 +7,9 @@ the centre of the first pixel at (0.5, 0.5). World coordinates are metres relati
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,9 +27,7 @@ POSE_NAMES = (
 ).split()
 """The 33 landmarks of BlazePose in its order."""
 
-MIRRORED = np.array(
-    [POSE_NAMES.index(n.replace("left", "#").replace("right", "left").replace("#", "right")) for n in POSE_NAMES]
-)
+MIRRORED = np.array([POSE_NAMES.index(n.replace("left", "#").replace("right", "left").replace("#", "right")) for n in POSE_NAMES])
 """(33,) index of each landmark's partner on the other side."""
 
 
@@ -61,7 +60,8 @@ class PoseRun:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """mediapipe's C++ side writes its start-up log to file descriptor 2: send it away while a graph is built."""
+    """mediapipe's C++ side writes its start-up log to file descriptor 2: send it away while a graph starts. Exceptions pass as they are."""
+    sys.stderr.flush()
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, 2)
@@ -87,22 +87,28 @@ def _mediapipe() -> Any:
 
 @cache
 def _pose_solution() -> Any:
-    with _quiet():
-        return _mediapipe().solutions.pose.Pose(
-            static_image_mode=True, model_complexity=1, enable_segmentation=True, smooth_segmentation=False, min_detection_confidence=0.3
-        )
+    return _mediapipe().solutions.pose.Pose(
+        static_image_mode=True, model_complexity=1, enable_segmentation=True, smooth_segmentation=False, min_detection_confidence=0.3
+    )
 
 
 @cache
 def _hand_solution() -> Any:
-    with _quiet():
-        return _mediapipe().solutions.hands.Hands(static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=0.3)
+    return _mediapipe().solutions.hands.Hands(static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=0.3)
 
 
 @cache
 def _face_solution() -> Any:
-    with _quiet():
-        return _mediapipe().solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3)
+    return _mediapipe().solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3)
+
+
+def _process(solution: Any, image: np.ndarray) -> Any:
+    """What one of the cached solutions above says of an image (h, w, 3).
+
+    A new graph opens in the background and logs until its first image is done, so making it and that image go together.
+    """
+    with nullcontext() if solution.cache_info().currsize else _quiet():
+        return solution().process(np.ascontiguousarray(image))
 
 
 _DETECTION_GRAPH = """
@@ -143,7 +149,7 @@ def detect_people(image: np.ndarray) -> list[Detection]:
 
 def run_pose(image: np.ndarray) -> PoseRun | None:
     """The most prominent person of an image (h, w, 3) uint8 sRGB, or None."""
-    result = _pose_solution().process(np.ascontiguousarray(image))
+    result = _process(_pose_solution, image)
     if result.pose_landmarks is None or result.segmentation_mask is None:
         return None
     height, width = image.shape[:2]
@@ -187,7 +193,7 @@ def run_pose_augmented(image: np.ndarray, scales: tuple[float, ...], degrees: tu
 
 def run_hands(image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
     """Hands in a crop (h, w, 3): pixels (21, 2), world (21, 3) relative to the hand's centre in the camera frame, score."""
-    result = _hand_solution().process(np.ascontiguousarray(image))
+    result = _process(_hand_solution, image)
     height, width = image.shape[:2]
     hands = []
     for flat, world, side in zip(
@@ -200,8 +206,8 @@ def run_hands(image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
 
 
 def run_face(image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The face in a crop (h, w, 3): pixels (468, 2) and points (468, 3) in pixels of the crop, axes of the camera frame (weak perspective)."""
-    result = _face_solution().process(np.ascontiguousarray(image))
+    """The face in a crop (h, w, 3): pixels (468, 2) and points (468, 3) in the crop's pixels, on the camera's axes (weak perspective)."""
+    result = _process(_face_solution, image)
     if not result.multi_face_landmarks:
         return None
     height, width = image.shape[:2]
