@@ -55,9 +55,13 @@ def flatten(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 2) least squares conformal map of one chart, scaled to the chart's own area."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     along = b - a
-    length = np.maximum(np.linalg.norm(along, axis=1), 1e-12)
-    x = np.einsum("fi,fi->f", c - a, along) / length
-    height = np.maximum(np.linalg.norm(np.cross(along, c - a), axis=1) / length, 1e-9)
+    length = np.linalg.norm(along, axis=1)
+    area = np.linalg.norm(np.cross(along, c - a), axis=1).sum() / 2
+    # Triangles without length or height take part as thin ones; their equations would drown out all others.
+    least = 0.05 * max(float(np.median(length)), 1e-9)
+    x = np.einsum("fi,fi->f", c - a, along) / np.maximum(length, least)
+    height = np.maximum(np.linalg.norm(np.cross(along, c - a), axis=1) / np.maximum(length, least), least)
+    length = np.maximum(length, least)
     flat = np.stack([np.zeros_like(length) + 0j, length + 0j, x + 1j * height], axis=1)
     # Row f: sum_j W_j z_j = 0 says that triangle f is mapped by a similarity.
     opposite = np.roll(flat, -2, axis=1) - np.roll(flat, -1, axis=1)
@@ -77,13 +81,20 @@ def flatten(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         normal = (part.conj().T @ part).tocsc() + 1e-12 * sparse.identity(len(free), format="csc")
         z[free] = splu(normal).solve(-(part.conj().T @ (system[:, pinned] @ z[pinned])))
     uv = np.stack([z.real, z.imag], axis=1)
-    area = np.abs(signed_areas(uv, faces)).sum()
-    if not np.isfinite(uv).all() or area < 1e-3 * (length * height).sum():
-        # A few splintered triangles can make the system singular: look at such a chart along its thinnest direction.
+    extent = float(np.ptp(vertices, axis=0).max())
+    if not _fits(uv, faces, area, extent):
+        # Splintered triangles can still make the system singular: look at such a chart along its thinnest direction.
         offsets = vertices - vertices.mean(0)
         uv = offsets @ np.linalg.svd(offsets.T @ offsets)[0][:, :2]
-        area = np.abs(signed_areas(uv, faces)).sum()
-    return uv * np.sqrt((length * height).sum() / 2 / max(area, 1e-20))
+        if not _fits(uv, faces, area, extent):
+            return uv
+    return uv * np.sqrt(area / np.abs(signed_areas(uv, faces)).sum())
+
+
+def _fits(uv: np.ndarray, faces: np.ndarray, area: float, extent: float) -> bool:
+    """A flat chart that, scaled to `area`, is at most ten times as long as the chart in space, `extent`."""
+    own = float(np.abs(signed_areas(uv, faces)).sum())
+    return bool(np.isfinite(uv).all()) and own > 0 and float(np.ptp(uv, axis=0).max()) * np.sqrt(area / own) < 10 * extent
 
 
 def _rim(faces: np.ndarray) -> np.ndarray:

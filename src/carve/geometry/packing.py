@@ -52,9 +52,9 @@ def _drop(charts: list[np.ndarray], padding: float) -> tuple[list[np.ndarray] | 
     for k in sorted(range(len(charts)), key=lambda k: -float(charts[k][..., 1].max())):
         options = []
         for turned in (charts[k], _turned(charts[k]), _half_turned(charts[k])):
-            low, high = _profile(turned, padding)
-            if len(low) > _COLUMNS:
+            if turned[..., 0].max() + padding >= 1:
                 continue
+            low, high = _profile(turned, padding)
             rest = (sliding_window_view(skyline, len(low)) - low).max(1)
             column = int(np.argmin(rest))
             options.append((rest[column] + high.max(), column, rest[column], turned, high))

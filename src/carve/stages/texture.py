@@ -326,7 +326,7 @@ def _base_colours(
     face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
     guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, above_nape(surface)))
     if skin is not None and (seen[zone] > 0.5).sum() < 8:
-        guess[zone] = [*skin, 0.0]
+        guess[zone], guess_weight[zone] = [*skin, 0.0], 1.0
     barrier = _touching(surface)
     if face_is_own:
         barrier |= zone[surface.faces].any(1) & ~zone[surface.faces].all(1)

@@ -1,0 +1,268 @@
+"""The texture stage on a figure of capsules whose colours are known everywhere, photographed by our own rasteriser."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from skimage.measure import marching_cubes
+
+from carve.body.model import REGIONS
+from carve.body.zones import HANDS, HEAD, TORSO, above_nape, face_zone
+from carve.geometry.atlas import Atlas, texels
+from carve.geometry.camera import Camera
+from carve.geometry.mesh import vertex_normals
+from carve.geometry.raster import rasterise
+from carve.records import CanonicalSurface, Landmarks, Observation, Photo, Pose, PosedSurface, Skeleton, TexturedSurface
+from carve.stages.texture import Params, bake_texture
+
+PARAMS = Params(size=512)
+BACKGROUND = np.array([255, 0, 255], np.uint8)
+Colour = Callable[[np.ndarray], np.ndarray]
+
+LIMBS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
+    "torso": ((0, 0.95, 0), (0, 1.35, 0), 0.16),
+    "head": ((0, 1.55, 0), (0, 1.68, 0), 0.11),
+    "left_upper_arm": ((0.18, 1.4, 0), (0.45, 1.4, 0), 0.06),
+    "left_lower_arm": ((0.45, 1.4, 0), (0.7, 1.4, 0), 0.055),
+    "left_hand": ((0.7, 1.4, 0), (0.82, 1.4, 0), 0.05),
+    "left_upper_leg": ((0.12, 0.9, 0), (0.25, 0.5, 0), 0.09),
+    "left_lower_leg": ((0.25, 0.5, 0), (0.38, 0.1, 0), 0.07),
+    "left_foot": ((0.38, 0.08, 0), (0.38, 0.08, 0.14), 0.06),
+}
+"""Ends and radius of the capsule of each region of the trunk and the left side; metres, body frame."""
+
+BONES = {
+    "Eye": (0.032, 1.64, 0.085),
+    "UpperArm": (0.18, 1.4, 0.0),
+    "LowerArm": (0.45, 1.4, 0.0),
+    "Hand": (0.7, 1.4, 0.0),
+    "UpperLeg": (0.12, 0.9, 0.0),
+    "Foot": (0.38, 0.1, 0.0),
+}
+
+
+def capsules() -> list[tuple[int, np.ndarray, np.ndarray, float]]:
+    found = []
+    for name, (a, b, radius) in LIMBS.items():
+        found.append((REGIONS.index(name), np.array(a, float), np.array(b, float), radius))
+        if name.startswith("left"):
+            mirror = np.array([-1.0, 1.0, 1.0])
+            found.append((REGIONS.index(name.replace("left", "right")), a * mirror, b * mirror, radius))
+    return found
+
+
+def distances(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (N,) to the figure and the nearest region (N,)."""
+    best, region = np.full(len(points), np.inf), np.zeros(len(points), np.uint8)
+    for index, a, b, radius in capsules():
+        t = np.clip((points - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
+        distance = np.linalg.norm(points - a - t[:, None] * (b - a), axis=1) - radius
+        region[distance < best] = index
+        best = np.minimum(best, distance)
+    return best, region
+
+
+@pytest.fixture(scope="module")
+def canonical() -> CanonicalSurface:
+    step, low = 0.02, np.array([-1.0, -0.1, -0.3])
+    shape = (101, 98, 31)
+    grid = low + step * np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1).reshape(-1, 3)
+    vertices, faces, _, _ = marching_cubes(distances(grid)[0].reshape(shape), 0.0)
+    vertices = vertices * step + low
+    names = {f"{side}{bone}": np.array(at) * [sign, 1, 1] for side, sign in (("left", 1), ("right", -1)) for bone, at in BONES.items()}
+    skeleton = Skeleton(tuple(names), np.full(len(names), -1), np.array(list(names.values())), {name: name for name in names})
+    n = len(vertices)
+    bones, weights = np.zeros((n, 4), np.int64), np.tile([1.0, 0, 0, 0], (n, 1))
+    return CanonicalSurface(vertices, faces.astype(np.int64), skeleton, bones, weights, distances(vertices)[1], np.zeros(n), 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    observation: Observation
+    posed: PosedSurface
+    params: Params
+    baked: TexturedSurface
+
+    def texels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of every texel: canonical point, posed point, posed normal, colour, photo weight 0..255."""
+        surface, baked = self.posed.canonical, self.baked
+        grid = texels(Atlas(baked.corner, baked.faces, baked.uv, np.zeros(len(baked.faces), int)), self.params.size)
+        normals = vertex_normals(self.posed.vertices, surface.faces)
+        values = np.concatenate([surface.vertices, self.posed.vertices, normals], axis=1)
+        mixed = grid.interpolate(values, surface.faces)
+        return (
+            mixed[:, :3],
+            mixed[:, 3:6],
+            mixed[:, 6:],
+            baked.albedo.reshape(-1, 3)[grid.index].astype(float),
+            baked.seen.ravel()[grid.index],
+        )
+
+
+def photograph(
+    canonical: CanonicalSurface, colour: Colour, yaw: float = 0.0, size: tuple[int, int] = (900, 900), focal: float = 1100.0
+) -> Scene:
+    """The canonical figure itself, turned by `yaw` degrees, three metres from the camera; `colour` gives sRGB at canonical points."""
+    c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    posed = canonical.vertices @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T + [0.0, -0.9, -3.0]
+    camera = Camera.centred(*size, focal)
+    raster = rasterise(posed, canonical.faces, camera)
+    points = raster.interpolate(canonical.vertices, canonical.faces)
+    pixels = np.where(raster.mask[..., None], np.round(colour(points.reshape(-1, 3))).reshape(points.shape), BACKGROUND).astype(np.uint8)
+    nothing = Landmarks((), np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)))
+    observation = Observation(
+        Photo(pixels, None, None, "figure"), 0, (), raster.mask.astype(np.float32), "file", nothing, camera, "default", 1.0, ()
+    )
+    surface = PosedSurface(canonical, Pose(np.zeros((0, 3, 3)), np.zeros(3)), camera, posed)
+    return Scene(observation, surface, PARAMS, bake_texture(observation, surface, PARAMS))
+
+
+def waves(points: np.ndarray) -> np.ndarray:
+    """Smooth colours with detail, the same on both halves of the body, never as blue as the background."""
+    x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
+    return np.stack([130 + 60 * np.sin(9 * y), 120 + 40 * np.cos(7 * x + 5 * y) + 30 * np.sin(40 * z), 30 + 20 * np.sin(20 * x)], 1)
+
+
+@pytest.fixture(scope="module")
+def front(canonical: CanonicalSurface) -> Scene:
+    return photograph(canonical, waves)
+
+
+@pytest.fixture(scope="module")
+def half_turned(canonical: CanonicalSurface) -> Scene:
+    return photograph(canonical, waves, yaw=35)
+
+
+def test_the_texture_belongs_to_the_surface(front: Scene) -> None:
+    baked, surface = front.baked, front.posed.canonical
+    assert np.array_equal(baked.corner[baked.faces], surface.faces)
+    assert baked.albedo.shape == (512, 512, 3) and baked.albedo.dtype == np.uint8
+    assert baked.seen.shape == (512, 512) and baked.seen.dtype == np.uint8
+    assert baked.uv.min() >= 0 and baked.uv.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["front", "half_turned"])
+def test_seen_texels_have_the_photos_colour(name: str, request: pytest.FixtureRequest) -> None:
+    points, _, _, colour, seen = request.getfixturevalue(name).texels()
+    sure = seen == 255
+    assert sure.mean() > 0.2
+    error = np.abs(colour - waves(points))[sure].max(1)
+    # Two resamplings of 8-bit colours with detail of 16 cm wave length: a few grey levels.
+    assert np.percentile(error, 99) < 4 and error.max() < 15
+
+
+@pytest.mark.parametrize("name", ["front", "half_turned"])
+def test_no_background_gets_into_the_texture(name: str, request: pytest.FixtureRequest) -> None:
+    scene = request.getfixturevalue(name)
+    blue = scene.texels()[3][:, 2]
+    assert blue.max() < 60
+    assert scene.baked.albedo[..., 2].max() < 60
+
+
+def test_seen_says_what_the_camera_saw(half_turned: Scene) -> None:
+    _, points, normals, _, seen = half_turned.texels()
+    camera, surface = half_turned.posed.camera, half_turned.posed.canonical
+    facing = -np.einsum("ni,ni->n", points, normals) / np.linalg.norm(points, axis=1) / np.linalg.norm(normals, axis=1)
+    assert (seen[facing < 0.05] == 0).all()
+    raster = rasterise(half_turned.posed.vertices, surface.faces, camera)
+    column, row = np.floor(camera.project(points)).astype(int).T
+    behind = -points[:, 2] - raster.depth[row.clip(0, 899), column.clip(0, 899)]
+    assert (seen[np.isfinite(behind) & (behind > 0.03)] == 0).all()
+    # In plain sight: turned to the camera, in front, and well inside the outline and any edge.
+    depth = np.where(raster.mask, raster.depth, 1e3)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(depth, 12, mode="edge"), (25, 25))
+    plain = np.ptp(windows[row, column].reshape(len(row), -1), axis=1) < 0.1
+    assert (seen[plain & (facing > 0.6) & (np.abs(behind) < 0.003)] == 255).mean() > 0.98
+
+
+def test_the_hidden_side_mirrors_the_seen_one(half_turned: Scene) -> None:
+    points, _, _, colour, seen = half_turned.texels()
+    region = distances(points)[1]
+    # Turned to his left, he hides his right flank; the left one shows the same colours.
+    hidden = (seen == 0) & (points[:, 2] > -0.02) & np.isin(region, [TORSO, REGIONS.index("right_upper_leg")])
+    assert hidden.sum() > 500
+    error = np.abs(colour - waves(points))[hidden].max(1)
+    assert np.median(error) < 12
+
+
+def test_bands_go_around_the_body(canonical: CanonicalSurface) -> None:
+    def bands(points: np.ndarray) -> np.ndarray:
+        shirt = (points[:, 1] > 1.1)[:, None]
+        return np.where(shirt, [200, 60, 40], [60, 90, 30]).astype(float)
+
+    points, _, _, colour, _ = photograph(canonical, bands).texels()
+    back = (points[:, 2] < -0.05) & (distances(points)[1] == TORSO) & (np.abs(points[:, 1] - 1.1) > 0.05)
+    assert back.sum() > 500
+    assert np.percentile(np.abs(colour - bands(points))[back].max(1), 95) < 25
+
+
+def test_a_stripe_down_the_front_does_not_reach_the_back(canonical: CanonicalSurface) -> None:
+    def open_coat(points: np.ndarray) -> np.ndarray:
+        shirt = (np.abs(points[:, 0]) < 0.04) & (points[:, 2] > 0) & (points[:, 1] < 1.4)
+        return np.where(shirt[:, None], [240, 240, 50], [70, 60, 40]).astype(float)
+
+    points, _, _, colour, _ = photograph(canonical, open_coat).texels()
+    back = (points[:, 2] < -0.1) & (distances(points)[1] == TORSO) & (points[:, 1] > 0.95)
+    assert np.abs(colour - [70, 60, 40])[back].max() < 30
+
+
+def portrait(canonical: CanonicalSurface) -> Colour:
+    """Ruddy skin on face, neck and hands, dark hair, green clothes."""
+    eyes = np.array([0.0, 1.64, 0.0])
+
+    def colour(points: np.ndarray) -> np.ndarray:
+        region = distances(points)[1]
+        offset = points - eyes
+        face = (region == HEAD) & (points[:, 2] > 0.03) & (offset[:, 1] < 0.07)
+        neck = (region == HEAD) & (offset[:, 1] < -0.065)
+        skin = face | neck | np.isin(region, HANDS)
+        out = np.tile([70.0, 100.0, 60.0], (len(points), 1))
+        out[region == HEAD] = [40, 30, 20]
+        out[skin] = [210, 150, 50]
+        return out
+
+    assert face_zone(canonical).any() and above_nape(canonical).any()
+    return colour
+
+
+def test_there_is_no_face_on_the_back_of_the_head(canonical: CanonicalSurface) -> None:
+    points, _, _, colour, _ = photograph(canonical, portrait(canonical)).texels()
+    back = (distances(points)[1] == HEAD) & (points[:, 2] < -0.04) & (points[:, 1] > 1.62)
+    assert back.sum() > 200
+    assert np.abs(colour - [40, 30, 20])[back].max() < 40
+
+
+def test_from_behind_the_face_becomes_skin_not_hair(canonical: CanonicalSurface) -> None:
+    points, _, _, colour, seen = photograph(canonical, portrait(canonical), yaw=180).texels()
+    face = (distances(points)[1] == HEAD) & (points[:, 2] > 0.07) & (np.abs(points[:, 1] - 1.61) < 0.06)
+    assert face.sum() > 50 and (seen[face] == 0).all()
+    assert np.abs(np.median(colour[face], axis=0) - [210, 150, 50]).max() < 20
+
+
+def test_the_same_input_gives_the_same_texture(front: Scene) -> None:
+    again = bake_texture(front.observation, front.posed, front.params)
+    assert np.array_equal(again.albedo, front.baked.albedo) and np.array_equal(again.seen, front.baked.seen)
+    assert np.array_equal(again.uv, front.baked.uv)
+
+
+def test_a_large_photo_gives_the_same_colours(canonical: CanonicalSurface, front: Scene) -> None:
+    large = photograph(canonical, waves, size=(2700, 2700), focal=3300.0).texels()
+    assert np.percentile(np.abs(large[3] - front.texels()[3])[(large[4] == 255) & (front.texels()[4] == 255)], 99) < 5
+
+
+def test_a_person_cut_by_the_frame_is_textured_all_over(canonical: CanonicalSurface) -> None:
+    scene = photograph(canonical, waves, size=(700, 500), focal=1400.0)
+    points, posed, _, colour, seen = scene.texels()
+    pixels = scene.posed.camera.project(posed)
+    outside = ~((pixels > 0) & (pixels < [700, 500])).all(1)
+    assert outside.mean() > 0.2 and (seen[outside] == 0).all()
+    assert colour[:, 2].max() < 60 and (colour.sum(1) > 60).all()
+    assert np.abs(colour - waves(points))[seen == 255].max() < 15
+
+
+def test_without_any_valid_pixel_the_texture_is_plain(front: Scene) -> None:
+    nothing = replace(front.observation, mask=np.zeros_like(front.observation.mask))
+    baked = bake_texture(nothing, front.posed, front.params)
+    assert baked.seen.max() == 0
+    assert np.ptp(baked.albedo.reshape(-1, 3), axis=0).max() <= 1
