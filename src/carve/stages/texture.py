@@ -355,10 +355,10 @@ def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndar
             if len(wanted) == 0 or len(sources) < 8:
                 continue
             place = limb_coordinates(surface.vertices, surface.region == region, axes[region])
-            # Two centimetres along the limb weigh as much as a quarter turn around it, another region as six.
-            place *= [1 / 0.02, 1.2, 1.2]
-            place = np.column_stack([place, 3.0 * (surface.region != region)])
-            distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 32 else 32)
+            # Seven centimetres along the limb weigh as much as a quarter turn around it, another region as four.
+            place *= [1 / 0.03, 1.6, 1.6]
+            place = np.column_stack([place, 1.2 * (surface.region != region)])
+            distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 40 else 40)
             guess[wanted] = _prevailing(colours[sources][index], known[sources][index] / (distance**2 + 0.5) ** 1.5)
             trust[wanted] = 1.0
     return guess, trust
