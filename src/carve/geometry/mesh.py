@@ -47,6 +47,27 @@ def uniform_laplacian(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     return (keep - sparse.diags(1 / np.maximum(degree, 1)) @ a).tocsr()
 
 
+def cotangent_laplacian(vertices: np.ndarray, faces: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Stiffness matrix S (V, V) and lumped areas (V,) in square metres, so that ``S @ f / area`` is minus the Laplace-Beltrami operator.
+
+    Pinkall & Polthier, "Computing discrete minimal surfaces and their conjugates" (1993); cotangents are clamped to 0.05..5 so that S
+    stays positive semi-definite on slivers.
+    """
+    count = len(vertices)
+    rows, columns, values = [], [], []
+    for k in range(3):
+        i, j, o = faces[:, (k + 1) % 3], faces[:, (k + 2) % 3], faces[:, k]
+        a, b = vertices[i] - vertices[o], vertices[j] - vertices[o]
+        cotangent = (a * b).sum(1) / np.maximum(np.linalg.norm(np.cross(a, b), axis=1), 1e-12)
+        rows.append(i)
+        columns.append(j)
+        values.append(0.5 * np.clip(cotangent, 0.05, 5.0))
+    half = sparse.coo_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(count, count))
+    weights = (half + half.T).tocsr()
+    area = np.bincount(faces.ravel(), np.repeat(np.linalg.norm(face_normals(vertices, faces), axis=1) / 6, 3), minlength=count)
+    return (sparse.diags(np.asarray(weights.sum(1)).ravel()) - weights).tocsr(), area
+
+
 def smooth(vertices: np.ndarray, faces: np.ndarray, rounds: int, step: float = 0.5, back: float = -0.53) -> np.ndarray:
     """Taubin's lambda|mu smoothing (SIGGRAPH 1995): low-pass without shrinking. Works on any per-vertex values (V, C)."""
     laplacian = uniform_laplacian(faces, len(vertices))

@@ -1,15 +1,16 @@
 """Move a mesh so that its silhouette explains a mask.
 
 Notation: V vertices; the rim is where the drawn silhouette ends; q is the 2D outward normal of the drawn outline, delta the signed distance
-along q from the rim to the mask's outline, in metres at the rim's depth. Two least-squares problems, both with the bi-Laplacian prior of
-Botsch & Sorkine ("On linear variational surface deformation methods", 2008):
-    scalar:  sum_rim w (s - delta)^2 + lambda |L s|^2 + mu s^2,      x <- x + s n      (a limb grows all round: depth follows width)
-    planar:  sum_rim w |d - delta q|^2 + lambda |L d|^2 + mu |d|^2,  x <- x + d        (the rest, in the picture's plane)
+along q from the rim to the mask's outline, in metres at the rim's depth; dl metres of outline, dA square metres of surface. Two problems,
+both with the thin-plate prior of Botsch & Sorkine ("On linear variational surface deformation methods", 2008), in metric units so that the
+mesh's density does not matter:
+    scalar:  int_rim (s - delta)^2 dl + ell^3 int (Laplace s)^2 dA + int mu s^2 dA,       x <- x + s n   (a limb grows all round: depth
+    planar:  int_rim |d - delta q|^2 dl + ell^3 int |Laplace d|^2 dA + int mu |d|^2 dA,   x <- x + d      follows width; then the rest)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 
 from carve.geometry.camera import Camera
-from carve.geometry.mesh import uniform_laplacian, vertex_normals
+from carve.geometry.mesh import cotangent_laplacian, vertex_normals
 from carve.geometry.raster import rasterise
 
 
@@ -31,6 +32,14 @@ class Rim:
     """(R, 3) unit outward direction in the picture's plane, camera frame."""
     delta: np.ndarray
     """(R,) metres to move along it."""
+    length: np.ndarray
+    """(R,) metres of outline that each pixel stands for."""
+    target: np.ndarray
+    """(R, 2) pixels of the working camera where the mask's outline was met."""
+
+    def only(self, kept: np.ndarray) -> Rim:
+        """The points where `kept` (R,) is true."""
+        return Rim(*(getattr(self, f.name)[kept] for f in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -104,43 +113,53 @@ def find_rim(vertices: np.ndarray, faces: np.ndarray, field: MaskField, reach: f
     ny = ndimage.map_coordinates(my, [target_v, target_u], order=1, mode="nearest")
     aligned = (nx * q[:, 0] + ny * q[:, 1]) / np.maximum(np.hypot(nx, ny), 1e-6)
     good &= aligned > 0.35
-    rows, columns, q, delta = rows[good], columns[good], q[good], delta[good]
+    rows, columns, q, delta, metres = rows[good], columns[good], q[good], delta[good], metres[good]
+    target = np.stack([target_u, target_v], 1)[good] + 0.5
     corner = raster.bary[rows, columns].argmax(1)
     vertex = faces[raster.face[rows, columns], corner]
-    return Rim(vertex, np.stack([q[:, 0], -q[:, 1], np.zeros(len(q))], 1), delta)
+    return Rim(vertex, np.stack([q[:, 0], -q[:, 1], np.zeros(len(q))], 1), delta, metres, target)
 
 
 class SurfaceMover:
     """Solves the two problems for one mesh."""
 
-    def __init__(self, faces: np.ndarray, count: int, hold: np.ndarray) -> None:
-        """`hold` (V,) >= 0 is how strongly each vertex is kept where it is (mu)."""
-        laplacian = uniform_laplacian(faces, count)
-        self.faces, self.count, self.hold = faces, count, hold
-        self.bending = (laplacian.T @ laplacian).tocsc()
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray, hold: np.ndarray) -> None:
+        """`hold` (V,) >= 0, per metre, is how strongly each vertex is kept where it is (mu); operators are those of `vertices` (V, 3)."""
+        stiffness, area = cotangent_laplacian(vertices, faces)
+        self.faces, self.count = faces, len(vertices)
+        self.area = np.maximum(area, 1e-9)
+        self.hold = hold
+        self.bending = (stiffness.T @ sparse.diags(1 / self.area) @ stiffness).tocsc()
 
-    def _solve(self, weight: np.ndarray, target: np.ndarray, stiffness: float, hold: float) -> np.ndarray:
-        matrix = sparse.diags(weight + hold * self.hold + 1e-6) + stiffness * self.bending
+    def _solve(self, weight: np.ndarray, target: np.ndarray, scale: float) -> np.ndarray:
+        """Thin-plate fit of targets (V, C) with weights (V,) in metres; `scale` is ell in metres."""
+        # A vertex that no face uses has no stiffness: the small constant keeps the matrix regular.
+        matrix = sparse.diags(weight + self.hold * self.area + 1e-10) + scale**3 * self.bending
         solver = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
         return solver.solve(weight.reshape(-1, 1) * target)
 
     def _gather(self, rim: Rim, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean of rim values (R, C) at each vertex (V, C) and the vertices' weights (V,)."""
-        hits = np.bincount(rim.vertex, minlength=self.count).astype(float)
-        total = np.stack([np.bincount(rim.vertex, values[:, c], minlength=self.count) for c in range(values.shape[1])], 1)
-        return total / np.maximum(hits, 1)[:, None], np.minimum(hits, 3.0)
+        """Mean of rim values (R, C) at each vertex (V, C) and the metres of outline at each vertex (V,)."""
+        metres = np.bincount(rim.vertex, rim.length, minlength=self.count)
+        total = np.stack([np.bincount(rim.vertex, rim.length * values[:, c], minlength=self.count) for c in range(values.shape[1])], 1)
+        return total / np.maximum(metres, 1e-12)[:, None], metres
 
-    def inflate(self, vertices: np.ndarray, rim: Rim, stiffness: float, hold: float, limits: tuple[float, float]) -> np.ndarray:
-        """(V, 3) vertices moved along their normals by the scalar problem's solution, clipped to `limits` metres."""
-        target, weight = self._gather(rim, rim.delta[:, None])
-        amount = np.clip(self._solve(weight, target, stiffness, hold)[:, 0], *limits)
+    def inflate(self, vertices: np.ndarray, rim: Rim, scale: float, doubt: float, limits: tuple[float, float]) -> np.ndarray:
+        """(V, 3) vertices moved along their normals by the scalar problem's solution, clipped to `limits` metres.
+
+        Rim points farther than `doubt` metres from the mask's outline count less and less (Geman-McClure weights).
+        """
+        # Where the outline is far, it is more likely another limb's or an object's than this one grown thick.
+        trusted = replace(rim, length=rim.length / (1 + (rim.delta / doubt) ** 2) ** 2)
+        target, weight = self._gather(trusted, rim.delta[:, None])
+        amount = np.clip(self._solve(weight, target, scale)[:, 0], *limits)
         return vertices + amount[:, None] * vertex_normals(vertices, self.faces)
 
-    def shift(self, vertices: np.ndarray, rim: Rim, stiffness: float, hold: float) -> np.ndarray:
+    def shift(self, vertices: np.ndarray, rim: Rim, scale: float) -> np.ndarray:
         """(V, 3) vertices moved in the picture's plane by the planar problem's solution."""
         target, weight = self._gather(rim, rim.delta[:, None] * rim.direction[:, :2])
         moved = vertices.copy()
-        moved[:, :2] += self._solve(weight, target, stiffness, hold)
+        moved[:, :2] += self._solve(weight, target, scale)
         return moved
 
 

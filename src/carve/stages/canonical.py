@@ -1,9 +1,9 @@
-"""The clothed surface without learning: the fitted body, draped, grown to the mask, cleaned and brought to the canonical pose.
+"""The clothed surface without learning: the fitted body, draped, grown to the mask in the photo's pose, cleaned.
 
-1. Drape: a taut membrane over the posed body bridges what cloth bridges (chest, seat, toes in a shoe); hands and face stay bare.
+1. Drape: a taut membrane over the body in the canonical pose bridges what cloth bridges (chest, seat, toes in a shoe); hands and face stay bare.
 2. Grow: the silhouette's distance to the mask spreads smoothly over the surface, first along normals so that depth follows width, then in
    the picture's plane (`geometry.outline`).
-3. Carry to the canonical pose by inverse skinning, unite with the eyeballs, refine long edges.
+3. Carry back to the canonical pose by inverse skinning, unite with the eyeballs, refine long edges.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from dataclasses import dataclass
 
 import manifold3d
 import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
-from carve.geometry.mesh import compact, components, diffuse, is_watertight, signed_volume, smooth, uniform_laplacian, vertex_normals
-from carve.geometry.outline import SurfaceMover, find_rim, mask_field
+from carve.geometry.camera import Camera
+from carve.geometry.mesh import compact, components, cotangent_laplacian, diffuse, is_watertight, signed_volume, smooth, vertex_normals
+from carve.geometry.outline import Rim, SurfaceMover, find_rim, mask_field
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin, strongest_weights, unskin
 from carve.records import BodyFit, CanonicalSurface, Observation, StageError
 
@@ -26,8 +29,14 @@ from carve.records import BodyFit, CanonicalSurface, Observation, StageError
 class Params:
     """Settings of the stage."""
 
-    drape_rounds: int = 24
-    """Rounds of the taut membrane: more bridge wider hollows."""
+    drape_rounds: int = 4
+    """Rounds of the taut membrane."""
+    drape_scale: float = 0.03
+    """Hollows narrower than this are bridged by cloth, metres."""
+    shoe_scale: float = 0.012
+    """Details of the feet smaller than this are smoothed, as in a shoe, metres."""
+    press_limit: float = 0.01
+    """How far cloth may press the body in where it bulges, metres."""
     cloth_thickness: float = 0.004
     """How far cloth stands off the skin at least, metres."""
     resolution: int = 400
@@ -36,14 +45,20 @@ class Params:
     """Rounds of growing along normals."""
     shift_rounds: int = 3
     """Rounds of moving in the picture's plane."""
+    arm_radius: float = 0.075
+    """Outlines of the trunk this near to an arm's axis are taken for the arm's, metres."""
     reach: float = 0.12
     """How far the mask may lie outside the surface, metres."""
     inward: float = 0.05
     """How far it may lie inside, metres."""
-    growth_stiffness: float = 20.0
-    """Smoothness of the growth along normals."""
-    shift_stiffness: float = 3.0
-    """Smoothness of the movement in the picture's plane."""
+    growth_scale: float = 0.05
+    """Details of the outline smaller than this do not make the surface grow along its normals, metres."""
+    growth_doubt: float = 0.06
+    """Outlines farther than this hardly make the surface grow, metres."""
+    shift_scale: float = 0.02
+    """Smoothness of the movement in the picture's plane, metres."""
+    loose_hold: float = 0.004
+    """How strongly the surface is kept where nothing pulls it, per metre; small values let growth reach far."""
     longest_edge: float = 0.022
     """Edges longer than this are split, metres."""
     weight_rounds: int = 2
@@ -59,8 +74,9 @@ def build_canonical(observation: Observation, body: BodyFit, params: Params) -> 
     skeleton = body.skeleton
     rotations, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
     transforms = bone_transforms(rotations, heads, skeleton.heads)
-    draped = _drape(body.posed, faces, 1 - bare, params)
-    grown = _explain_mask(observation, body, draped, faces, bare, params)
+    feet = np.isin(body.region, [REGIONS.index("left_foot"), REGIONS.index("right_foot")])
+    draped = _drape(body.canonical, faces, 1 - bare, feet, params)
+    grown = _explain_mask(observation, body, skin(draped, transforms, body.bones, body.weights), faces, bare, params)
     vertices = unskin(grown, transforms, body.bones, body.weights)
     if not np.isfinite(vertices).all():
         raise StageError("canonical: the surface is not finite after inverse skinning.")
@@ -84,30 +100,69 @@ def _bare(body: BodyFit) -> np.ndarray:
     return diffuse((hands | face_zone(as_surface)).astype(float)[:, None], body.faces, 4)[:, 0]
 
 
-def _drape(posed: np.ndarray, faces: np.ndarray, cloth: np.ndarray, params: Params) -> np.ndarray:
-    """A membrane over posed vertices (V, 3): smoothed again and again, pushed back out wherever the body stands through it."""
-    laplacian = uniform_laplacian(faces, len(posed))
-    membrane = posed.copy()
+def _drape(canonical: np.ndarray, faces: np.ndarray, cloth: np.ndarray, feet: np.ndarray, params: Params) -> np.ndarray:
+    """A membrane over canonical vertices (V, 3): smoothed again and again, pushed back out wherever the body stands through it.
+
+    One round is an implicit step of mean curvature flow, (A + ell^2 S) x' = A x (Desbrun et al., SIGGRAPH 1999), where cloth may lie. In the
+    canonical pose no limb touches another, so the membrane bridges hollows of one part only. Shoes press the toes: they are smoothed, not
+    covered.
+    """
+    stiffness, area = cotangent_laplacian(canonical, faces)
+    mass = sparse.diags(np.maximum(area, 1e-9) / np.where(feet, params.shoe_scale, params.drape_scale) ** 2)
+    solver = splu((mass + stiffness).tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    cover = cloth[:, None]
+
+    def smoothed(x: np.ndarray) -> np.ndarray:
+        return x + cover * (solver.solve(mass @ x) - x)
+
+    pressed = smoothed(canonical) - canonical
+    depth = np.linalg.norm(pressed, axis=1, keepdims=True)
+    body = canonical + pressed * np.minimum(1, params.press_limit / np.maximum(depth, 1e-9))
+    membrane = body
     for _ in range(params.drape_rounds):
-        membrane = membrane - 0.5 * cloth[:, None] * (laplacian @ membrane)
+        membrane = smoothed(membrane)
         normals = vertex_normals(membrane, faces)
-        through = ((posed - membrane) * normals).sum(1)
-        membrane += np.maximum(through, 0.0)[:, None] * normals
-    return membrane + (params.cloth_thickness * cloth)[:, None] * vertex_normals(membrane, faces)
+        out = np.clip(((body - membrane) * normals).sum(1), 0.0, 0.01)
+        membrane = membrane + out[:, None] * normals
+    membrane = np.where(feet[:, None], body, membrane)
+    return membrane + params.cloth_thickness * cover * vertex_normals(membrane, faces)
 
 
 def _explain_mask(observation: Observation, body: BodyFit, posed: np.ndarray, faces: np.ndarray, bare: np.ndarray, params: Params) -> np.ndarray:
     """Grow and shift posed vertices (V, 3) until the silhouette meets the mask; face and hands hardly move."""
     field = mask_field(observation.mask, body.camera, params.resolution)
     feet = np.isin(body.region, [REGIONS.index("left_foot"), REGIONS.index("right_foot")])
-    mover = SurfaceMover(faces, len(posed), 0.02 + 3.0 * bare + 0.1 * feet)
+    mover = SurfaceMover(posed, faces, params.loose_hold + 300.0 * bare + 0.5 * feet)
+    def rim_of(vertices: np.ndarray) -> Rim:
+        rim = find_rim(vertices, faces, field, params.reach, params.inward)
+        return rim.only(~_belongs_to_an_arm(rim, body, field.camera, params.arm_radius))
+
     for _ in range(params.grow_rounds):
-        rim = find_rim(posed, faces, field, params.reach, params.inward)
-        posed = mover.inflate(posed, rim, params.growth_stiffness, 1.0, (-0.02, 0.1))
+        rim = rim_of(posed)
+        posed = mover.inflate(posed, rim, params.growth_scale, params.growth_doubt, (-0.02, 0.1))
     for _ in range(params.shift_rounds):
-        rim = find_rim(posed, faces, field, params.reach, params.inward)
-        posed = mover.shift(posed, rim, params.shift_stiffness, 0.1)
+        rim = rim_of(posed)
+        posed = mover.shift(posed, rim, params.shift_scale)
     return posed
+
+
+def _belongs_to_an_arm(rim: Rim, body: BodyFit, camera: Camera, radius: float) -> np.ndarray:
+    """(R,) bool: points of the trunk's or legs' rim whose target lies within `radius` metres of an arm: that outline is the arm's."""
+    skeleton = body.skeleton
+    _, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
+    place = {vrm: heads[skeleton.names.index(bone)] for vrm, bone in skeleton.humanoid.items()}
+    distance = np.full(len(rim.delta), np.inf)
+    for side in ("left", "right"):
+        chain = [place[f"{side}{bone}"] for bone in ("UpperArm", "LowerArm", "Hand")]
+        chain.append(chain[2] + 0.7 * (chain[2] - chain[1]) * 0.6)  # the hand goes on where the forearm ends
+        for a, b in zip(chain, chain[1:], strict=False):
+            per_metre = camera.focal / -(a[2] + b[2]) * 2
+            start, along = camera.project(a), camera.project(b) - camera.project(a)
+            share = np.clip((rim.target - start) @ along / max(along @ along, 1e-9), 0, 1)
+            gap = np.linalg.norm(rim.target - start - share[:, None] * along, axis=1)
+            distance = np.minimum(distance, gap / per_metre)
+    arms = np.isin(body.region[rim.vertex], [i for i, name in enumerate(REGIONS) if name.endswith(("arm", "hand"))])
+    return ~arms & (distance < radius)
 
 
 def _manifold(vertices: np.ndarray, faces: np.ndarray) -> manifold3d.Manifold:

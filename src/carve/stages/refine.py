@@ -29,8 +29,8 @@ class Params:
     """How far the mask may lie outside the surface, metres."""
     inward: float = 0.06
     """How far it may lie inside, metres."""
-    stiffness: float = 6.0
-    """Smoothness of the movement."""
+    scale: float = 0.02
+    """Smoothness of the movement, metres."""
 
 
 def refine(observation: Observation, body: BodyFit, canonical: CanonicalSurface, params: Params) -> PosedSurface:
@@ -43,11 +43,11 @@ def refine(observation: Observation, body: BodyFit, canonical: CanonicalSurface,
     transforms = bone_transforms(rotations, heads, skeleton.heads)
     posed = skin(canonical.vertices, transforms, canonical.bones, canonical.weights)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
-    hold = 0.02 + 2.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0]
-    mover = SurfaceMover(canonical.faces, len(posed), hold)
+    hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0]
+    mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)
     for _ in range(params.rounds):
-        posed = mover.shift(posed, find_rim(posed, canonical.faces, field, params.reach, params.inward), params.stiffness, 0.1)
+        posed = mover.shift(posed, find_rim(posed, canonical.faces, field, params.reach, params.inward), params.scale)
     vertices = unskin(posed, transforms, canonical.bones, canonical.weights)
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
         raise StageError("refine: a vertex is not finite after inverse skinning.")
