@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import warnings
@@ -109,9 +110,12 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
     check_folder(arguments.out, existing)
     with StageLines(arguments.quiet) as lines:
         lines.progress("loading", 0.0)
+        gc.disable()  # what is imported stays: looking for garbage in it would take half a second
         from carve.pipeline import reconstruct
         from carve.settings import make_settings
 
+        gc.freeze()
+        gc.enable()
         settings = make_settings(arguments.preset, arguments.settings, _assignments(arguments))
         lines.progress("loading", 1.0)
         avatar = reconstruct(
@@ -204,4 +208,5 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("carve: interrupted; finished stages are kept, go on with --resume", file=sys.stderr)
         code = INTERRUPTED
+    gc.freeze()  # a last search for garbage in all modules would take a second
     sys.exit(code)
