@@ -2,15 +2,18 @@
 # make demo    set up, then reconstruct the example photo into out/demo
 # make test    set up, then run the tests
 # make check   set up, then style, types and import rules
+# make benchmark   set up, then measure on the photos and cases of SHARED (benchmarks/README.md)
 
 PYTHON ?= python3
+SHARED ?= ../shared
+SCORER_PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VALIDATOR := tests/validator
 VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check benchmark clean
 
 setup: $(INSTALLED) $(VALIDATOR_INSTALLED)
 
@@ -39,6 +42,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+benchmark: setup
+	$(BIN)/python benchmarks/fast.py --shared $(SHARED) --scorer-python $(SCORER_PYTHON)
 
 clean:
 	rm -rf $(VENV) $(VALIDATOR)/node_modules out build dist
