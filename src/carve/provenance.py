@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("anny", "mediapipe", "numba", "numpy", "pillow", "pygltflib", "scipy", "torch")
+PACKAGES = ("anny", "mediapipe", "numba", "numpy", "pillow", "pygltflib", "scipy", "torch", "xatlas")
 """Distributions whose versions can change a result."""
 
 _STATUS = Path("/proc/self/status")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from carve.geometry.atlas import Atlas, texels, to_image, unwrap
+from carve.geometry.atlas import Atlas, _pack, texels, to_image, unwrap
+from carve.geometry.charts import signed_areas
 from carve.geometry.sampling import sample
 
 SIZE = 256
@@ -93,3 +94,23 @@ def test_beyond_the_gutter_lies_the_mean(atlas: Atlas) -> None:
     empty = np.setdiff1d(np.arange(SIZE * SIZE), grid.index)
     assert np.array_equal(image[grid.index], values[:, 0])
     assert (image[empty] == 50).all()
+
+
+def test_packing_moves_charts_alike_and_bears_one_without_area() -> None:
+    rng = np.random.default_rng(0)
+    sides = rng.uniform(0.1, 1.0, (40, 2))
+    sides[7, 1] = 0.0
+    flat = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * sides[:, None] + rng.normal(size=(40, 1, 2))).reshape(-1, 2)
+    faces = (4 * np.arange(40)[:, None, None] + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
+    chart = np.repeat(np.arange(40), 2)
+    uv = _pack(flat, faces, chart, 1024, 4)
+    assert uv.min() >= 0 and uv.max() <= 1
+    assert np.array_equal(uv, _pack(flat, faces, chart, 1024, 4))
+    true, packed = np.abs(signed_areas(flat, faces)), np.abs(signed_areas(uv, faces))
+    assert packed.sum() > 0.6 and packed[chart == 7].max() < 1e-9
+    solid = chart != 7
+    np.testing.assert_allclose(packed[solid] / true[solid], np.median(packed[solid] / true[solid]), rtol=0.1)
+    # Rectangles come to stand upright; their boxes keep the distance.
+    boxes = np.delete(uv.reshape(40, 4, 2), 7, axis=0)
+    gap = np.maximum(boxes.min(1)[:, None] - boxes.max(1)[None], boxes.min(1)[None] - boxes.max(1)[:, None]).max(-1)
+    assert gap[~np.eye(39, dtype=bool)].min() >= 4 / 1024

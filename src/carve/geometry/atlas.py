@@ -11,9 +11,14 @@ from dataclasses import dataclass
 import cv2
 import numba
 import numpy as np
+import xatlas
 
-from carve.geometry.charts import cut_and_flatten
-from carve.geometry.packing import pack
+from carve.geometry.charts import cut_and_flatten, signed_areas
+
+_RASTER = 2048
+"""Charts are packed on a raster of at most so many pixels a side: a finer one fills the square no better and takes longer."""
+_FILL = 0.61
+"""Share of the square that charts usually fill."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,46 @@ def unwrap(
     """
     smallest = max(len(faces) // 300, 20) if smallest is None else smallest
     chart, flat = cut_and_flatten(vertices, faces, labels, stretch_limit, smallest)
-    order = np.concatenate([np.flatnonzero(chart == k) for k in range(len(flat))])
+    order = np.argsort(chart, kind="stable")
     key = np.repeat(chart[order], 3) * len(vertices) + faces[order].ravel()
     unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    split = np.empty_like(faces)
-    split[order] = inverse.reshape(-1, 3)
-    uv = np.concatenate(pack(flat, padding / size)).reshape(-1, 2)[first]
-    return Atlas(unique % len(vertices), split, uv, chart)
+    split = inverse.reshape(-1, 3)
+    uv = _pack(np.concatenate(flat).reshape(-1, 2)[first], split, chart[order], min(size, _RASTER), padding * min(size, _RASTER) / size)
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return Atlas(unique % len(vertices), split[back], uv, chart)
+
+
+def _pack(flat: np.ndarray, faces: np.ndarray, chart: np.ndarray, side: int, padding: float) -> np.ndarray:
+    """(N, 2) places in the unit square, without overlap, of flat charts (N, 2) in metres with triangles (F, 3) and their charts (F,).
+
+    The square is packed as a raster of about `side` pixels with gaps of `padding` pixels.
+    """
+    owner = np.empty(len(flat), np.int64)
+    owner[faces] = chart[:, None]
+    corners = np.full((owner.max() + 1, 2), np.inf)
+    np.minimum.at(corners, owner, flat)
+    # In millimetres: triangles of less than a ten-millionth of the square of the unit would be taken for empty.
+    millimetres = 1000 * (flat - corners[owner])
+    options = xatlas.PackOptions()
+    options.texels_per_unit = side * np.sqrt(_FILL / max(float(np.abs(signed_areas(millimetres, faces)).sum()), 1e-9))
+    options.padding = int(np.ceil(padding))
+    options.bilinear, options.rotate_charts, options.bruteForce = True, True, False
+    packer = xatlas.Atlas()
+    # One mesh with a material a chart: separate meshes with the same triangles would be taken for copies of each other.
+    packer.add_uv_mesh(millimetres.astype(np.float32), faces.astype(np.uint32), chart[:, None].astype(np.uint32))
+    packer.generate(pack_options=options)
+    source, _, packed = packer.get_mesh(0)
+    placed = packer.get_mesh_vertex_assignment(0)[1] != np.iinfo(np.uint32).max
+    source, target = source[placed], (packed * [packer.width, packer.height])[placed]
+    # Triangles without area are not placed: each chart's motion (and its stretch to whole pixels) is read from the others.
+    uv = np.zeros_like(flat)
+    homogeneous = np.column_stack([millimetres, np.ones(len(flat))])
+    for k in range(len(corners)):
+        known, own = owner[source] == k, owner == k
+        motion = np.linalg.lstsq(homogeneous[source[known]], target[known], rcond=None)[0]
+        uv[own] = homogeneous[own] @ motion
+    return np.clip(uv / max(packer.width, packer.height), 0, 1)
 
 
 @numba.njit(cache=True, nogil=True, parallel=True)
