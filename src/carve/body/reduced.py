@@ -50,7 +50,7 @@ class ReducedBody:
         """`landmarks` maps landmark names to a bone name, or to None for the model's own keypoint; `sample` (M,) picks vertices."""
         self.model, self.articulation = model, articulation
         self.names = tuple(landmarks)
-        moving, attached = articulation.moving, articulation.attached
+        moving = articulation.moving
         self.parents = [int(p) for p in articulation.parents]
         as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32)  # noqa: E731
         self.axes, self.shares = as_tensor(articulation.axes), as_tensor(articulation.shares)

@@ -37,7 +37,7 @@ class Params:
     """Details of the feet smaller than this are smoothed, as in a shoe, metres."""
     press_limit: float = 0.01
     """How far cloth may press the body in where it bulges, metres."""
-    cloth_thickness: float = 0.004
+    cloth_thickness: float = 0.01
     """How far cloth stands off the skin at least, metres."""
     resolution: int = 400
     """Pixels of the person's longer side while the mask is explained."""

@@ -42,7 +42,7 @@ class Params:
     """Adam's step for angles, radians, and for shape parameters."""
     samples: int = 1800
     """Skin vertices that see the silhouette."""
-    landmark_sigma: float = 0.02
+    landmark_sigma: float = 0.03
     """Expected error of a landmark in the picture, metres."""
     depth_sigma: float = 0.1
     """Expected error of a landmark's relative depth, metres."""
@@ -377,9 +377,11 @@ class _Silhouette:
     def loss(self, pixels: Tensor, sigma: float = 0.02) -> Tensor:
         """Projected skin (M, 2), full-photo pixels: how far it leaves the mask, and how far the outline is from any of it."""
         small = pixels * self.scale
-        grid = (small / torch.tensor(self.size) * 2 - 1)[None, None]
-        away = torch.nn.functional.grid_sample(self.outside, grid, align_corners=False, padding_mode="border")[0, 0, 0]
-        inside = _robust((away / sigma) ** 2).mean() * 30
+        grid = small / torch.tensor(self.size) * 2 - 1
+        away = torch.nn.functional.grid_sample(self.outside, grid[None, None], align_corners=False, padding_mode="border")[0, 0, 0]
+        # What lies beyond the picture may be anywhere.
+        shown = (grid.detach().abs() < 1).all(1)
+        inside = (_robust((away / sigma) ** 2) * shown).sum() / shown.sum().clamp(min=1) * 30
         if not len(self.outline):
             return inside
         nearest = torch.cdist(self.outline, small.clamp(-1e4, 1e4)).amin(1) * self.metres

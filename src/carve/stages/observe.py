@@ -90,16 +90,16 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
     """
     width, height = photo.size
     if mask is not None and mask.shape != (height, width):
-        raise CarveError(f"The mask is {mask.shape[1]} x {mask.shape[0]} pixels but the photo is {width} x {height}: give a mask of the photo's size.")
+        given = f"{mask.shape[1]} x {mask.shape[0]}"
+        raise CarveError(f"The mask is {given} pixels but the photo is {width} x {height}: give a mask of the photo's size.")
     if mask is not None and mask.max() < 0.5:
         raise CarveError("The mask is empty: paint the person white on black.")
     people = _find_people(photo.pixels)
     chosen = _choose(people, params.person, mask)
     person = people[chosen]
     if 2 * person.radius < params.smallest_person:
-        raise CarveError(
-            f"The person is only about {round(2 * person.radius)} pixels tall; carve needs at least {params.smallest_person}: use a larger photo."
-        )
+        tall = f"only about {round(2 * person.radius)} pixels tall"
+        raise CarveError(f"The person is {tall}; carve needs at least {params.smallest_person}: use a larger photo.")
     window, runs = _run(photo.pixels, person, [p for p in people if p is not person], params)
     notes: list[str] = []
     detected = _landmarks(photo.pixels, window, runs)
@@ -158,7 +158,7 @@ def _find_people(pixels: np.ndarray) -> list[Detection]:
                 left, top = int(j * step_x / 2), int(i * step_y / 2)
                 tile = pixels[top : int(top + step_y), left : int(left + step_x)]
                 for p in detect_people(tile):
-                    moved = Detection(p.centre + [left, top], p.radius, p.head + np.array([left, top, left, top]), p.score)
+                    moved = Detection(p.centre + np.array([left, top]), p.radius, p.head + np.array([left, top, left, top]), p.score)
                     if all(np.linalg.norm(moved.centre - q.centre) > 0.5 * q.radius for q in people):
                         people.append(moved)
     if not people:
