@@ -102,12 +102,11 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
         raise CarveError(f"The person is {tall}; carve needs at least {params.smallest_person}: use a larger photo.")
     window, runs = _run(photo.pixels, person, [p for p in people if p is not person], params)
     notes: list[str] = []
-    detected = _landmarks(photo.pixels, window, runs)
-    marks = landmarks if landmarks is not None else detected
+    marks = landmarks if landmarks is not None else _landmarks(photo.pixels, window, runs)
     if mask is not None:
-        final, source = mask.astype(np.float32), "file"
+        final, source = mask, "file"
     elif photo.alpha is not None:
-        final, source = photo.alpha.astype(np.float32) / 255, "alpha"
+        final, source = photo.alpha / 255, "alpha"
     else:
         final, source = _mask(photo.pixels, window, runs, params), "detector"
     visible = _visible_share(marks)
@@ -120,7 +119,7 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
         photo=photo,
         person=chosen,
         people=tuple(_box(p) for p in people),
-        mask=final,
+        mask=final.astype(np.float32),
         mask_source=source,
         landmarks=marks,
         camera=Camera.centred(width, height, focal),
@@ -236,7 +235,7 @@ def _hand(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, side: str) -> 
         return None
     wrist, elbow = at("wrist"), at("elbow")
     knuckles = (at("index") + at("pinky")) / 2
-    reach = max(np.linalg.norm(knuckles - wrist), 0.3 * np.linalg.norm(wrist - elbow))
+    reach = float(max(np.linalg.norm(knuckles - wrist), 0.3 * np.linalg.norm(wrist - elbow)))
     middle, side_length = wrist + 0.9 * (knuckles - wrist), 5.0 * reach
     window = _Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
     for uv, world, score in sorted(run_hands(window.cut(pixels)), key=lambda h: np.linalg.norm(window.to_photo(h[0][0]) - wrist)):
@@ -268,7 +267,7 @@ def _mask(pixels: np.ndarray, window: _Window, runs: list[PoseRun], params: Para
     rows, columns = np.nonzero(mean > 0.1)
     if len(rows) < 50:
         raise CarveError("The person could not be cut out of the photo: give a mask with --mask.")
-    shrink = min(1.0, params.mask_size / max(np.ptp(rows), np.ptp(columns), 1))
+    shrink = min(1.0, params.mask_size / max(int(np.ptp(rows)), int(np.ptp(columns)), 1))
     small = _Window(window.left, window.top, window.side, max(int(window.size * shrink), 64) if shrink < 1 else window.size)
     image = small.cut(pixels)
     probability = cv2.resize(mean, (small.size, small.size), interpolation=cv2.INTER_AREA)
