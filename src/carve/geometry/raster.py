@@ -38,7 +38,18 @@ class Raster:
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(pixels, inverse_depth, faces, width, height, sign, face, bary, key):  # pragma: no cover - compiled
+def _fill(
+    pixels: np.ndarray,
+    inverse_depth: np.ndarray,
+    faces: np.ndarray,
+    width: int,
+    height: int,
+    sign: float,
+    face: np.ndarray,
+    bary: np.ndarray,
+    key: np.ndarray,
+) -> None:
+    """Write the nearest (by `sign` times depth) triangle of each pixel into `face`, `bary` and `key`."""
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         wa, wb, wc = inverse_depth[a], inverse_depth[b], inverse_depth[c]
