@@ -8,7 +8,7 @@ import pytest
 from skimage.measure import marching_cubes
 
 from carve.body.model import REGIONS
-from carve.body.zones import HANDS, HEAD, TORSO, above_nape, face_zone
+from carve.body.zones import HANDS, HEAD, LOWER_ARMS, TORSO, above_nape, face_zone
 from carve.geometry.atlas import Atlas, texels
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
@@ -101,18 +101,29 @@ class Scene:
 
 
 def photograph(
-    canonical: CanonicalSurface, colour: Colour, yaw: float = 0.0, size: tuple[int, int] = (900, 900), focal: float = 1100.0
+    canonical: CanonicalSurface,
+    colour: Colour,
+    yaw: float = 0.0,
+    size: tuple[int, int] = (900, 900),
+    focal: float = 1100.0,
+    landmarks: dict[str, tuple[float, float, float]] | None = None,
 ) -> Scene:
-    """The canonical figure itself, turned by `yaw` degrees, three metres from the camera; `colour` gives sRGB at canonical points."""
+    """The canonical figure itself, turned by `yaw` degrees, three metres from the camera.
+
+    `colour` gives sRGB at canonical points; `landmarks` are found at such points.
+    """
     c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
-    posed = canonical.vertices @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T + [0.0, -0.9, -3.0]
+    turn, shift = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T, np.array([0.0, -0.9, -3.0])
+    posed = canonical.vertices @ turn + shift
     camera = Camera.centred(*size, focal)
     raster = rasterise(posed, canonical.faces, camera)
     points = raster.interpolate(canonical.vertices, canonical.faces)
     pixels = np.where(raster.mask[..., None], np.round(colour(points.reshape(-1, 3))).reshape(points.shape), BACKGROUND).astype(np.uint8)
-    nothing = Landmarks((), np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)))
+    found, n = landmarks or {}, len(landmarks or {})
+    at = camera.project(np.array(list(found.values())).reshape(-1, 3) @ turn + shift)
+    marks = Landmarks(tuple(found), at, np.ones(n), np.full((n, 3), np.nan), np.zeros((n, 3)))
     observation = Observation(
-        Photo(pixels, None, None, "figure"), 0, (), raster.mask.astype(np.float32), "file", nothing, camera, "default", 1.0, ()
+        Photo(pixels, None, None, "figure"), 0, (), raster.mask.astype(np.float32), "file", marks, camera, "default", 1.0, ()
     )
     surface = PosedSurface(canonical, Pose(np.zeros((0, 3, 3)), np.zeros(3)), camera, posed)
     return Scene(observation, surface, PARAMS, bake_texture(observation, surface, PARAMS))
@@ -238,6 +249,27 @@ def test_from_behind_the_face_becomes_skin_not_hair(canonical: CanonicalSurface)
     face = (distances(points)[1] == HEAD) & (points[:, 2] > 0.07) & (np.abs(points[:, 1] - 1.61) < 0.06)
     assert face.sum() > 50 and (seen[face] == 0).all()
     assert np.abs(np.median(colour[face], axis=0) - [210, 150, 50]).max() < 20
+
+
+def test_an_arm_that_the_surface_lacks_is_not_printed_on_the_trunk(canonical: CanonicalSurface) -> None:
+    def drawn(points: np.ndarray) -> np.ndarray:
+        """Blue-green clothes; before the trunk, skin where the photo has a forearm."""
+        out = np.tile([60.0, 110.0, 40.0], (len(points), 1))
+        region = distances(points)[1]
+        arm = (np.abs(points[:, 0] + 0.02) < 0.035) & (points[:, 2] > 0) & (np.abs(points[:, 1] - 1.15) < 0.13) & (region == TORSO)
+        out[arm | np.isin(region, [*HANDS, *LOWER_ARMS])] = [210, 150, 50]
+        return out
+
+    def skin_on_trunk(landmarks: dict[str, tuple[float, float, float]]) -> tuple[float, float]:
+        points, _, _, colour, seen = photograph(canonical, drawn, yaw=-30, landmarks=landmarks).texels()
+        trunk = (distances(points)[1] == TORSO) & (np.abs(points[:, 1] - 1.15) < 0.2)
+        return float(np.mean(colour[trunk, 0] > 130)), float(np.mean(seen[trunk] == 255))
+
+    skin, seen = skin_on_trunk({})
+    skin_marked, seen_marked = skin_on_trunk({"left_elbow": (-0.02, 1.28, 0.16), "left_wrist": (-0.02, 1.02, 0.16)})
+    assert skin > 0.03 and skin_marked < 0.1 * skin
+    # Only the arm itself is left out.
+    assert 0.5 * seen < seen_marked < seen
 
 
 def test_the_same_input_gives_the_same_texture(front: Scene) -> None:

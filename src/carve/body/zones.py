@@ -19,6 +19,9 @@ TORSO = REGIONS.index("torso")
 HEAD = REGIONS.index("head")
 HANDS = (REGIONS.index("left_hand"), REGIONS.index("right_hand"))
 FEET = (REGIONS.index("left_foot"), REGIONS.index("right_foot"))
+UPPER_ARMS = (REGIONS.index("left_upper_arm"), REGIONS.index("right_upper_arm"))
+LOWER_ARMS = (REGIONS.index("left_lower_arm"), REGIONS.index("right_lower_arm"))
+LEGS = tuple(REGIONS.index(f"{side}_{part}") for side in ("left", "right") for part in ("upper_leg", "lower_leg"))
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> np.ndarray:

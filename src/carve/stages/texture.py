@@ -26,8 +26,11 @@ from carve.body.zones import (
     FEET,
     HANDS,
     HEAD,
+    LEGS,
+    LOWER_ARMS,
     MIRRORED,
     TORSO,
+    UPPER_ARMS,
     above_nape,
     crown,
     face_zone,
@@ -41,7 +44,18 @@ from carve.geometry.frames import mirrored_x
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.raster import Raster, rasterise
 from carve.geometry.sampling import complete, sample
-from carve.records import CanonicalSurface, Observation, PosedSurface, TexturedSurface
+from carve.records import CanonicalSurface, Landmarks, Observation, PosedSurface, TexturedSurface
+
+_IN_FRONT = 0.12
+"""An arm this far behind what the camera sees may still be the one in front, metres: depths are the least certain."""
+_INNER = 0.008
+"""How far inside an arm's own outline its colours are taken for sure, metres."""
+_LOCAL = 0.03
+"""Scale over which the colours of arms, and of what is beside them, are compared, metres."""
+_NOISE = (8.0, 4.0, 4.0)
+"""Standard deviations of one and the same cloth's or skin's light and hue, of 255."""
+_SHOULDER = 0.08
+"""Trunk within this distance of the upper arms, in the canonical pose, goes on into them, metres."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,12 @@ class Params:
     """Angle between the normal and the viewing ray up to which the photo counts fully, and from which it counts nothing."""
     depth_tolerance: float = 0.006
     """How far behind the nearest surface a texel may lie and still be seen, metres."""
+    arm_margin: float = 0.04
+    """How far beside an arm or hand in front of it trunk and legs do not take the photo's colour if it is the arm's, metres: fits err."""
+    arm_width: float = 0.06
+    """Half the width of such a strip around a forearm's landmarks, metres."""
+    hand_margin: float = 0.04
+    """How far such a patch reaches beyond the landmarks of a hand, metres."""
     sure_margin: float = 0.02
     """How far from outlines and such edges colours must lie before they spread to unseen places, metres: fits are not exact."""
     overlap: float = 0.06
@@ -91,6 +111,8 @@ class _View:
     """(H, W) float32: 1 where the pixel surely shows the surface that the camera sees there."""
     sure: np.ndarray
     """(H, W) float32: 1 well away from outlines and edges, where the pixel would show the same part if the surface were a little off."""
+    clear: np.ndarray
+    """(H, W) float32: 0 where an arm may hide trunk and legs, by the surface or by the landmarks; else 1."""
     raster: Raster
     metre: float
     """Pixels a metre at the person's distance."""
@@ -130,11 +152,12 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params) 
     atlas = unwrap(surface.vertices, surface.faces, _chart_labels(surface), params.size, params.padding)
     grid = texels(atlas, params.size)
     view = _look(observation, posed, normals, grid, params)
-    seen = _photo_weight(view, posed.vertices, normals, params)
-    layers = _layers(view, posed, params)
+    behind_arms = _behind_arms(surface)
+    seen = _photo_weight(view, posed.vertices, normals, behind_arms, params)
+    layers = _layers(view, posed, behind_arms, params)
     mirror = _mirror(surface, posed, seen, view)
     base = _base_colours(surface, view, layers, seen, mirror, posed.vertices, params)
-    colours, weight = _paint(view, posed, normals, grid, layers, mirror, base, params)
+    colours, weight = _paint(view, posed, normals, behind_arms, grid, layers, mirror, base, params)
     albedo = to_image(np.round(colours).astype(np.uint8), grid, params.gutter)
     seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
     return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
@@ -180,7 +203,95 @@ def _look(observation: Observation, posed: PosedSurface, normals: np.ndarray, gr
     outline = np.clip(to_outline / max(params.outline_margin * tall, scale) - 1, 0, 1)
     hidden = np.clip(to_edge / max(params.occlusion_margin * tall, scale) - 1, 0, 1)
     sure = np.clip(np.minimum(to_outline, to_edge) / (params.sure_margin * metre * scale), 0, 1)
-    return _View(window, picture, outline * hidden * raster.mask, sure, raster, metre * scale)
+    clear = _clear_of_arms(picture, observation.landmarks, posed, raster, (left, top, scale), outline, metre * scale, params)
+    return _View(window, picture, outline * hidden * raster.mask, sure, clear, raster, metre * scale)
+
+
+def _clear_of_arms(
+    picture: np.ndarray,
+    landmarks: Landmarks,
+    posed: PosedSurface,
+    raster: Raster,
+    crop: tuple[int, int, float],
+    outline: np.ndarray,
+    metre: float,
+    params: Params,
+) -> np.ndarray:
+    """(H, W) float32: 0 where an arm seems to lie in front of what the surface has there of trunk and legs, else 1.
+
+    `crop` is the window's left and top in the photo and its scale, `outline` (H, W) the weight of pixels by the person's mask, `metre` the
+    pixels of a metre there.
+    """
+    surface = posed.canonical
+    region = np.where(raster.mask, surface.region[surface.faces[np.maximum(raster.face, 0), 0]], len(REGIONS))
+    beside, marked = np.ones(region.shape, np.float32), np.ones(region.shape, np.float32)
+    found = {name: (landmarks.pixels[i] - crop[:2]) * crop[2] for i, name in enumerate(landmarks.names) if landmarks.confidence[i] > 0.4}
+    arms = np.isin(region, (*UPPER_ARMS, *LOWER_ARMS, *HANDS))
+    for k, side in enumerate(("left", "right")):
+        drawn = np.isin(region, (UPPER_ARMS[k], LOWER_ARMS[k], HANDS[k]))
+        if drawn.any():
+            away, label = cv2.distanceTransformWithLabels((~drawn).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+            depth = np.zeros(label.max() + 1, np.float32)
+            depth[label[drawn]] = raster.depth[drawn]
+            beside = np.minimum(beside, _beyond(away, params.arm_margin * metre, depth[label] < raster.depth + _IN_FRONT))
+        hand = [at for name, at in found.items() if name.startswith(f"{side}_hand_")]
+        forearm = [found[name] for name in (f"{side}_elbow", f"{side}_wrist") if name in found]
+        for points, margin, part in ((hand, params.hand_margin, HANDS[k]), (forearm, params.arm_width, LOWER_ARMS[k])):
+            if len(points) < 2 or not (surface.region == part).any():
+                continue
+            hull = cv2.convexHull(np.round(points).astype(np.int32))
+            away = np.ones(region.shape, np.uint8)
+            cv2.polylines(away, [hull], True, 0)
+            cv2.fillPoly(away, [hull], 0)
+            hides = np.median(-posed.vertices[surface.region == part, 2]) < raster.depth + _IN_FRONT
+            marked = np.minimum(marked, _beyond(cv2.distanceTransform(away, cv2.DIST_L2, 5), margin * metre, hides))
+    clear = np.minimum(beside, marked)
+    if clear.min() == 1:
+        return clear
+    inner = cv2.distanceTransform(arms.astype(np.uint8), cv2.DIST_L2, 5) > _INNER * metre
+    behind = np.isin(region, (TORSO, *LEGS))
+    # Light varies over one cloth far more than its hue does.
+    colours = cv2.blur(cv2.cvtColor(picture / 255, cv2.COLOR_RGB2YCrCb) * 255, (2 * round(0.002 * metre) + 1,) * 2)
+    arm, _ = _resemblance(colours, inner * outline, metre)
+    other, strange = _resemblance(colours, behind * (clear == 1) * outline, metre)
+    # Beside the arm of the surface the arm's colour must fit better; where landmarks say that there is an arm, the other need only not fit.
+    small, gap = (2 * round(size * metre) + 1 for size in (0.004, 0.008))
+    like_arm = np.clip(cv2.blur(np.clip(arm - other, -4, 4), (small, small)) + 0.5, 0, 1)
+    not_other = np.clip(cv2.blur(np.clip(strange, 0, 8), (small, small)) - 2.5, 0, 1)
+    hidden = np.maximum((1 - clear) * like_arm, (1 - marked) * not_other)
+    # What lies between fingers is their shadow, and the rim of an arm is mixed with what is behind it.
+    hidden = cv2.morphologyEx(hidden, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap)))
+    return 1 - cv2.dilate(hidden, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (small, small)))
+
+
+def _resemblance(colours: np.ndarray, weight: np.ndarray, metre: float) -> tuple[np.ndarray, np.ndarray]:
+    """How colours (H, W, 3), light first and hue after it, go with the nearest ones that have `weight` (H, W).
+
+    Returns (H, W) their log likelihood, lowest if nothing has weight, and (H, W) their distance in standard deviations.
+    """
+    if (weight > 0.5).sum() < 16:
+        return np.full(weight.shape, -1e3, np.float32), np.zeros(weight.shape, np.float32)
+    pyramid = complete(np.dstack([colours, colours**2]), weight)
+    level = pyramid[min(max(round(np.log2(_LOCAL * metre)), 0), len(pyramid) - 1)]
+    near = cv2.resize(level, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    variance = np.maximum(near[..., 3:] - near[..., :3] ** 2, 0) + np.square(_NOISE, dtype=np.float32)
+    square = ((colours - near[..., :3]) ** 2 / variance).sum(-1)
+    return -(square + np.log(variance).sum(-1)) / 2, np.sqrt(square)
+
+
+def _beyond(distance: np.ndarray, margin: float, hides: np.ndarray) -> np.ndarray:
+    """(H, W) float32: 0 within `margin` pixels of something, 1 from one and a half margins on and where it `hides` nothing."""
+    return np.where(hides, np.clip(2 * distance / margin - 2, 0, 1), 1).astype(np.float32)
+
+
+def _behind_arms(surface: CanonicalSurface) -> np.ndarray:
+    """(V,) bool: trunk and legs, where an arm is another part: not around the shoulders, which the arms grow out of."""
+    behind = np.isin(surface.region, (TORSO, *LEGS))
+    arms = np.isin(surface.region, UPPER_ARMS)
+    if arms.any():
+        distance, _ = cKDTree(surface.vertices[arms]).query(surface.vertices[behind], distance_upper_bound=_SHOULDER)
+        behind[behind] = ~np.isfinite(distance)
+    return behind
 
 
 def _depth_edges(depth: np.ndarray, step: float) -> np.ndarray:
@@ -202,8 +313,11 @@ def _facing(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     return -np.einsum("ni,ni->n", points, normals) / np.sqrt(np.maximum(square, 1e-20))
 
 
-def _photo_weight(view: _View, points: np.ndarray, normals: np.ndarray, params: Params) -> np.ndarray:
-    """(N,) how far the photo gives the colour of surface points (N, 3), camera frame, with normals (N, 3)."""
+def _photo_weight(view: _View, points: np.ndarray, normals: np.ndarray, behind_arms: np.ndarray, params: Params) -> np.ndarray:
+    """(N,) how far the photo gives the colour of surface points (N, 3), camera frame, with normals (N, 3).
+
+    `behind_arms` (N,) says which points an arm may hide although the surface's own arms do not.
+    """
     full, none = np.cos(np.radians(params.grazing_degrees))
     t = np.clip((_facing(points, normals) - none) / (full - none), 0, 1)
     weight = t * t * (3 - 2 * t)
@@ -220,16 +334,19 @@ def _photo_weight(view: _View, points: np.ndarray, normals: np.ndarray, params: 
             depth = np.maximum(depth, np.where(np.isfinite(at), at, -np.inf))
     visible = inside & (-points[candidates, 2] < depth + params.depth_tolerance)
     weight[candidates] *= np.where(visible, sample(view.valid, pixels)[:, 0], 0)
+    weight[candidates] *= np.where(behind_arms[candidates], sample(view.clear, pixels)[:, 0], 1)
     return weight
 
 
-def _layers(view: _View, posed: PosedSurface, params: Params) -> list[_Layer]:
+def _layers(view: _View, posed: PosedSurface, behind_arms: np.ndarray, params: Params) -> list[_Layer]:
     """One layer a region."""
     surface = posed.canonical
     weight = view.valid * _raster_facing(view)
     reach_pixels = params.reach * view.metre
     pixels = view.camera.project(posed.vertices)
     height, width = weight.shape
+    # Of pixels around the shoulders the arms' own colours count, too: they go on from the trunk's.
+    hidden = (behind_arms | np.isin(surface.region, (*LOWER_ARMS, *HANDS)))[surface.faces[np.maximum(view.raster.face, 0), 0]]
     layers = []
     for region in range(len(REGIONS)):
         near = _with_neighbours(surface, region, params.overlap)
@@ -243,6 +360,8 @@ def _layers(view: _View, posed: PosedSurface, params: Params) -> list[_Layer]:
         face = view.raster.face[window]
         member = near[surface.faces].sum(1)[np.maximum(face, 0)] >= 2
         shown = weight[window] * member
+        if region in (TORSO, *LEGS):
+            shown = shown * np.where(hidden[window], view.clear[window], 1)
         if (shown > 0.5).sum() < 16:
             shown = np.zeros_like(shown)
         picture = view.picture[window]
@@ -420,6 +539,7 @@ def _paint(
     view: _View,
     posed: PosedSurface,
     normals: np.ndarray,
+    behind_arms: np.ndarray,
     grid: Texels,
     layers: list[_Layer],
     mirror: _Mirror,
@@ -431,7 +551,7 @@ def _paint(
     per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None]], axis=1)
     mixed = grid.interpolate(per_vertex, surface.faces)
     points, normal, tones, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:10], mixed[:, 10:]
-    weight = _photo_weight(view, points, normal, params)[:, None]
+    weight = _photo_weight(view, points, normal, behind_arms[surface.faces[grid.face, 0]], params)[:, None]
     pixels = view.camera.project(points)
     squarely = np.clip(np.abs(_facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
     region = surface.region[surface.faces[grid.face, 0]]
