@@ -44,7 +44,7 @@ class Params:
     """Skin vertices that see the silhouette."""
     landmark_sigma: float = 0.03
     """Expected error of a landmark in the picture, metres."""
-    depth_sigma: float = 0.1
+    depth_sigma: float = 0.13
     """Expected error of a landmark's relative depth, metres."""
     silhouette_weight: float = 2.0
     """Weight of the silhouette against the landmarks."""
