@@ -1,4 +1,4 @@
-"""What many tests need and what takes seconds to make: the body model, and the example photo as the first stage sees it."""
+"""What many tests need and what takes seconds to make: the body model, a clothed person that is known, the example photo observed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,35 @@ import pytest
 
 from carve.body.anny import AnnyBody, load_anny
 from carve.io.image import read_photo
-from carve.records import Observation, Photo
-from carve.stages import observe
+from carve.records import CanonicalSurface, Observation, Photo, PosedSurface
+from carve.stages import observe, refine
+from carve.stages.canonical import Params as CanonicalParams
+from carve.stages.canonical import build_canonical
+from synthetic import Truth, synthetic_person
 
 
 @pytest.fixture(scope="session")
 def anny_body() -> AnnyBody:
     """The body from the compact cache, which is built if there is none."""
     return load_anny()
+
+
+@pytest.fixture(scope="session")
+def clothed(anny_body: AnnyBody) -> Truth:
+    """A body that is known exactly, in clothes that stand 3 cm off."""
+    return synthetic_person(anny_body, cloth=0.03)
+
+
+@pytest.fixture(scope="session")
+def canonical(clothed: Truth) -> CanonicalSurface:
+    """What the stage of that name makes of it."""
+    return build_canonical(clothed.observation, clothed.body, CanonicalParams())
+
+
+@pytest.fixture(scope="session")
+def refined(clothed: Truth, canonical: CanonicalSurface) -> PosedSurface:
+    """The same, refined in the photo's pose."""
+    return refine.refine(clothed.observation, clothed.body, canonical, refine.Params())
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from carve.body.articulation import build_articulation
-from carve.body.model import BodyModel, rest_pose
+from carve.body.model import REGIONS, BodyModel, canonical_body, rest_pose
 from carve.geometry.camera import Camera
+from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import axis_rotation, matrix_from_rotvec, rotation_between
-from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
 from carve.networks.person import POSE_NAMES
-from carve.records import Landmarks, Observation, PersonBox, Photo
+from carve.records import BodyFit, Landmarks, Observation, PersonBox, Photo, Pose
 
 BONES = {"left_index": "leftIndexProximal", "right_index": "rightIndexProximal", "left_pinky": "leftLittleProximal"} | {
     "right_pinky": "rightLittleProximal",
@@ -43,12 +44,18 @@ class Truth:
     """Standing height, metres."""
     up: np.ndarray
     """(3,) against gravity, camera frame."""
+    body: BodyFit
+    """The record that a perfect fit would give."""
+    clothed: np.ndarray
+    """(V, 3) the posed body with its clothes on, whose silhouette is the mask."""
 
 
-def synthetic_person(model: BodyModel, turn: float = 0.35, pitch: float = 0.08, bend: dict[str, float] | None = None) -> Truth:
+def synthetic_person(
+    model: BodyModel, turn: float = 0.35, pitch: float = 0.08, bend: dict[str, float] | None = None, cloth: float = 0.0
+) -> Truth:
     """Someone at ease, turned by `turn` about the vertical, before a camera 1.35 m above the ground that looks down by `pitch`, radians.
 
-    `bend` adds angles to the articulation's means.
+    `bend` adds angles to the articulation's means; `cloth` is how far clothes stand off trunk, arms and legs, metres.
     """
     shape = model.prior.mean.clone()
     vertices, rest = (t.double().numpy() for t in rest_pose(model, shape))
@@ -61,13 +68,20 @@ def synthetic_person(model: BodyModel, turn: float = 0.35, pitch: float = 0.08, 
     local[articulation.moving] = matrix_from_rotvec(torch.from_numpy(turns)).numpy()
     local[0] = axis_rotation(0, pitch) @ axis_rotation(1, turn) @ local[0]
     rotations, heads = forward_kinematics(local, rest, model.parents, np.zeros(3))
-    posed = skin(vertices, bone_transforms(rotations, heads, rest), model.bones, model.weights)
+    # Skinned from the canonical pose, as every record of carve is: two steps of linear blend skinning are not one.
+    canonical = canonical_body(model, shape)
+    against_canonical = rotations @ np.swapaxes(canonical.rest_rotations, 1, 2)
+    transforms = bone_transforms(against_canonical, heads, canonical.skeleton.heads)
+    posed = skin(canonical.vertices, transforms, model.bones, model.weights)
     up = np.array([0.0, np.cos(pitch), np.sin(pitch)])
     away = np.array([0.0, np.sin(pitch), -np.cos(pitch)])
     place = 3.6 * away - (1.35 + (posed @ up).min()) * up
     posed, heads = posed + place, heads + place
     camera = Camera.centred(480, 640, 800.0)
-    raster = rasterise(posed, model.faces, camera)
+    bare = np.isin(model.region, [i for i, name in enumerate(REGIONS) if name.endswith(("head", "hand", "foot"))])
+    thickness = diffuse(np.where(bare, 0.0, cloth)[:, None], model.faces, 6)
+    clothed = posed + thickness * vertex_normals(posed, model.faces)
+    raster = rasterise(clothed, model.faces, camera)
     marks = _landmarks(model, posed, heads, camera)
     rows, columns = np.nonzero(raster.mask)
     observation = Observation(
@@ -82,7 +96,27 @@ def synthetic_person(model: BodyModel, turn: float = 0.35, pitch: float = 0.08, 
         visible_share=1.0,
         notes=(),
     )
-    return Truth(observation, posed, heads, float(np.ptp(vertices[:, 1])), up)
+    height = float(np.ptp(vertices[:, 1]))
+    body = BodyFit(
+        model=model.name,
+        shape={},
+        camera=camera,
+        up=up,
+        skeleton=canonical.skeleton,
+        pose=Pose(local_rotations(against_canonical, model.parents), heads[0]),
+        canonical=canonical.vertices,
+        posed=posed,
+        faces=model.faces,
+        bones=model.bones,
+        weights=model.weights,
+        region=model.region,
+        joint_confidence=np.ones(len(heads)),
+        height=height,
+        height_source="argument",
+        residuals={},
+        notes=(),
+    )
+    return Truth(observation, posed, heads, height, up, body, clothed)
 
 
 def _landmarks(model: BodyModel, posed: np.ndarray, heads: np.ndarray, camera: Camera) -> Landmarks:

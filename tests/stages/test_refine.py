@@ -1,0 +1,77 @@
+"""Refinement in the photo's pose: what moves, by how much, and that both poses stay one surface."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from carve.body.model import REGIONS
+from carve.geometry.mesh import is_watertight, signed_volume
+from carve.geometry.raster import rasterise
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.records import CanonicalSurface, Observation, PosedSurface
+from carve.stages.refine import Params, refine
+from synthetic import Truth
+
+
+def posed(surface: CanonicalSurface, truth: Truth) -> np.ndarray:
+    """(V, 3) the surface in the photo's pose."""
+    skeleton, pose = surface.skeleton, truth.body.pose
+    rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
+    return skin(surface.vertices, bone_transforms(rotations, heads, skeleton.heads), surface.bones, surface.weights)
+
+
+def silhouette_iou(vertices: np.ndarray, faces: np.ndarray, observation: Observation) -> float:
+    """Of a mesh in the camera frame against the mask."""
+    drawn, mask = rasterise(vertices, faces, observation.camera).mask, observation.mask > 0.5
+    return float((drawn & mask).sum() / (drawn | mask).sum())
+
+
+def test_posing_the_avatar_gives_the_posed_surface(clothed: Truth, refined: PosedSurface) -> None:
+    assert refined.pose is clothed.body.pose and refined.camera == clothed.body.camera
+    np.testing.assert_allclose(posed(refined.canonical, clothed), refined.vertices, atol=1e-6)
+
+
+def test_only_places_change(canonical: CanonicalSurface, refined: PosedSurface) -> None:
+    for name in ("faces", "bones", "weights", "region", "sigma"):
+        assert getattr(refined.canonical, name) is getattr(canonical, name)
+    assert is_watertight(refined.canonical.faces)
+    assert np.isfinite(refined.vertices).all() and np.isfinite(refined.canonical.vertices).all()
+    assert signed_volume(refined.vertices, canonical.faces) > 0.9 * signed_volume(canonical.vertices, canonical.faces)
+
+
+def test_the_silhouette_meets_the_mask_better_than_before(clothed: Truth, canonical: CanonicalSurface, refined: PosedSurface) -> None:
+    before = silhouette_iou(posed(canonical, clothed), canonical.faces, clothed.observation)
+    after = silhouette_iou(refined.vertices, canonical.faces, clothed.observation)
+    assert after > 0.98
+    assert after > before
+
+
+def test_the_movement_is_small_and_in_the_picture(clothed: Truth, canonical: CanonicalSurface, refined: PosedSurface) -> None:
+    moved = refined.vertices - posed(canonical, clothed)
+    np.testing.assert_allclose(moved[:, 2], 0, atol=1e-9)
+    distance = np.linalg.norm(moved, axis=1)
+    assert np.median(distance) < 0.006
+    assert distance.max() < Params().reach
+    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
+    assert distance[hands].max() < 0.02
+
+
+def test_a_mask_that_is_explained_moves_nothing(clothed: Truth, canonical: CanonicalSurface) -> None:
+    start = posed(canonical, clothed)
+    own = rasterise(start, canonical.faces, clothed.observation.camera).mask
+    still = refine(replace(clothed.observation, mask=own.astype(np.float32)), clothed.body, canonical, Params())
+    assert np.linalg.norm(still.vertices - start, axis=1).mean() < 0.002
+
+
+def test_a_moved_mask_takes_the_surface_along(clothed: Truth, canonical: CanonicalSurface) -> None:
+    start = posed(canonical, clothed)
+    own = rasterise(start, canonical.faces, clothed.observation.camera).mask
+    shifted = np.roll(own, 4, axis=1).astype(np.float32)
+    moved = (
+        refine(replace(clothed.observation, mask=shifted), clothed.body, canonical, replace(Params(), rounds=4, scale=0.3)).vertices - start
+    )
+    metre = clothed.observation.camera.focal / -start[:, 2].mean()
+    trunk = canonical.region == REGIONS.index("torso")
+    np.testing.assert_allclose(moved[trunk].mean(0), [4 / metre, 0, 0], atol=1.5 / metre)
