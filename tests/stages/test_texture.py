@@ -218,8 +218,8 @@ def test_a_stripe_down_the_front_does_not_reach_the_back(canonical: CanonicalSur
     assert np.abs(colour - [70, 60, 40])[back].max() < 30
 
 
-def portrait(canonical: CanonicalSurface) -> Colour:
-    """Ruddy skin on face, neck and hands, dark hair, green clothes."""
+def portrait(canonical: CanonicalSurface, long_hair: bool = False) -> Colour:
+    """Ruddy skin on face, neck and hands, dark hair, green clothes; long hair falls down beside the neck."""
     eyes = np.array([0.0, 1.64, 0.0])
 
     def colour(points: np.ndarray) -> np.ndarray:
@@ -227,7 +227,8 @@ def portrait(canonical: CanonicalSurface) -> Colour:
         offset = points - eyes
         face = (region == HEAD) & (points[:, 2] > 0.03) & (offset[:, 1] < 0.07)
         neck = (region == HEAD) & (offset[:, 1] < -0.065)
-        skin = face | neck | np.isin(region, HANDS)
+        falling = neck & (np.abs(points[:, 0]) > 0.04) & long_hair
+        skin = (face & ~falling) | (neck & ~falling) | np.isin(region, HANDS)
         out = np.tile([70.0, 100.0, 60.0], (len(points), 1))
         out[region == HEAD] = [40, 30, 20]
         out[skin] = [210, 150, 50]
@@ -242,6 +243,15 @@ def test_there_is_no_face_on_the_back_of_the_head(canonical: CanonicalSurface) -
     back = (distances(points)[1] == HEAD) & (points[:, 2] < -0.04) & (points[:, 1] > 1.62)
     assert back.sum() > 200
     assert np.abs(colour - [40, 30, 20])[back].max() < 40
+
+
+@pytest.mark.parametrize("long_hair", [False, True])
+def test_long_hair_covers_the_nape(canonical: CanonicalSurface, long_hair: bool) -> None:
+    points, _, _, colour, _ = photograph(canonical, portrait(canonical, long_hair)).texels()
+    nape = (distances(points)[1] == HEAD) & (points[:, 2] < -0.04) & (np.abs(points[:, 1] - 1.54) < 0.015)
+    assert nape.sum() > 30
+    hair = np.linalg.norm(colour - [40, 30, 20], axis=1) < np.linalg.norm(colour - [210, 150, 50], axis=1)
+    assert hair[nape].mean() > 0.9 if long_hair else hair[nape].mean() < 0.3
 
 
 def test_from_behind_the_face_becomes_skin_not_hair(canonical: CanonicalSurface) -> None:

@@ -104,6 +104,14 @@ def above_nape(surface: CanonicalSurface) -> np.ndarray:
     return (surface.region == HEAD) & (surface.vertices[:, 1] - eyes[1] > -0.065 * unit)
 
 
+def neck(surface: CanonicalSurface) -> tuple[np.ndarray, np.ndarray]:
+    """(V,) bool twice: the head's rear below the ears, and its sides below the chin, where only long hair is."""
+    eyes, unit = _eyes(surface.skeleton)
+    offset = (surface.vertices - eyes) / unit
+    below = (surface.region == HEAD) & (offset[:, 1] < -0.065)
+    return below & (offset[:, 2] < -0.1), below & (offset[:, 1] < -0.1) & (np.abs(offset[:, 0]) > 0.05)
+
+
 def crown(surface: CanonicalSurface) -> np.ndarray:
     """(V,) bool: vertices of the head above the forehead."""
     eyes, unit = _eyes(surface.skeleton)

@@ -36,6 +36,7 @@ from carve.body.zones import (
     face_zone,
     limb_axes,
     limb_coordinates,
+    neck,
 )
 from carve.geometry.atlas import Texels, texels, to_image, unwrap
 from carve.geometry.camera import Camera
@@ -443,7 +444,8 @@ def _base_colours(
         # An arm before the trunk often lies beside where the fit has it: of cloth and skin on the trunk, cloth is the better guess.
         known = np.where(surface.region == TORSO, known * (1 - 0.9 * _likeness(colours[:, :3], skin)), known)
     face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
-    guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, above_nape(surface)))
+    hair = above_nape(surface) | _long_hair(surface, own[:, :3], seen, zone)
+    guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, hair))
     if skin is not None and (seen[zone] > 0.5).sum() < 8:
         guess[zone], guess_weight[zone] = [*skin, 0.0], 1.0
     barrier = _touching(surface)
@@ -525,6 +527,25 @@ def _is_hair_or_neck(surface: CanonicalSurface, colours: np.ndarray, seen: np.nd
     skin_like = np.linalg.norm(colours - skin, axis=1) < np.linalg.norm(colours - hair, axis=1)
     keep[side & skin_like] = 0
     return keep
+
+
+def _long_hair(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray, zone: np.ndarray) -> np.ndarray:
+    """(V,) bool: where the photo shows dark hair beside the neck, the hair that is seen there and all of the nape; else nothing."""
+    nape, beside = neck(surface)
+    face, shown = zone & (seen > 0.5), beside & (seen > 0.3)
+    around = above_nape(surface) & ~zone & (seen > 0.3)
+    none = np.zeros(len(colours), bool)
+    if min(around.sum(), face.sum(), shown.sum()) < 8:
+        return none
+    skin = np.median(colours[face], axis=0)
+    from_skin = np.linalg.norm(colours - skin, axis=1)
+    around &= from_skin > 50
+    hair = np.median(colours[around], axis=0) if around.sum() >= 8 else skin
+    # Fair hair cannot be told from collars.
+    if hair.sum() > 0.8 * skin.sum():
+        return none
+    hairy = np.linalg.norm(colours - hair, axis=1) < 0.6 * from_skin
+    return nape | (shown & hairy) if hairy[shown].mean() > 0.5 else none
 
 
 def _skin(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray) -> np.ndarray | None:
