@@ -194,8 +194,11 @@ def test_a_person_elsewhere_in_the_picture_is_the_same_person(anny_body: AnnyBod
         camera=Camera(o.camera.width + 120, o.camera.height + 40, o.camera.focal, o.camera.cx + 100, o.camera.cy + 30),
         landmarks=replace(o.landmarks, pixels=o.landmarks.pixels + np.array([100, 30])),
     )
-    first, second = (posed_heads(fit_body(seen, anny_body, QUICK)) for seen in (o, moved))
-    np.testing.assert_allclose(first, second, atol=0.01)
+    first, second = (posed_heads(fit_body(seen, anny_body, replace(QUICK, start_steps=60))) for seen in (o, moved))
+    assert np.linalg.norm(first - second, axis=1).mean() < 0.02
+    np.testing.assert_allclose(
+        o.camera.project(first) + np.array([100, 30]), moved.camera.project(second), atol=0.008 * np.ptp(o.landmarks.pixels[:, 1])
+    )
 
 
 def test_what_is_not_seen_is_plausible_and_said_to_be_a_guess(anny_body: AnnyBody, easy: Truth) -> None:
