@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from carve.geometry.camera import Camera, focal_from_fov
+from carve.geometry.camera import Camera, focal_from_equivalent
 
 CAMERA = Camera(640, 480, 700.0, 310.5, 250.25)
 
@@ -61,10 +61,9 @@ def test_an_uncropped_camera_looks_through_the_middle() -> None:
     np.testing.assert_allclose(camera.project(np.array([0.0, 0.0, -7.0])), [400, 300])
 
 
-@pytest.mark.parametrize("degrees", [20.0, 39.6, 90.0])
-def test_the_field_of_view_is_seen_from_edge_to_edge(degrees: float) -> None:
-    camera = Camera.centred(1000, 10, focal_from_fov(1000, degrees))
-    left, right = camera.rays(np.array([[0.0, 5.0], [1000.0, 5.0]]))
-    cosine = left @ right / np.linalg.norm(left) / np.linalg.norm(right)
-    assert np.degrees(np.arccos(cosine)) == pytest.approx(degrees)
-    assert focal_from_fov(36.0, 39.5978) == pytest.approx(50, abs=0.01)  # full frame, 50 mm
+@pytest.mark.parametrize("size", [(3600, 2400), (2400, 3600), (3000, 4000)])
+def test_an_equivalent_focal_length_sees_films_diagonal(size: tuple[int, int]) -> None:
+    camera = Camera.centred(*size, focal_from_equivalent(size, 50.0))
+    corner, opposite = camera.rays(np.array([[0.0, 0.0], [float(size[0]), float(size[1])]]))
+    cosine = corner @ opposite / np.linalg.norm(corner) / np.linalg.norm(opposite)
+    assert np.degrees(np.arccos(cosine)) == pytest.approx(46.8, abs=0.05)  # of a 50 mm lens on full frame

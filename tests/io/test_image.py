@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from carve.io.image import FILM_DIAGONAL, NEUTRAL, over_grey, read_mask, read_photo, write_png
+from carve.geometry.camera import FILM_DIAGONAL
+from carve.io.image import NEUTRAL, over_grey, read_mask, read_photo, write_png
 from carve.records import CarveError
 
 WIDTH, HEIGHT = 48, 64

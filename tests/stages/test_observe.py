@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from carve.geometry.camera import focal_from_fov
+from carve.geometry.camera import focal_from_equivalent
 from carve.networks.person import MIRRORED, POSE_NAMES
 from carve.records import CarveError, Landmarks, Observation, Photo
 from carve.stages import observe as stage
@@ -111,7 +111,7 @@ def test_where_the_focal_length_comes_from(example: Photo) -> None:
     unknown = replace(example, focal=None)
     assert stage._focal(example, Params()) == (example.focal, "exif")
     assert stage._focal(example, Params(focal=700.0)) == (700.0, "argument")
-    assert stage._focal(unknown, Params(default_fov=50.0)) == (focal_from_fov(1024, 50.0), "default")
+    assert stage._focal(unknown, Params(default_equivalent=35.0)) == (focal_from_equivalent(unknown.size, 35.0), "default")
     for wrong in (0.0, -5.0):
         with pytest.raises(CarveError, match="positive number"):
             stage._focal(example, Params(focal=wrong))

@@ -100,7 +100,11 @@ def build_articulation(model: BodyModel, heads: np.ndarray) -> Articulation:
         joints += [
             (f"{side}Shoulder", _path(model, f"{side}Shoulder", f"{side}UpperArm"), _ball(5 * degree, 40 * degree)),
             (f"{side}UpperArm", _path(model, f"{side}UpperArm", None), swing),
-            (f"{side}LowerArm", _path(model, f"{side}LowerArm", None), [_Dof(hinge, 22 * degree - bent, 30 * degree, -bent, 150 * degree - bent)]),
+            (
+                f"{side}LowerArm",
+                _path(model, f"{side}LowerArm", None),
+                [_Dof(hinge, 22 * degree - bent, 30 * degree, -bent, 150 * degree - bent)],
+            ),
         ]
         twisting = _path(model, f"{side}LowerArm", f"{side}Hand")[1:]
         if twisting:
@@ -116,7 +120,11 @@ def build_articulation(model: BodyModel, heads: np.ndarray) -> Articulation:
                     _Dof(np.array([0.0, 0.0, 1.0]), 0.0, 12 * degree, -60 * degree, 60 * degree),
                 ],
             ),
-            (f"{side}LowerLeg", _path(model, f"{side}LowerLeg", None), [_Dof(thigh_hinge, 6 * degree, 20 * degree, -3 * degree, 150 * degree)]),
+            (
+                f"{side}LowerLeg",
+                _path(model, f"{side}LowerLeg", None),
+                [_Dof(thigh_hinge, 6 * degree, 20 * degree, -3 * degree, 150 * degree)],
+            ),
             (f"{side}Foot", _path(model, f"{side}Foot", None), _ball(12 * degree, 50 * degree)),
         ]
     return _flatten(model, joints)

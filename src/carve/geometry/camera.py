@@ -58,6 +58,10 @@ class Camera:
         return np.array([[f, 0.0, -self.cx, 0.0], [0.0, -f, -self.cy, 0.0], [0.0, 0.0, -1.0, 0.0]])
 
 
-def focal_from_fov(extent: float, degrees: float) -> float:
-    """Focal length in pixels that sees `extent` pixels under an angle of `degrees`."""
-    return extent / 2 / float(np.tan(np.radians(degrees) / 2))
+FILM_DIAGONAL = 43.27
+"""Millimetres, 36 x 24 mm film."""
+
+
+def focal_from_equivalent(size: tuple[int, int], millimetres: float) -> float:
+    """Focal length in pixels of a picture of `size` (width, height) from its 35 mm equivalent (CIPA DCG-001: equal diagonals)."""
+    return millimetres / FILM_DIAGONAL * float(np.hypot(*size))

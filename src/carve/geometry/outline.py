@@ -66,7 +66,7 @@ def mask_field(mask: np.ndarray, camera: Camera, longest: int = 512, margin: flo
     size = max(bottom - top, right - left)
     scale = min(longest / size, 2.0)
     x0, y0 = left - pad, top - pad
-    width, height = int(round((right - left + 2 * pad) * scale)), int(round((bottom - top + 2 * pad) * scale))
+    width, height = round((right - left + 2 * pad) * scale), round((bottom - top + 2 * pad) * scale)
     matrix = np.array([[scale, 0, 0.5 * scale - 0.5 - scale * x0], [0, scale, 0.5 * scale - 0.5 - scale * y0]])
     soft = cv2.warpAffine(mask.astype(np.float32), matrix, (width, height), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     inside = soft > 0.5

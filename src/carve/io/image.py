@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from carve.geometry.camera import focal_from_equivalent
 from carve.records import CarveError, Photo
 
 MAX_PIXELS = 100_000_000
 """A larger picture is refused before it is decoded."""
 MIN_SIDE = 32
 """No person can be made out in a smaller picture, pixels."""
-FILM_DIAGONAL = 43.27
-"""Diagonal of a 36 x 24 mm frame, millimetres."""
 NEUTRAL = 128
 """Grey that a transparent background becomes, sRGB."""
 
@@ -89,7 +88,7 @@ def exif_focal(image: Image.Image) -> float | None:
     film, millimetres = _number(exif, tag.FocalLengthIn35mmFilm), _number(exif, tag.FocalLength)
     resolution = _number(exif, tag.FocalPlaneXResolution)
     if film:
-        focal = film * diagonal / FILM_DIAGONAL
+        focal = focal_from_equivalent(image.size, film)
     elif millimetres and resolution:
         unit = {3: 10.0, 4: 1.0, 5: 1e-3}.get(int(exif.get(tag.FocalPlaneResolutionUnit, 2)), 25.4)
         focal = millimetres * resolution / unit * (image.width / full_width if full_width else 1.0)

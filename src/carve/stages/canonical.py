@@ -1,6 +1,7 @@
 """The clothed surface without learning: the fitted body, draped, grown to the mask in the photo's pose, cleaned.
 
-1. Drape: a taut membrane over the body in the canonical pose bridges what cloth bridges (chest, seat, toes in a shoe); hands and face stay bare.
+1. Drape: a taut membrane over the body in the canonical pose bridges what cloth bridges (chest, seat); toes are smoothed
+   into a shoe; hands and face stay bare.
 2. Grow: the silhouette's distance to the mask spreads smoothly over the surface, first along normals so that depth follows width, then in
    the picture's plane (`geometry.outline`).
 3. Carry back to the canonical pose by inverse skinning, unite with the eyeballs, refine long edges.
@@ -8,7 +9,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import manifold3d
 import numpy as np
@@ -37,7 +39,7 @@ class Params:
     """Details of the feet smaller than this are smoothed, as in a shoe, metres."""
     press_limit: float = 0.01
     """How far cloth may press the body in where it bulges, metres."""
-    cloth_thickness: float = 0.01
+    cloth_thickness: float = 0.012
     """How far cloth stands off the skin at least, metres."""
     resolution: int = 400
     """Pixels of the person's longer side while the mask is explained."""
@@ -53,7 +55,9 @@ class Params:
     """How far it may lie inside, metres."""
     growth_scale: float = 0.05
     """Details of the outline smaller than this do not make the surface grow along its normals, metres."""
-    growth_doubt: float = 0.06
+    growth_share: float = 0.8
+    """Share of the distance to the outline that growing takes; moving in the picture's plane takes the rest."""
+    growth_doubt: float = 0.14
     """Outlines farther than this hardly make the surface grow, metres."""
     shift_scale: float = 0.02
     """Smoothness of the movement in the picture's plane, metres."""
@@ -103,8 +107,8 @@ def _bare(body: BodyFit) -> np.ndarray:
 def _drape(canonical: np.ndarray, faces: np.ndarray, cloth: np.ndarray, feet: np.ndarray, params: Params) -> np.ndarray:
     """A membrane over canonical vertices (V, 3): smoothed again and again, pushed back out wherever the body stands through it.
 
-    One round is an implicit step of mean curvature flow, (A + ell^2 S) x' = A x (Desbrun et al., SIGGRAPH 1999), where cloth may lie. In the
-    canonical pose no limb touches another, so the membrane bridges hollows of one part only. Shoes press the toes: they are smoothed, not
+    One round is an implicit step of mean curvature flow, (A + ell^2 S) x' = A x (Desbrun et al., SIGGRAPH 1999), where cloth may lie. In
+    the canonical pose no limb touches another, so the membrane bridges hollows of one part only. Toes are smoothed, not
     covered.
     """
     stiffness, area = cotangent_laplacian(canonical, faces)
@@ -128,17 +132,21 @@ def _drape(canonical: np.ndarray, faces: np.ndarray, cloth: np.ndarray, feet: np
     return membrane + params.cloth_thickness * cover * vertex_normals(membrane, faces)
 
 
-def _explain_mask(observation: Observation, body: BodyFit, posed: np.ndarray, faces: np.ndarray, bare: np.ndarray, params: Params) -> np.ndarray:
+def _explain_mask(
+    observation: Observation, body: BodyFit, posed: np.ndarray, faces: np.ndarray, bare: np.ndarray, params: Params
+) -> np.ndarray:
     """Grow and shift posed vertices (V, 3) until the silhouette meets the mask; face and hands hardly move."""
     field = mask_field(observation.mask, body.camera, params.resolution)
     feet = np.isin(body.region, [REGIONS.index("left_foot"), REGIONS.index("right_foot")])
     mover = SurfaceMover(posed, faces, params.loose_hold + 300.0 * bare + 0.5 * feet)
+
     def rim_of(vertices: np.ndarray) -> Rim:
         rim = find_rim(vertices, faces, field, params.reach, params.inward)
         return rim.only(~_belongs_to_an_arm(rim, body, field.camera, params.arm_radius))
 
     for _ in range(params.grow_rounds):
         rim = rim_of(posed)
+        rim = replace(rim, delta=params.growth_share * rim.delta)
         posed = mover.inflate(posed, rim, params.growth_scale, params.growth_doubt, (-0.02, 0.1))
     for _ in range(params.shift_rounds):
         rim = rim_of(posed)
@@ -154,8 +162,8 @@ def _belongs_to_an_arm(rim: Rim, body: BodyFit, camera: Camera, radius: float) -
     distance = np.full(len(rim.delta), np.inf)
     for side in ("left", "right"):
         chain = [place[f"{side}{bone}"] for bone in ("UpperArm", "LowerArm", "Hand")]
-        chain.append(chain[2] + 0.7 * (chain[2] - chain[1]) * 0.6)  # the hand goes on where the forearm ends
-        for a, b in zip(chain, chain[1:], strict=False):
+        chain.append(chain[2] + 0.4 * (chain[2] - chain[1]))  # the hand goes on where the forearm ends
+        for a, b in pairwise(chain):
             per_metre = camera.focal / -(a[2] + b[2]) * 2
             start, along = camera.project(a), camera.project(b) - camera.project(a)
             share = np.clip((rim.target - start) @ along / max(along @ along, 1e-9), 0, 1)

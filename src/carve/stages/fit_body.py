@@ -9,7 +9,8 @@ before a camera held at an ordinary height.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -66,13 +67,14 @@ class Params:
     """Weight of the pose prior."""
 
 
-BODY_LANDMARKS: dict[str, str | None] = {
-    name: None
-    for name in (
-        "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
-        "left_hip right_hip left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index"
-    ).split()
-}
+BODY_LANDMARKS: tuple[str, ...] = (
+    "nose",
+    *(
+        f"{side}_{part}"
+        for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "foot_index")
+        for side in ("left", "right")
+    ),
+)
 """mediapipe landmarks that the body model has a regressor for."""
 
 KNUCKLES = {"pinky": "LittleProximal", "index": "IndexProximal"}
@@ -107,8 +109,6 @@ class _Problem:
     feet_seen: float
     face: Tensor | None
     """(3, 3) rotation of the head from the face, or None."""
-    head_axes: Tensor
-    """(3, 3) the head's right, up and forward axes at rest, as columns."""
     angle_mean: Tensor
     angle_sigma: Tensor
     low: Tensor
@@ -146,7 +146,7 @@ def fit_body(observation: Observation, model: BodyModel, params: Params) -> Body
     torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
     try:
         problem = _prepare(observation, model, params)
-        state, _ = _descend_starts(problem, _starts(problem, model), params)
+        state = _descend_starts(problem, _starts(problem, model), params)
         state, loss = _descend_full(problem, state, observation, params)
     finally:
         torch.set_num_threads(threads)
@@ -158,7 +158,7 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
     shape = model.prior.mean
     heads = rest_pose(model, shape)[1].double().numpy()
     articulation = build_articulation(model, heads)
-    wanted: dict[str, str | None] = {n: b for n, b in BODY_LANDMARKS.items() if n in model.keypoints}
+    wanted: dict[str, str | None] = {name: None for name in BODY_LANDMARKS if name in model.keypoints}
     for side in ("left", "right"):
         for name, bone in KNUCKLES.items():
             if f"{side}{bone}" in model.humanoid:
@@ -199,7 +199,6 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
         mass=as_tensor(mass / mass.sum()),
         feet_seen=float(confidence[feet].mean()),
         face=_face_rotation(marks),
-        head_axes=torch.eye(3),
         angle_mean=as_tensor(articulation.mean),
         angle_sigma=as_tensor(articulation.sigma),
         low=as_tensor(articulation.low),
@@ -317,7 +316,7 @@ def _part(problem: _Problem, vrm: str) -> int:
     return int(articulation.attached[model.names.index(model.humanoid[vrm])])
 
 
-def _optimise(leaves: list[Tensor], rates: list[float], steps: int, loss_of_step) -> Tensor:  # type: ignore[no-untyped-def]
+def _optimise(leaves: list[Tensor], rates: list[float], steps: int, loss_of_step: Callable[[int], Tensor]) -> Tensor:
     """Adam with a cosine fall of the step; returns the last loss. Raises StageError for numbers that are not finite."""
     optimiser = torch.optim.Adam([{"params": [leaf], "lr": rate} for leaf, rate in zip(leaves, rates, strict=True)], betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: 0.08 + 0.92 * 0.5 * (1 + np.cos(np.pi * k / steps)))
@@ -332,7 +331,7 @@ def _optimise(leaves: list[Tensor], rates: list[float], steps: int, loss_of_step
     return losses.detach()
 
 
-def _descend_starts(problem: _Problem, state: _State, params: Params) -> tuple[_State, Tensor]:
+def _descend_starts(problem: _Problem, state: _State, params: Params) -> _State:
     """All starts on landmarks and priors; returns the best as a state with N = 1."""
     with torch.no_grad():
         shaped = problem.body.shaped(state.shape)
@@ -346,10 +345,8 @@ def _descend_starts(problem: _Problem, state: _State, params: Params) -> tuple[_
     )
     best = int(losses.argmin())
     pick = lambda t: t.detach()[best : best + 1].clone()  # noqa: E731
-    chosen = _State(
-        *(pick(t) for t in (state.angles, state.root, state.turn, state.position, state.log_scale, state.pitch, state.tilt)), state.shape.detach().clone()
-    )
-    return chosen, losses
+    chosen = {field.name: pick(getattr(state, field.name)) for field in fields(state) if field.name != "shape"}
+    return _State(**chosen, shape=state.shape.detach().clone())
 
 
 class _Silhouette:
@@ -394,7 +391,8 @@ def _descend_full(problem: _Problem, state: _State, observation: Observation, pa
     """The best start again, now with shape and silhouette."""
     silhouette = _Silhouette(observation, problem.per_metre)
     prior = problem.body.model.prior
-    state = replace(state, **{k: getattr(state, k).detach().clone().requires_grad_() for k in ("angles", "turn", "position", "log_scale", "pitch", "tilt", "shape")})
+    unknown = [field.name for field in fields(state) if field.name != "root"]
+    state = replace(state, **{name: getattr(state, name).detach().clone().requires_grad_() for name in unknown})
 
     def loss(step: int) -> Tensor:
         shaped = problem.body.shaped(state.shape)
@@ -473,7 +471,8 @@ def _joint_confidence(observation: Observation, model: BodyModel) -> np.ndarray:
     pair = lambda a, b: 0.5 * (seen.get(a, 0.0) + seen.get(b, 0.0))  # noqa: E731
     trunk = pair("left_hip", "right_hip")
     chest = pair("left_shoulder", "right_shoulder")
-    own = {"hips": trunk, "spine": 0.5 * (trunk + chest), "chest": chest, "upperChest": chest, "neck": chest, "head": pair("left_ear", "right_ear")}
+    own: dict[str, float] = {"hips": trunk, "spine": 0.5 * (trunk + chest), "chest": chest, "upperChest": chest, "neck": chest}
+    own["head"] = pair("left_ear", "right_ear")
     for side in ("left", "right"):
         for bone, mark in (
             ("Shoulder", "shoulder"),
@@ -487,12 +486,14 @@ def _joint_confidence(observation: Observation, model: BodyModel) -> np.ndarray:
             own[f"{side}{bone}"] = seen.get(f"{side}_{mark}", 0.0)
     by_bone = {model.humanoid[vrm]: value for vrm, value in own.items() if vrm in model.humanoid}
     confidence = np.zeros(len(model.names))
-    for bone, (name, parent) in enumerate(zip(model.names, model.parents, strict=True)):
-        confidence[bone] = by_bone.get(name, confidence[parent] if parent >= 0 else trunk)
+    for index, (name, parent) in enumerate(zip(model.names, model.parents, strict=True)):
+        confidence[index] = by_bone.get(name, confidence[parent] if parent >= 0 else trunk)
     return np.clip(confidence, 0, 1)
 
 
-def _residuals(observation: Observation, problem: _Problem, state: _State, posed: np.ndarray, model: BodyModel, loss: float) -> dict[str, float]:
+def _residuals(
+    observation: Observation, problem: _Problem, state: _State, posed: np.ndarray, model: BodyModel, loss: float
+) -> dict[str, float]:
     with torch.no_grad():
         marks = _pose(problem, state, problem.body.shaped(state.shape)).landmarks[0]
         error = (problem.camera.project(marks) - problem.target).norm(dim=-1) / problem.per_metre

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from carve.body.landmarks import pixels_per_metre
-from carve.geometry.camera import Camera, focal_from_fov
+from carve.geometry.camera import Camera, focal_from_equivalent
 from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_face, run_hands, run_pose_augmented
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
 
@@ -29,9 +29,9 @@ class Params:
     person: int | None = None
     """Which of the people found to reconstruct, 0 is the largest; None takes the largest, or the one under the given mask."""
     focal: float | None = None
-    """Focal length in pixels of the full photo; None takes the file's EXIF entry, else `default_fov`."""
-    default_fov: float = 39.6
-    """Angle of view along the longer side when nothing is known, degrees (50 mm on full frame)."""
+    """Focal length in pixels of the full photo; None takes the file's EXIF entry, else `default_equivalent`."""
+    default_equivalent: float = 50.0
+    """Focal length when nothing is known, millimetres on 35 mm film of the same diagonal."""
     smallest_person: int = 96
     """People lower than this many pixels are refused."""
     crop_margin: float = 1.35
@@ -136,7 +136,7 @@ def _focal(photo: Photo, params: Params) -> tuple[float, str]:
         return params.focal, "argument"
     if photo.focal is not None:
         return photo.focal, "exif"
-    return focal_from_fov(max(photo.size), params.default_fov), "default"
+    return focal_from_equivalent(photo.size, params.default_equivalent), "default"
 
 
 def _box(person: Detection) -> PersonBox:
