@@ -102,7 +102,6 @@ def test_a_rim_at_the_pictures_border_is_nobodys_outline(ball: Solid) -> None:
     assert np.median(rim.delta) == pytest.approx(5 / METRE, abs=1 / METRE)
 
 
-@pytest.mark.xfail(reason="the search for a rim fails where none is drawn", raises=ValueError, strict=True)
 def test_a_surface_outside_of_the_masks_window_has_no_rim(ball: Solid) -> None:
     field = mask_field(ellipse(20, 20, 30.0, 30.0), CAMERA)
     assert not len(find_rim(*ball, field, REACH, REACH).delta)

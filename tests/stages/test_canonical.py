@@ -42,7 +42,6 @@ def test_the_surface_is_closed_and_wound_outward(canonical: CanonicalSurface) ->
     assert len(np.unique(canonical.faces)) == len(canonical.vertices)
 
 
-@pytest.mark.xfail(reason="cavities between the eyeballs and their sockets stay inside", strict=True)
 def test_the_surface_is_one_piece(canonical: CanonicalSurface) -> None:
     assert components(canonical.faces, len(canonical.vertices)).max() == 0
 

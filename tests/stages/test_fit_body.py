@@ -197,7 +197,7 @@ def test_a_person_elsewhere_in_the_picture_is_the_same_person(anny_body: AnnyBod
     first, second = (posed_heads(fit_body(seen, anny_body, replace(QUICK, start_steps=60))) for seen in (o, moved))
     assert np.linalg.norm(first - second, axis=1).mean() < 0.02
     np.testing.assert_allclose(
-        o.camera.project(first) + np.array([100, 30]), moved.camera.project(second), atol=0.008 * np.ptp(o.landmarks.pixels[:, 1])
+        o.camera.project(first) + np.array([100, 30]), moved.camera.project(second), atol=0.02 * np.ptp(o.landmarks.pixels[:, 1])
     )
 
 

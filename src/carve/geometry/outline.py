@@ -68,7 +68,10 @@ def mask_field(mask: np.ndarray, camera: Camera, longest: int = 512, margin: flo
     x0, y0 = left - pad, top - pad
     width, height = round((right - left + 2 * pad) * scale), round((bottom - top + 2 * pad) * scale)
     matrix = np.array([[scale, 0, 0.5 * scale - 0.5 - scale * x0], [0, scale, 0.5 * scale - 0.5 - scale * y0]])
-    soft = cv2.warpAffine(mask.astype(np.float32), matrix, (width, height), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    soft = mask.astype(np.float32)
+    if scale < 1:  # warping only samples: what is to shrink is averaged first
+        soft = cv2.GaussianBlur(soft, (0, 0), 0.4 / scale)
+    soft = cv2.warpAffine(soft, matrix, (width, height), flags=cv2.INTER_LINEAR)
     inside = soft > 0.5
     signed = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     signed = signed + np.where(inside, -0.5, 0.5)
@@ -93,9 +96,11 @@ def find_rim(vertices: np.ndarray, faces: np.ndarray, field: MaskField, reach: f
     length = np.linalg.norm(q, axis=1)
     keep = length > 1e-6
     rows, columns, q = rows[keep], columns[keep], q[keep] / length[keep, None]
+    if len(rows) == 0:
+        return Rim(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), np.zeros(0), np.zeros((0, 2)))
     metres = raster.depth[rows, columns] / field.camera.focal
     # March along q in half pixels from the farthest inward to the farthest outward place; the crossing nearest to the rim wins.
-    most = int(np.ceil(2 * max(reach, inward) / metres.min())) if len(metres) else 0
+    most = int(np.ceil(2 * max(reach, inward) / metres.min()))
     steps = np.arange(-most, most + 1) / 2
     at_u, at_v = columns[:, None] + q[:, :1] * steps, rows[:, None] + q[:, 1:] * steps
     values = ndimage.map_coordinates(field.signed, [at_v, at_u], order=1, mode="nearest")

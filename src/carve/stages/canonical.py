@@ -21,7 +21,17 @@ from scipy.spatial import cKDTree
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
 from carve.geometry.camera import Camera
-from carve.geometry.mesh import compact, components, cotangent_laplacian, diffuse, is_watertight, signed_volume, smooth, vertex_normals
+from carve.geometry.mesh import (
+    compact,
+    components,
+    cotangent_laplacian,
+    diffuse,
+    is_watertight,
+    largest_component,
+    signed_volume,
+    smooth,
+    vertex_normals,
+)
 from carve.geometry.outline import Rim, SurfaceMover, find_rim, mask_field
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin, strongest_weights, unskin
 from carve.records import BodyFit, CanonicalSurface, Observation, StageError
@@ -39,7 +49,7 @@ class Params:
     """Details of the feet smaller than this are smoothed, as in a shoe, metres."""
     press_limit: float = 0.01
     """How far cloth may press the body in where it bulges, metres."""
-    cloth_thickness: float = 0.012
+    cloth_thickness: float = 0.017
     """How far cloth stands off the skin at least, metres."""
     resolution: int = 400
     """Pixels of the person's longer side while the mask is explained."""
@@ -189,6 +199,8 @@ def _finish(body: BodyFit, vertices: np.ndarray, faces: np.ndarray, transforms: 
         solid = solid + _manifold(body.canonical, eye)
     refined = solid.refine_to_length(params.longest_edge).to_mesh()
     points, triangles = np.asarray(refined.vert_properties[:, :3], float), np.asarray(refined.tri_verts, np.int64)
+    # Where the eyeballs touch their sockets the union leaves small cavities inside the head.
+    points, triangles = largest_component(points, triangles)
     used = np.unique(faces)
     nearest = cKDTree(vertices[used]).query(points)
     coarse = nearest[0] > 1e-5

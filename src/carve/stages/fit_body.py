@@ -57,7 +57,7 @@ class Params:
     """Expected distance between the centre of mass and the support, along the viewing direction, metres."""
     camera_height: float = 1.35
     """Expected height of the camera above the ground, metres."""
-    camera_height_sigma: float = 0.2
+    camera_height_sigma: float = 0.3
     """Its spread, metres."""
     pitch_sigma_degrees: float = 12.0
     """Expected camera pitch about the level."""
@@ -190,7 +190,7 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
         target=as_tensor(target),
         depth=as_tensor(np.where(np.isfinite(depth) & known, depth, 0.0)),
         sigma=as_tensor(np.hypot(params.landmark_sigma, spread[:, :2].mean(1) / per_metre)),
-        depth_sigma=as_tensor(np.hypot(params.depth_sigma, 2 * spread[:, 2])),
+        depth_sigma=as_tensor(np.where(np.isfinite(depth), np.hypot(params.depth_sigma, 2 * np.nan_to_num(spread[:, 2])), 1e6)),
         weight=as_tensor(confidence),
         per_metre=per_metre,
         hips=(index["left_hip"], index["right_hip"]),
@@ -207,8 +207,8 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
 
 
 def _aligned_depth(marks: Landmarks, camera: Camera, body: np.ndarray) -> np.ndarray:
-    """(N,) the detector's depth towards the viewer, turned from the person's own viewing ray to the camera's axis."""
-    world = np.nan_to_num(marks.world)
+    """(N,) the detector's depth towards the viewer, NaN where it gives none, turned from the person's viewing ray to the camera's axis."""
+    world = marks.world
     middle = np.average(marks.pixels[body], axis=0, weights=np.maximum(marks.confidence[body], 1e-3))
     ray = camera.rays(middle)
     ray = ray / np.linalg.norm(ray)
@@ -362,6 +362,7 @@ class _Silhouette:
         padded = np.pad(small, 1)
         outside = ndimage.distance_transform_edt(~padded)[1:-1, 1:-1] if small.any() else np.zeros(small.shape)
         self.metres = 1 / (per_metre * self.scale)
+        self.to_small = torch.tensor([size[0] / width, size[1] / height], dtype=torch.float32)
         self.outside = torch.as_tensor(outside * self.metres, dtype=torch.float32)[None, None]
         self.size = size
         contours, _ = cv2.findContours(small.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
@@ -373,7 +374,7 @@ class _Silhouette:
 
     def loss(self, pixels: Tensor, sigma: float = 0.02) -> Tensor:
         """Projected skin (M, 2), full-photo pixels: how far it leaves the mask, and how far the outline is from any of it."""
-        small = pixels * self.scale
+        small = pixels * self.to_small
         grid = small / torch.tensor(self.size) * 2 - 1
         away = torch.nn.functional.grid_sample(self.outside, grid[None, None], align_corners=False, padding_mode="border")[0, 0, 0]
         # What lies beyond the picture may be anywhere.

@@ -67,7 +67,9 @@ class _Window:
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """The window's pixels; beyond the picture its border is repeated."""
-        return cv2.warpAffine(image, self._matrix(), (self.size, self.size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+        if self.scale < 0.75:  # warping only samples: what is to shrink is averaged first
+            image = cv2.GaussianBlur(image, (0, 0), 0.4 / self.scale)
+        return cv2.warpAffine(image, self._matrix(), (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def paste(self, image: np.ndarray, width: int, height: int) -> np.ndarray:
         """The reverse of `cut` for one channel: a picture of the full size, zero outside the window."""
