@@ -148,7 +148,10 @@ def _explain_mask(
     """Grow and shift posed vertices (V, 3) until the silhouette meets the mask; face and hands hardly move."""
     field = mask_field(observation.mask, body.camera, params.resolution)
     feet = np.isin(body.region, [REGIONS.index("left_foot"), REGIONS.index("right_foot")])
-    mover = SurfaceMover(posed, faces, params.loose_hold + 300.0 * bare + 0.5 * feet)
+    pixels = body.camera.project(posed)
+    # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
+    beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
+    mover = SurfaceMover(posed, faces, params.loose_hold + 300.0 * bare + 0.5 * feet + 20.0 * beyond)
 
     def rim_of(vertices: np.ndarray) -> Rim:
         rim = find_rim(vertices, faces, field, params.reach, params.inward)

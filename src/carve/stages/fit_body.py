@@ -63,6 +63,8 @@ class Params:
     """Expected camera pitch about the level."""
     shape_weight: float = 1.0
     """Weight of the shape prior."""
+    unseen_leg: float = 0.25
+    """Share of its usual spread that the pose of a leg beyond the picture keeps: it stands."""
     pose_weight: float = 1.0
     """Weight of the pose prior."""
 
@@ -183,6 +185,7 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
         for name, share in ((f"{side}_elbow", 0.05), (f"{side}_knee", 0.1), (f"{side}_ankle", 0.03)):
             mass[index[name]] += share
     feet = [index[n] for n in ("left_heel", "right_heel", "left_foot_index", "right_foot_index")]
+    sigma = articulation.sigma * np.where(_beyond_the_picture(articulation, index, confidence), params.unseen_leg, 1.0)
     as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32)  # noqa: E731
     return _Problem(
         body=body,
@@ -200,10 +203,17 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
         feet_seen=float(confidence[feet].mean()),
         face=_face_rotation(marks),
         angle_mean=as_tensor(articulation.mean),
-        angle_sigma=as_tensor(articulation.sigma),
+        angle_sigma=as_tensor(sigma),
         low=as_tensor(articulation.low),
         high=as_tensor(articulation.high),
     )
+
+
+def _beyond_the_picture(articulation: Articulation, index: dict[str, int], confidence: np.ndarray) -> np.ndarray:
+    """(D,) bool: angles of a leg whose knee and ankle nobody sees; its thigh's outline alone would turn it anyhow."""
+    unseen = [side for side in ("left", "right") if all(confidence[index[f"{side}_{joint}"]] == 0 for joint in ("knee", "ankle"))]
+    legs = tuple(f"{side}{bone}" for side in unseen for bone in ("UpperLeg", "LowerLeg", "Foot"))
+    return np.array([name.startswith(legs) for name in articulation.names], bool) if legs else np.zeros(len(articulation.names), bool)
 
 
 def _aligned_depth(marks: Landmarks, camera: Camera, body: np.ndarray) -> np.ndarray:

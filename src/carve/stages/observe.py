@@ -206,6 +206,7 @@ def _landmarks(pixels: np.ndarray, window: _Window, runs: list[PoseRun]) -> Land
     seen = np.median([r.visibility for r in runs], 0)
     margin = 0.01 * max(width, height)
     inside = ((body > -margin) & (body < np.array([width, height]) + margin)).all(1)
+    inside &= ~_guessed_at_the_border(body, inside, width, height)
     names, points, confidence = list(POSE_NAMES), [body], [seen * inside]
     worlds, spreads = [world], [np.concatenate([flat.std(0), deep.std(0)[:, 2:]], 1)]
     per_metre = pixels_per_metre(body, world, seen * inside)
@@ -228,6 +229,17 @@ def _landmarks(pixels: np.ndarray, window: _Window, runs: list[PoseRun]) -> Land
         worlds.append(deep_face / per_metre)
         spreads.append(np.tile([0.003 * per_metre, 0.003 * per_metre, 0.01], (len(uv), 1)))
     return Landmarks(tuple(names), *(np.concatenate(x).astype(np.float64) for x in (points, confidence, worlds, spreads)))
+
+
+def _guessed_at_the_border(body: np.ndarray, inside: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(33,) bool: knees and elbows close to the picture's border whose ankle or wrist lies beyond it; the network squeezes them in."""
+    near = (np.minimum(body, np.array([width, height]) - body) < 0.06 * max(width, height)).any(1)
+    guessed = np.zeros(len(body), bool)
+    for side in ("left", "right"):
+        for middle, end in (("knee", "ankle"), ("elbow", "wrist")):
+            m, e = POSE_NAMES.index(f"{side}_{middle}"), POSE_NAMES.index(f"{side}_{end}")
+            guessed[m] = near[m] and not inside[e]
+    return guessed
 
 
 def _hand(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, float] | None:
