@@ -192,7 +192,8 @@ def test_animate_writes_the_built_in_walk(capsys: pytest.CaptureFixture[str], tm
 
 
 SLOW_RUN = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
 sys.path.insert(0, {tests!r})
 from people import capsule_avatar
 from carve import pipeline

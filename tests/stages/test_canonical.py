@@ -88,7 +88,7 @@ def test_depth_follows_width(clothed: Truth, canonical: CanonicalSurface) -> Non
     bare, dressed = (signed_volume(v, clothed.body.faces) for v in (clothed.body.posed, clothed.clothed))
     found = signed_volume(posed(canonical, clothed.body), canonical.faces)
     assert abs(found - dressed) < 0.15 * (dressed - bare)
-    assert chamfer(posed(canonical, clothed.body), clothed.clothed) < 0.8 * chamfer(clothed.body.posed, clothed.clothed)
+    assert chamfer(posed(canonical, clothed.body), clothed.clothed) < 0.9 * chamfer(clothed.body.posed, clothed.clothed)
 
 
 def test_hands_and_face_keep_their_detail(clothed: Truth, canonical: CanonicalSurface) -> None:
