@@ -241,7 +241,7 @@ def _face_rotation(marks: Landmarks) -> Tensor | None:
 
 
 def _starts(problem: _Problem, model: BodyModel) -> _State:
-    """Root orientation and distance from hips and shoulders; arms and legs as hanging, bent forward, and bent back."""
+    """Root orientation and distance from hips and shoulders; legs straight, bent with the thighs forward, and bent with the shins back."""
     articulation = problem.body.articulation
     lift = lambda i: torch.cat([problem.target[i] * torch.tensor([1.0, -1.0]) / problem.per_metre, problem.depth[i : i + 1]])  # noqa: E731
     left, right = problem.hips
