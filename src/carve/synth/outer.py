@@ -1,0 +1,198 @@
+"""The outer surface of a person in several layers of clothing, and the signed distance to it.
+
+Notation: points (N, 3), vertices (V, 3), faces (F, 3) wound outward; w is a winding number. The person is a union of solids: every closed
+layer as it is, and every part of a garment closed by caps over its openings (`synth.capping`). A point is inside a solid where w > 1/2.
+
+Real garments cross themselves in armpits, folds and hems, and a posed body crosses itself where a thigh meets the belly. Booleans of
+manifold meshes (manifold3d) take their input to be free of that and leave faces with w = 2 on both sides otherwise. So the boundary is made
+as in Zhou et al., "Mesh arrangements for solid geometry" (SIGGRAPH 2016): cut every triangle where others cross it (`synth.cutting`), then
+keep the pieces that have no solid in front and one behind. That asks nothing of the input but caps, which always exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from carve.geometry.mesh import face_normals, signed_volume
+from carve.geometry.queries import MeshQueries
+from carve.records import CarveError
+from carve.synth.capping import close_surface, face_components, face_pairs, weld, wind_alike
+from carve.synth.cutting import Pieces, cut_at_crossings
+from carve.synth.records import Layer, SignedSamples
+
+THINNEST = 2e-5
+"""Metres: parts of garments whose volume over area is less (eyelashes, threads) are left out."""
+STEP = 1e-5
+"""Metres from a piece to the points in front and behind that say what it borders on."""
+
+Space = Literal["canonical", "posed"]
+
+
+@dataclass(frozen=True)
+class Solid:
+    """One closed surface of a person, which may cross itself."""
+
+    vertices: np.ndarray
+    """(V, 3) float64, the layer's."""
+    faces: np.ndarray
+    """(F, 3) int64."""
+    cap: np.ndarray
+    """(F,) bool: the face spans an opening."""
+    layer: int
+    """Index of the layer."""
+
+
+@dataclass(frozen=True)
+class OuterSurface:
+    """The boundary of the union of a person's solids."""
+
+    vertices: np.ndarray
+    """(V, 3) float64."""
+    faces: np.ndarray
+    """(F, 3) int64 wound outward."""
+    layer: np.ndarray
+    """(F,) int32 index of the layer that each face comes from, its caps included."""
+    cap: np.ndarray
+    """(F,) bool: the face spans an opening of its layer."""
+    exact: bool
+    """Every edge is met by as many faces from one side as from the other: nothing is missing."""
+    notes: tuple[str, ...]
+    """What was left out or mended, one sentence each."""
+
+
+def outer_surface(layers: Sequence[Layer], space: Space) -> OuterSurface:
+    """The outer surface of the layers in one space; raises CarveError if none of them is a solid."""
+    solids, notes = person_solids(layers, space)
+    if not solids:
+        raise CarveError("No layer of this person encloses any volume; give at least a closed skin.")
+    offset = np.cumsum([0, *(len(s.vertices) for s in solids[:-1])])
+    vertices = np.concatenate([s.vertices for s in solids])
+    faces = np.concatenate([s.faces + o for s, o in zip(solids, offset, strict=True)])
+    owner = np.repeat(np.arange(len(solids)), [len(s.faces) for s in solids])
+    pieces = cut_at_crossings(vertices, faces)
+    whole = _outer_whole(vertices, faces, owner, pieces.cut, solids)
+    cut = _outer_pieces(vertices, faces, owner, pieces, solids)
+    points, triangles, source = _triangles(pieces, cut)
+    kept = np.flatnonzero(whole)
+    all_faces = np.concatenate([faces[kept], triangles + len(vertices)])
+    source = np.concatenate([kept, source])
+    layer = np.array([s.layer for s in solids], np.int32)[owner[source]]
+    cap = np.concatenate([s.cap for s in solids])[source]
+    used, index = np.unique(all_faces, return_inverse=True)
+    return OuterSurface(np.concatenate([vertices, points])[used], index.reshape(-1, 3), layer, cap, False, tuple(notes))
+
+
+def person_solids(layers: Sequence[Layer], space: Space) -> tuple[list[Solid], list[str]]:
+    """The solids whose union is the person, and notes on what was left out or mended."""
+    solids, notes = [], []
+    for index, layer in enumerate(layers):
+        vertices = layer.canonical if space == "canonical" else layer.posed
+        # Seams are found in the canonical space, so that both spaces have the same topology.
+        faces = wind_alike(weld(layer.canonical, layer.faces))
+        part = np.zeros(len(faces), int) if layer.closed else face_components(faces)
+        thin = 0
+        for k in range(part.max() + 1):
+            closed = close_surface(vertices, faces[part == k])
+            if layer.closed and closed.cap.any():
+                notes.append(f"{layer.name} is said to be closed but has holes, which were capped.")
+            volume = signed_volume(vertices, closed.faces)
+            area = np.linalg.norm(face_normals(vertices, closed.faces), axis=1).sum() / 2
+            if abs(volume) < THINNEST * area:
+                thin += 1
+                continue
+            outward = closed.faces if volume > 0 else closed.faces[:, ::-1]
+            solids.append(Solid(vertices, outward, closed.cap, index))
+        if thin:
+            notes.append(f"{thin} of {part.max() + 1} parts of {layer.name} enclose no volume and were left out.")
+    return solids, notes
+
+
+def _borders(points: np.ndarray, normal: np.ndarray, own: np.ndarray, solids: Sequence[Solid]) -> np.ndarray:
+    """(N,) bool: nothing in front of points (N, 3) on the solids `own` (N,), and that solid behind."""
+    front, behind = points + STEP * normal, points - STEP * normal
+    free, filled = np.ones(len(points), bool), np.zeros(len(points), bool)
+    for k, solid in enumerate(solids):
+        used = solid.vertices[np.unique(solid.faces)]
+        low, high = used.min(0) - STEP, used.max(0) + STEP
+        near = np.flatnonzero(free & ((front >= low) & (front <= high)).all(1))
+        mine = np.flatnonzero(own == k)
+        if not len(near) and not len(mine):
+            continue
+        centre = (low + high) / 2
+        queries = MeshQueries(solid.vertices - centre, solid.faces, winding=True)
+        free[near[queries.inside(front[near] - centre)]] = False
+        filled[mine] = queries.inside(behind[mine] - centre)
+    return free & filled
+
+
+def _outer_whole(vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, cut: np.ndarray, solids: Sequence[Solid]) -> np.ndarray:
+    """(F,) bool: the face is whole and outer. Faces that join at an uncut edge are alike, so one is tested for each patch."""
+    pairs, alike = face_pairs(faces)
+    joined = pairs[alike & ~cut[pairs].any(1)]
+    graph = sparse.coo_matrix((np.ones(len(joined)), (joined[:, 0], joined[:, 1])), shape=(len(faces), len(faces)))
+    patch = csgraph.connected_components(graph, directed=False)[1]
+    normal = face_normals(vertices, faces)
+    area = np.linalg.norm(normal, axis=1)
+    order = np.lexsort((area, patch))
+    largest = order[np.r_[patch[order][1:] != patch[order][:-1], True]]
+    largest = largest[~cut[largest] & (area[largest] > 0)]
+    outer = _borders(vertices[faces[largest]].mean(1), normal[largest] / area[largest, None], owner[largest], solids)
+    is_outer = np.zeros(patch.max() + 1, bool)
+    is_outer[patch[largest]] = outer
+    return is_outer[patch] & ~cut
+
+
+def _outer_pieces(vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, pieces: Pieces, solids: Sequence[Solid]) -> np.ndarray:
+    """(K,) bool: the piece is outer."""
+    if not len(pieces.face):
+        return np.zeros(0, bool)
+    centre = np.add.reduceat(pieces.points, pieces.start[:-1]) / np.diff(pieces.start)[:, None]
+    normal = face_normals(vertices, faces[pieces.face])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return _borders(centre, normal, owner[pieces.face], solids)
+
+
+def _triangles(pieces: Pieces, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The kept pieces as fans: points (P, 3), triangles (T, 3) and the face (T,) each comes from."""
+    count, first = np.diff(pieces.start)[kept], pieces.start[:-1][kept]
+    piece = np.repeat(np.arange(len(count)), count - 2)
+    along = np.arange(len(piece)) - np.repeat(np.cumsum(count - 2) - (count - 2), count - 2)
+    apex = first[piece]
+    return pieces.points, np.column_stack([apex, apex + along + 1, apex + along + 2]), pieces.face[kept][piece]
+
+
+def signed_distance(surface: OuterSurface, points: np.ndarray) -> np.ndarray:
+    """(N,) metres from points (N, 3) to the surface, negative inside."""
+    centre = surface.vertices.mean(0)
+    return MeshQueries(surface.vertices - centre, surface.faces, winding=True).signed_distance(points - centre)
+
+
+def sample_signed(surface: OuterSurface, counts: tuple[int, int, int], rng: np.random.Generator) -> SignedSamples:
+    """Draw `counts` = (on the surface, near it, uniform in the box) points with their signed distances.
+
+    Half of the near points lie about 5 cm off points of the surface (a normal distribution's sigma in each coordinate), the others about
+    1 cm. The box is the surface's, grown by 10 cm on every side.
+    """
+    on, near, uniform = counts
+    normal = face_normals(surface.vertices, surface.faces)
+    area = np.linalg.norm(normal, axis=1)
+
+    def draw(count: int) -> tuple[np.ndarray, np.ndarray]:
+        face = rng.choice(len(area), count, p=area / area.sum())
+        root, share = np.sqrt(rng.random(count)), rng.random(count)
+        weights = np.column_stack([1 - root, root * (1 - share), root * share])
+        return np.einsum("nk,nkd->nd", weights, surface.vertices[surface.faces[face]]), normal[face] / area[face, None]
+
+    points, normals = draw(on)
+    sigma = np.where(np.arange(near) < near // 2, 0.05, 0.01)
+    beside = draw(near)[0] + sigma[:, None] * rng.normal(size=(near, 3))
+    low, high = surface.vertices.min(0) - 0.1, surface.vertices.max(0) + 0.1
+    queries = np.concatenate([beside, rng.uniform(low, high, (uniform, 3))]).astype(np.float32)
+    distance = signed_distance(surface, queries.astype(float))
+    return SignedSamples(points.astype(np.float32), normals.astype(np.float32), queries, distance.astype(np.float32))

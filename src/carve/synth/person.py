@@ -1,0 +1,185 @@
+"""Putting a person together: a body in a pose, dressed from the inside out, canonical and posed in exact correspondence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from carve.geometry.mesh import vertex_normals
+from carve.geometry.queries import MeshQueries
+from carve.geometry.skinning import skin, unskin
+from carve.synth.bodies import SKIN_VERTICES, FullBody, ShapedBody
+from carve.synth.garments import Pattern, fit, strongest_bones
+from carve.synth.layers import Against, Obstacle, hide, push_out
+from carve.synth.outfits import Outfit
+from carve.synth.poses import Pose
+from carve.synth.records import PARTS, Layer
+from carve.synth.wardrobe import Item
+
+SKIN_CLEARANCE = 0.002
+"""How far cloth stays off the skin, metres; each garment between adds LAYER_CLEARANCE."""
+LAYER_CLEARANCE = 0.002
+
+
+@dataclass(frozen=True)
+class Worn:
+    """A layer and where it lies on the body at rest."""
+
+    layer: Layer
+    rest: np.ndarray
+    """(V, 3)"""
+    pattern: Pattern | None
+    """None for the skin."""
+
+
+@dataclass(frozen=True)
+class Dressed:
+    """A person with everything on."""
+
+    shaped: ShapedBody
+    pose: Pose
+    worn: tuple[Worn, ...]
+    """Skin first, then from the inside out, then eyes, hair and what sits on the head."""
+    inside_canonical: float
+    """Share of the garments' vertices inside the naked body, canonical pose."""
+    inside_posed: float
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(item.layer for item in self.worn)
+
+
+@dataclass(frozen=True)
+class Drape:
+    """What a simulation did to one garment: how each vertex moved from where skinning alone puts it, in the canonical pose."""
+
+    item: Item
+    moved: np.ndarray
+    """(V, 3) metres, canonical pose."""
+
+
+def skin_layer(body: FullBody, shaped: ShapedBody, pose: Pose) -> Worn:
+    """The bare body without its eyes, which are an asset of their own."""
+    eye = body.base >= SKIN_VERTICES
+    kept = ~eye[body.faces].all(1)
+    bones, weights = body.bones[body.base], body.weights[body.base]
+    layer = Layer(
+        "skin",
+        PARTS.index("skin"),
+        shaped.canonical,
+        pose.posed,
+        body.faces[kept],
+        np.ones(int(kept.sum()), bool),
+        body.uv[kept],
+        bones,
+        weights,
+        closed=True,
+    )
+    return Worn(layer, shaped.rest[body.base], None)
+
+
+def _placed(pattern: Pattern, shaped: ShapedBody, pose: Pose) -> Worn:
+    """A pattern skinned with the body, nothing else."""
+    rest = fit(pattern, shaped)
+    bones, weights = strongest_bones(pattern)
+    canonical = skin(rest, shaped.canonical_from_rest, bones, weights)
+    posed = skin(canonical, pose.transforms, bones, weights)
+    shown = np.ones(len(pattern.faces), bool)
+    return Worn(Layer(pattern.name, pattern.part, canonical, posed, pattern.faces, shown, pattern.uv, bones, weights, pattern.closed), rest, pattern)
+
+
+def _moved(layer: Layer, posed: np.ndarray, transforms: np.ndarray) -> Layer:
+    """The layer with posed vertices (V, 3); its canonical ones follow by inverse skinning, and the stored posed ones by skinning those."""
+    canonical = unskin(posed, transforms, layer.bones, layer.weights)
+    return replace(layer, canonical=canonical, posed=skin(canonical, transforms, layer.bones, layer.weights))
+
+
+class _Stack:
+    """The obstacles that the next garment must stay outside of, in both spaces."""
+
+    def __init__(self, naked: Layer) -> None:
+        self._spaces: dict[str, list[Against]] = {
+            "canonical": [Against(Obstacle(naked.canonical, naked.faces), SKIN_CLEARANCE)],
+            "posed": [Against(Obstacle(naked.posed, naked.faces), SKIN_CLEARANCE)],
+        }
+        self.count = 0
+
+    def against(self, space: str) -> list[Against]:
+        first, *others = self._spaces[space]
+        return [replace(first, clearance=SKIN_CLEARANCE + self.count * LAYER_CLEARANCE), *others]
+
+    def add(self, layer: Layer) -> None:
+        self._spaces["canonical"].append(Against(Obstacle(layer.canonical, layer.faces), LAYER_CLEARANCE))
+        self._spaces["posed"].append(Against(Obstacle(layer.posed, layer.faces), LAYER_CLEARANCE))
+        self.count += 1
+
+
+def put_on(item: Item, shaped: ShapedBody, pose: Pose, stack: _Stack, drape: Drape | None) -> Worn:
+    """One garment over all that is on already: outside of it in the canonical pose, skinned, and outside of it again in the pose."""
+    worn = _placed(item.pattern, shaped, pose)
+    layer = worn.layer
+    canonical = layer.canonical if drape is None else layer.canonical + drape.moved
+    if drape is None:
+        canonical = push_out(canonical, layer.faces, stack.against("canonical"))
+    posed = skin(canonical, pose.transforms, layer.bones, layer.weights)
+    posed = push_out(posed, layer.faces, stack.against("posed"))
+    return replace(worn, layer=_moved(layer, posed, pose.transforms))
+
+
+def inside_share(layers: Sequence[Layer], space: str, naked: Layer) -> float:
+    """Share of the layers' vertices inside the naked body, by winding number of those that a nearest point calls near or below the skin."""
+    points = np.concatenate([getattr(layer, space) for layer in layers]) if layers else np.zeros((0, 3))
+    if not len(points):
+        return 0.0
+    vertices = getattr(naked, space)
+    queries = MeshQueries(vertices, naked.faces, winding=True)
+    near = queries.nearest(points, 0.3)
+    normal = np.einsum("nk,nkd->nd", near.bary, vertex_normals(vertices, naked.faces)[naked.faces[np.maximum(near.face, 0)]])
+    below = (near.face >= 0) & (np.einsum("nd,nd->n", points - near.point, normal) < 1e-4)
+    return float(queries.inside(points[below]).sum() / len(points))
+
+
+def dress(
+    body: FullBody,
+    shaped: ShapedBody,
+    pose: Pose,
+    outfit: Outfit,
+    eyes: Pattern | None,
+    hair: Pattern | None,
+    beard: Pattern | None,
+    drape: Drape | None = None,
+) -> Dressed:
+    """Dress a posed body. `drape` is the simulated piece of the outfit, if any."""
+    naked = skin_layer(body, shaped, pose)
+    stack = _Stack(naked.layer)
+    clothes: list[Worn] = []
+    for item in outfit.pieces:
+        simulated = drape if drape is not None and item is drape.item else None
+        worn = put_on(item, shaped, pose, stack, simulated)
+        stack.add(worn.layer)
+        clothes.append(worn)
+    shares = [inside_share([w.layer for w in clothes], space, naked.layer) for space in ("canonical", "posed")]
+    head = [_placed(pattern, shaped, pose) for pattern in (eyes, beard) if pattern is not None]
+    if hair is not None:
+        head.append(_hang_hair(_placed(hair, shaped, pose), shaped, pose, stack))
+    for item in (outfit.hat, outfit.glasses):
+        if item is not None:
+            head.append(_placed(item.pattern, shaped, pose))
+    hidden = [
+        replace(worn, layer=hide(worn.layer, [above.layer for above in clothes[k:]], pose.transforms))
+        for k, worn in enumerate([naked, *clothes])
+    ]
+    return Dressed(shaped, pose, (*hidden, *head), *shares)
+
+
+def _hang_hair(worn: Worn, shaped: ShapedBody, pose: Pose, stack: _Stack) -> Worn:
+    """Hair that reaches the shoulders lies on them and on the clothes; what is above the chin stays."""
+    layer = worn.layer
+    chin = shaped.heads[:, 1].max() - 0.13 * shaped.stature
+    fixed = layer.canonical[:, 1] > chin
+    if fixed.all():
+        return worn
+    posed = push_out(layer.posed, layer.faces, stack.against("posed"), fixed=fixed)
+    return replace(worn, layer=_moved(layer, posed, pose.transforms))
