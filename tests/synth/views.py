@@ -85,7 +85,7 @@ def person_scene(model: BodyModel, seed: int = 0, size: int = 512) -> Scene:
     head = name == "head"
     height = truth.vertices @ truth.up
     part[head & (height > height[head].max() - 0.12)] = PARTS.index("hair")
-    colours = rng.uniform(40, 220, (len(PARTS), 3))
+    colours = rng.uniform(30, 220, (len(PARTS), 1)) * rng.uniform(0.6, 1.0, (len(PARTS), 3))
     colours[PARTS.index("skin")] = rng.uniform(0.45, 1.0) * np.array([224, 180, 155])
     colours[PARTS.index("hair")] = rng.uniform(0.2, 1.0) * np.array([110, 80, 60])
     cloth = np.isin(part, [PARTS.index("top"), PARTS.index("bottom")])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from carve.geometry.camera import Camera
 from carve.records import CarveError
@@ -38,6 +38,9 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
     | camera | (5,) float32 | focal length, cx, cy, width, height in pixels of the sample |
     | up | (3,) float32 | against gravity, camera frame |
     | key | str | KEY.vN |
+
+    OpenCV works with one thread in a process that has made one of these: its threads do not survive a fork, and a worker that waits for
+    them waits for ever.
     """
 
     def __init__(
@@ -67,10 +70,16 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         Raises:
             CarveError: the shards or the assets are missing or damaged.
         """
+        _stop_threads_of_opencv()
         self.shards = open_shards(folder, split, verify)
         self.scenery = load_scenery(assets)
         self.size, self.fields, self.augmented, self.seed = size, fields, augmented, seed
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see the change
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in a spawned worker."""
+        self.__dict__.update(state)
+        _stop_threads_of_opencv()
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other photographs from now on."""
@@ -86,8 +95,6 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
             IndexError: i is not in 0 to len - 1.
             CarveError: a shard is damaged.
         """
-        if get_worker_info() is not None and cv2.getNumThreads() != 1:
-            cv2.setNumThreads(1)  # the workers are the threads
         p, v = self.shards.pair(i)
         info = self.shards.person(p)
         names = _landmark_names(info, self.shards.people()[p])
@@ -95,6 +102,11 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         rng = np.random.default_rng((self.seed, int(self._epoch), i))
         drawn = photograph(view, names, self.scenery, rng, self.size, self.fields, self.augmented)
         return _tensors(drawn) | {"key": f"{self.shards.people()[p]}.v{v}"}
+
+
+def _stop_threads_of_opencv() -> None:
+    """Before the fork: a forked process cannot do it any more, since even this call waits for the threads."""
+    cv2.setNumThreads(1)
 
 
 def _landmark_names(info: dict[str, Any], key: str) -> tuple[str, ...]:
@@ -108,7 +120,7 @@ def _tensors(drawn: Photograph) -> dict[str, Tensor]:
     truth = drawn.truth
     mask = torch.from_numpy(truth.mask)[None]
     item = {
-        "image": torch.from_numpy(np.ascontiguousarray(drawn.image.transpose(2, 0, 1))).float().div_(255),
+        "image": torch.from_numpy(np.stack(cv2.split(drawn.image))).float().div_(255),
         "mask": mask.float(),
         "visible": torch.from_numpy(drawn.visible)[None].float(),
         "weight": torch.from_numpy(truth.coverage)[None] * mask,

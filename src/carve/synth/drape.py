@@ -1,13 +1,13 @@
-"""Drape one loose garment over one moving body: a coarse copy is simulated, the garment follows it.
+"""Drape one loose garment over one moving body: a coarse copy is simulated and the garment follows it.
 
-The garment's own mesh is too fine to simulate within seconds, so its edges are collapsed to a coarse mesh whose vertices are a subset of its own.
+The garment's own mesh is too fine to simulate within seconds, so its edges are collapsed to a coarse mesh over a subset of its vertices.
 Newton's Vertex Block Descent (Chen et al., "Vertex Block Descent", SIGGRAPH 2024) carries that mesh through the body's frames and lets it
 settle. VBD is a Gauss-Seidel method: many short steps of one iteration stretch far less than few long steps of many (Macklin et al.,
-"Small Steps in Physics Simulation", SCA 2019). The fine vertices then follow by blended affine maps of the coarse ones (Sumner et al., "Embedded
-Deformation for Shape Manipulation", SIGGRAPH 2007), and what came to lie in the body is pushed out.
+"Small Steps in Physics Simulation", SCA 2019). The fine vertices then follow by blended affine maps of the coarse ones (Sumner et al.,
+"Embedded Deformation for Shape Manipulation", SIGGRAPH 2007), and what came to lie in the body is pushed out.
 
-Notation: V garment vertices, F triangles, C coarse vertices, T frames, Vb and Fb those of the body. Lengths are metres, the frame is the body
-frame (+Y up, gravity along -Y).
+Notation: V garment vertices, F triangles, C coarse vertices, T frames, Vb and Fb those of the body. Lengths are metres, the frame is the
+body frame (+Y up, gravity along -Y).
 """
 
 from __future__ import annotations
@@ -36,6 +36,17 @@ _FOLDED = 2.5
 """Radians: a crease of the rest shape beyond this angle is a hem turned over; it gets no bending spring, whose angle could wrap around."""
 _WARM_UP = 10
 """Steps without velocity before the body moves, so that cloth fitted too tightly comes out of the body without being thrown."""
+_SMALL = 0.05
+"""Share of the garment's area up to which a component that nothing holds rides on the others."""
+_BLEND_ROUNDS = 6
+"""Steps of diffusion along the fine mesh that make the blend weights smooth; the coarse edge is about three fine ones."""
+_PER_VERTEX = float(np.sqrt(3)) / 2
+"""Area of the surface per vertex of a mesh of equilateral triangles with edges of one."""
+_COLLAPSE_ROUNDS = 40
+_FLAT = 0.8
+"""Cosine between two triangles from which their shared edge may be flipped."""
+_TURN = 0.3
+"""Least cosine by which a collapse may turn a triangle's normal."""
 
 
 class DrapeError(RuntimeError):
@@ -81,7 +92,7 @@ class Params:
     contact_stiffness: float = 2000.0
     """Newtons per metre of one vertex in contact."""
     clearance: float = 0.002
-    """Metres that the garment keeps from the body in the end, except where it is held."""
+    """Metres that the garment keeps from the body in the end; held vertices only if they were inside it."""
     most_stretched: float = 0.08
     """A larger share of edges beyond 1.25 times their rest length is an error."""
     most_inside: float = 0.02
@@ -115,10 +126,11 @@ def drape(
 ) -> Draped:
     """Carry a garment along with a moving body and let it hang.
 
-    `cloth` (V, 3) gives the lengths of the cloth at rest, `faces` (F, 3) int its triangles. `guide` (T, V, 3) is where plain skinning puts the
-    vertices in each frame: the simulation starts from its first frame, and the vertices `held` (V,) bool follow it throughout. `body_frames`
-    (T, Vb, 3) and `body_faces` (Fb, 3), wound outward, are the body in the same frames. Components of the garment without a held vertex
-    (buckles, buttons) ride on the others if any of these is held.
+    `cloth` (V, 3) gives the lengths of the cloth at rest, in whatever pose the garment was made for; `faces` (F, 3) are its triangles.
+    `guide` (T, V, 3) is where plain skinning puts the vertices in each frame: the simulation starts from its first frame, and the vertices
+    `held` (V,) bool follow it throughout, except that they too are moved out of the body in the end. `body_frames` (T, Vb, 3) is the body
+    in the same frames, with `body_faces` (Fb, 3) wound outward. Small components of the garment without a held vertex (buckles, buttons)
+    ride on the others; large ones are simulated and lie where the body carries them.
 
     Raises DrapeError where the simulation diverged, and ValueError for arrays whose shapes disagree.
     """
@@ -127,7 +139,7 @@ def drape(
     faces, body_faces, held = np.asarray(faces, np.int64), np.asarray(body_faces, np.int64), np.asarray(held, bool)
     if guide.shape[1:] != cloth.shape or held.shape != cloth.shape[:1] or len(guide) != len(body_frames):
         raise ValueError("guide, held and body_frames must agree with cloth in their vertices and with each other in their frames")
-    simulated = _simulated(faces, held)
+    simulated = _simulated(cloth, faces, held)
     kept = simulated[faces[:, 0]]
     edge = max(params.coarse_edge, float(np.sqrt(_area(cloth, faces[kept]) / (_PER_VERTEX * params.coarse_vertices))))
     coarse_faces = coarsen(cloth, faces[kept], edge)
@@ -139,17 +151,13 @@ def drape(
     body = MeshQueries(body_frames[-1], body_faces, winding=True)
     posed = _follow(cloth, faces, simulated, chosen, coarse_faces, moved)
     posed = _meet_guide(posed, guide[-1], held, faces)
-    posed = _push_out(posed, faces, held, body, params.clearance)
+    posed = _push_out(posed, faces, held, body, params)
     inside, stretched = float(body.inside(posed).mean()), _stretched(cloth, posed, faces)
     if inside > params.most_inside:
         raise DrapeError(f"{inside:.1%} of the garment's vertices ended inside the body")
     if stretched > params.most_stretched:
         raise DrapeError(f"{stretched:.1%} of the garment's edges ended longer than {_LONG} times their rest length")
     return Draped(posed, inside, stretched, time.perf_counter() - began, (moved, coarse_faces))
-
-
-_PER_VERTEX = np.sqrt(3) / 2
-"""Area of the surface per vertex of a mesh of equilateral triangles with edges of one."""
 
 
 def _area(vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -170,31 +178,29 @@ def _check_coarse(rest: np.ndarray, moved: np.ndarray, faces: np.ndarray, params
         raise DrapeError(f"the simulation diverged: {stretched:.1%} of the edges are longer than {_LONG} times their rest length")
 
 
-def _simulated(faces: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """(V,) bool: vertices of the components that are simulated."""
+def _simulated(cloth: np.ndarray, faces: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """(V,) bool: vertices of the components that are simulated, those with a held vertex or a fair share of the area."""
     label = components(faces, len(held))
-    anchored = np.zeros(label.max() + 1, bool)
-    anchored[label[held]] = True
-    return anchored[label] if anchored.any() else np.ones(len(held), bool)
-
-
-# --- simulation ---------------------------------------------------------------------------------------------------------------------------
+    area = np.bincount(label[faces[:, 0]], np.linalg.norm(face_normals(cloth, faces), axis=1), minlength=label.max() + 1)
+    chosen = area > _SMALL * area.sum()
+    chosen[label[held]] = True
+    return chosen[label]
 
 
 @wp.kernel
 def _detect(
     mesh: wp.uint64,
-    points: wp.array(dtype=wp.vec3),
-    flags: wp.array(dtype=wp.int32),
+    points: wp.array[wp.vec3],
+    flags: wp.array[wp.int32],
     reach: float,
-    count: wp.array(dtype=int),
-    indices: wp.array(dtype=wp.vec3i),
-    corners: wp.array(dtype=wp.vec3),
-    shape: wp.array(dtype=int),
-    surface: wp.array(dtype=wp.vec3),
-    velocity: wp.array(dtype=wp.vec3),
-    normal: wp.array(dtype=wp.vec3),
-):  # type: ignore
+    count: wp.array[int],
+    indices: wp.array[wp.vec3i],
+    corners: wp.array[wp.vec3],
+    shape: wp.array[int],
+    surface: wp.array[wp.vec3],
+    velocity: wp.array[wp.vec3],
+    normal: wp.array[wp.vec3],
+) -> None:
     i = wp.tid()
     if (flags[i] & 1) == 0:
         return
@@ -339,9 +345,6 @@ def _between(frames: np.ndarray, at: float, chosen: np.ndarray | slice = slice(N
     return (1 - w) * frames[k, chosen] + w * frames[k + 1, chosen]
 
 
-# --- from the coarse copy to the garment ---------------------------------------------------------------------------------------------------
-
-
 def _follow(
     cloth: np.ndarray, faces: np.ndarray, simulated: np.ndarray, chosen: np.ndarray, coarse_faces: np.ndarray, moved: np.ndarray
 ) -> np.ndarray:
@@ -365,12 +368,8 @@ def _affine_maps(rest: np.ndarray, moved: np.ndarray, faces: np.ndarray) -> np.n
     gram, cross = (scale * np.einsum("ci,cj->cij", n, normal_before) for n in (normal_before, normal_after))
     np.add.at(gram, start, np.einsum("ei,ej->eij", before, before))
     np.add.at(cross, start, np.einsum("ei,ej->eij", after, before))
-    ridge = 1e-3 * scale * np.eye(3)
+    ridge = 1e-6 * scale * np.eye(3)  # leaves directions that no edge spans as they are
     return np.linalg.solve(gram + ridge, np.swapaxes(cross + ridge, 1, 2)).swapaxes(1, 2).reshape(count, 3, 3)
-
-
-_BLEND_ROUNDS = 6
-"""Steps of diffusion along the fine mesh that make the blend weights smooth; the coarse edge is about three fine ones."""
 
 
 def _blend_weights(cloth: np.ndarray, faces: np.ndarray, simulated: np.ndarray, chosen: np.ndarray) -> sparse.csr_matrix:
@@ -389,9 +388,7 @@ def _blend_weights(cloth: np.ndarray, faces: np.ndarray, simulated: np.ndarray, 
     first = sparse.coo_matrix(
         (np.ones(reached.sum()), (np.flatnonzero(reached), column[source[reached]])), shape=(count, len(chosen))
     ).tocsr()
-    near = adjacency(faces, count)
-    mean = sparse.diags(1 / np.maximum(np.asarray(near.sum(1)).ravel(), 1)) @ near
-    weights = first
+    mean, weights = _mean_of_neighbours(faces, count), first
     for _ in range(_BLEND_ROUNDS):
         weights = (0.5 * (weights + mean @ weights)).tocsr()
     riders = np.flatnonzero(~simulated | ~reached)
@@ -403,50 +400,53 @@ def _blend_weights(cloth: np.ndarray, faces: np.ndarray, simulated: np.ndarray, 
     return (sparse.diags(1 / np.asarray(weights.sum(1)).ravel()) @ weights).tocsr()
 
 
+def _mean_of_neighbours(faces: np.ndarray, count: int) -> sparse.csr_matrix:
+    """(V, V) rows that average the neighbours along the edges."""
+    near = adjacency(faces, count)
+    return (sparse.diags(1 / np.maximum(np.asarray(near.sum(1)).ravel(), 1)) @ near).tocsr()
+
+
 def _meet_guide(posed: np.ndarray, guide: np.ndarray, held: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Put held vertices on the guide exactly and let the correction fade out over their neighbours."""
-    near = adjacency(faces, len(posed))
-    mean = sparse.diags(1 / np.maximum(np.asarray(near.sum(1)).ravel(), 1)) @ near
+    mean = _mean_of_neighbours(faces, len(posed))
     correction = np.where(held[:, None], guide - posed, 0.0)
     for _ in range(4):
         correction = np.where(held[:, None], guide - posed, mean @ correction)
     return np.where(held[:, None], guide, posed + correction)
 
 
-def _push_out(posed: np.ndarray, faces: np.ndarray, held: np.ndarray, body: MeshQueries, clearance: float) -> np.ndarray:
-    """Move what is nearer to the body than `clearance`, or inside it, out of it; neighbours move along at first, so that no dents form."""
-    near = adjacency(faces, len(posed))
-    mean = sparse.diags(1 / np.maximum(np.asarray(near.sum(1)).ravel(), 1)) @ near
+def _push_out(posed: np.ndarray, faces: np.ndarray, held: np.ndarray, body: MeshQueries, params: Params) -> np.ndarray:
+    """Move what is nearer to the body than the clearance, or inside it, out of it; held vertices only from inside.
+
+    Free neighbours move along at first, so that no dents form.
+    """
+    mean = _mean_of_neighbours(faces, len(posed))
     posed = posed.copy()
     for spread in (3, 2, 1, 0, 0):
-        move = _escape(posed, body, clearance)
-        needed = np.linalg.norm(move, axis=1) > 0
+        move, inside = _escape(posed, body, params)
+        move[held & ~inside] = 0.0
+        settled = held | (np.linalg.norm(move, axis=1) > 0)
         for _ in range(spread):
-            move = np.where(needed[:, None], move, mean @ move)
-        posed += np.where(held[:, None], 0.0, move)
+            move = np.where(settled[:, None], move, mean @ move)
+        posed += move
     return posed
 
 
-def _escape(points: np.ndarray, body: MeshQueries, clearance: float) -> np.ndarray:
-    """(N, 3) the shortest moves to `clearance` outside the body, zero where points are farther away."""
+def _escape(points: np.ndarray, body: MeshQueries, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) shortest moves to the clearance outside the body, and (N,) bool which points are inside it.
+
+    The moves are zero where points are farther away, or inside by more than the contacts' reach, where the nearest surface is a guess.
+    """
     inside = body.inside(points)
-    near = body.nearest(points)
-    outward = (points - near.point) * np.where(inside, -1.0, 1.0)[:, None] / np.maximum(near.distance, 1e-9)[:, None]
-    flat = near.distance < 1e-5
-    normal = face_normals(body.vertices, body.faces)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
-    outward[flat] = normal[near.face[flat]]
-    depth = clearance - np.where(inside, -1.0, 1.0) * near.distance
-    return np.maximum(depth, 0.0)[:, None] * outward
-
-
-# --- coarse copy ---------------------------------------------------------------------------------------------------------------------------
-
-_ROUNDS = 40
-_FLAT = 0.8
-"""Cosine between two triangles from which their shared edge may be flipped."""
-_TURN = 0.3
-"""Least cosine by which a collapse may turn a triangle's normal."""
+    near = body.nearest(points, params.reach)
+    found = near.face >= 0
+    sign = np.where(inside, -1.0, 1.0)
+    normal = face_normals(body.vertices, body.faces[np.maximum(near.face, 0)])
+    outward = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
+    clear = found & (near.distance > 1e-5)
+    outward[clear] = (points - near.point)[clear] * (sign[clear] / near.distance[clear])[:, None]
+    depth = np.where(found, np.maximum(params.clearance - sign * np.where(found, near.distance, 0.0), 0.0), 0.0)
+    return depth[:, None] * outward, inside
 
 
 def coarsen(vertices: np.ndarray, faces: np.ndarray, edge: float) -> np.ndarray:
@@ -456,7 +456,7 @@ def coarsen(vertices: np.ndarray, faces: np.ndarray, edge: float) -> np.ndarray:
     boundaries stay; edges shared by more than two triangles stay too. Flips towards the Delaunay property keep the triangles in shape.
     """
     faces = np.array(faces, np.int64)
-    for round_ in range(_ROUNDS):
+    for round_ in range(_COLLAPSE_ROUNDS):
         edges, sides, uses = _edges_with_faces(faces)
         border = np.zeros(len(vertices), bool)
         border[edges[uses != 2]] = True
@@ -609,7 +609,7 @@ def _collapse(
 
 @numba.njit(cache=True)
 def _flip(x: np.ndarray, faces: np.ndarray, edges: np.ndarray, sides: np.ndarray, keys: np.ndarray) -> None:
-    """Flip interior edges (E, 2) between triangles `sides` (E, 2) whose opposite angles exceed 180 degrees; `keys` are all edges, sorted."""
+    """Flip interior edges (E, 2) between triangles `sides` (E, 2) whose opposite angles exceed 180 degrees; `keys`: all edges, sorted."""
     used, ends = np.zeros(len(faces), np.bool_), np.zeros(len(x), np.bool_)
     for k in range(len(edges)):
         s, t = sides[k, 0], sides[k, 1]

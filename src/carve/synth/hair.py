@@ -1,13 +1,14 @@
 """Hair as solid, soft volumes: styles made of alpha-textured cards are wrapped once into a closed surface that fits any body.
 
-Notation: samples (N, 3) on the visible parts of the cards, d the distance to them, h the grid's spacing; a closing by R is the set of points
-that no ball of radius R outside the samples reaches. Flow coordinates of a point: `turn`, the angle about the style's pole, radians, and
-`run`, the length along the hair from the pole, metres.
+Notation: samples (N, 3) lie on the visible parts of the cards; a closing by R is the set of points that no ball of radius R outside the
+samples reaches. H, B: vertices of the base mesh and bones. Flow coordinates of a point: `turn`, the angle about the skull's vertical axis,
+radians, and `run`, the length along the hair from the crown, metres.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import manifold3d
@@ -18,12 +19,23 @@ from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 from warp.geometry import IsoSurfaceMarchingCubes
 
-from carve.geometry.mesh import adjacency, is_watertight, smooth, vertex_normals
+from carve.geometry.mesh import (
+    adjacency,
+    boundary_edges,
+    components,
+    diffuse,
+    face_normals,
+    is_watertight,
+    smooth,
+    unique_edges,
+    vertex_normals,
+)
 from carve.geometry.queries import MeshQueries
-from carve.geometry.refinement import refine
+from carve.geometry.refinement import Refined, clip, dropped, refine, split_edges
 from carve.synth.assets import GarmentAsset
-from carve.synth.bodies import FullBody, ShapedBody
+from carve.synth.bodies import SKIN_VERTICES, FullBody, ShapedBody
 from carve.synth.garments import Pattern, coarse_pattern, fit
+from carve.synth.records import PARTS
 
 Curl = Literal["straight", "wavy", "curly"]
 """How strands run: along the flow, in waves about it, without direction."""
@@ -32,12 +44,16 @@ SPACING = 0.003
 """Metres between grid points of the wrapping."""
 SEEN = 0.4
 """Alpha above which a card's texture shows hair."""
-HEAD_CLOSING, TAIL_CLOSING = 0.009, 0.005
+HEAD_CLOSING, TAIL_CLOSING = 0.009, 0.008
 """Radius of the closing on the head and on what hangs from it, metres: gaps of twice this are filled."""
-COAT = 0.0025
+COAT = 0.0035
 """How far the surface lies outside the cards, metres."""
-ROOTED = 0.004
-"""How deep below the skin the hair's own volume begins, metres."""
+BELOW = 0.045
+"""Cards nearer to the head than this have hair below them down to the scalp, metres."""
+DEEPEST = 0.015
+"""How deep the volume reaches into the head, metres."""
+MARGIN = 0.03
+"""Of the grid about the cards, metres."""
 
 
 def curl_of(asset: GarmentAsset) -> Curl:
@@ -60,10 +76,12 @@ def wrapped_hair(body: FullBody, asset: GarmentAsset, reference: ShapedBody, edg
     coarse = coarse_pattern(body, asset)
     cards = _seen_cards(coarse, reference)
     vertices, faces = _wrap(body, reference, cards, edge)
-    binding, joints = _bound(cards, vertices, faces)
-    pattern = Pattern(asset.name, coarse.part, asset.layer, asset, binding, np.zeros_like(vertices), joints, faces, np.zeros((len(faces), 3, 2)), True)
+    binding, joints = _bound(body, reference, cards, vertices, faces)
+    pattern = Pattern(
+        asset.name, coarse.part, asset.layer, asset, binding, np.zeros_like(vertices), joints, faces, np.zeros((len(faces), 3, 2)), True
+    )
     pattern = moved_to(pattern, reference, vertices)
-    return replace(pattern, uv=_flow_uv(flow_of(body, pattern, reference), vertices, faces))
+    return replace(pattern, uv=_flow_uv(flow_of(body, reference), vertices, faces))
 
 
 def moved_to(pattern: Pattern, shaped: ShapedBody, where: np.ndarray) -> Pattern:
@@ -106,29 +124,72 @@ def _seen_cards(coarse: Pattern, reference: ShapedBody) -> _Cards:
 
 def _wrap(body: FullBody, reference: ShapedBody, cards: _Cards, edge: float) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) and faces (F, 3) of the closed surface about the cards."""
-    low, high = cards.points.min(0) - 0.03, cards.points.max(0) + 0.03
+    low, high = cards.points.min(0) - MARGIN, cards.points.max(0) + MARGIN
     shape = np.ceil((high - low) / SPACING).astype(int) + 1
     axes = [low[k] + SPACING * np.arange(shape[k]) for k in range(3)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
-    near = cKDTree(cards.points).query(grid.reshape(-1, 3), distance_upper_bound=0.03)[0].reshape(shape)
-    inside = _depth_in_head(body, reference, grid, np.isfinite(near))
-    rooted = (inside > ROOTED) & (near < 0.022)
-    distance = np.where(rooted, 0.0, np.minimum(near, 0.04))
-    on_head = inside > -0.035
-    wide = _closed(np.where(on_head, distance, 0.04), HEAD_CLOSING)
-    narrow = _closed(distance, TAIL_CLOSING)
-    solid = np.minimum(wide, narrow)
+    near = _distance(cards.points, low, grid)
+    depth = _depth_in_head(body, reference, grid)
+    below = _below_cards(body, reference, cards.points, grid) & (depth > -BELOW) & (depth < DEEPEST + 0.01)
+    distance = np.where(below, 0.0, near)
+    on_head = depth > -BELOW
+    solid = np.minimum(_closed(np.where(on_head, distance, MARGIN), HEAD_CLOSING), _closed(distance, TAIL_CLOSING))
     # What lies deep in the head is nobody's hair.
-    solid = np.maximum(solid, inside - 0.025)
+    solid = np.maximum(solid, depth - DEEPEST)
     solid = np.maximum(solid, _face_window(body, reference, grid))
-    solid = ndimage.gaussian_filter(solid, 1.0)
+    solid = ndimage.gaussian_filter(solid, 0.8)
     solid = np.where(_main_parts(solid < 0), solid, np.maximum(solid, 0.5 * SPACING))
-    points, triangles = IsoSurfaceMarchingCubes.extract(
-        wp.array(solid.astype(np.float32), dtype=float, device="cpu"), threshold=0.0, lower=tuple(axes[k][0] for k in range(3)), upper=tuple(axes[k][-1] for k in range(3))
-    )
+    field = wp.array(solid.astype(np.float32), dtype=float, device="cpu")
+    points, triangles = IsoSurfaceMarchingCubes.extract(field, lower=tuple(low), upper=tuple(a[-1] for a in axes))
     faces = triangles.numpy().reshape(-1, 3).astype(np.int64)
-    vertices = smooth(points.numpy().astype(np.float64), faces, 6)
-    return _thinned(vertices, faces, edge)
+    return _thinned(smooth(points.numpy().astype(np.float64), faces, 12), faces, edge)
+
+
+def _distance(points: np.ndarray, low: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Distance of grid points (I, J, K, 3) to the nearest of points (N, 3): exact up to 12 mm, to the spacing beyond."""
+    empty = np.ones(grid.shape[:3], bool)
+    empty[tuple(np.round((points - low) / SPACING).astype(int).T)] = False
+    distance = SPACING * ndimage.distance_transform_edt(empty)
+    close = distance < 0.012
+    distance[close] = cKDTree(points).query(grid[close])[0]
+    return distance
+
+
+def _below_cards(body: FullBody, reference: ShapedBody, points: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """(I, J, K) bool: between the skull's centre and a card near the scalp, above the nape."""
+    eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
+    apart = float(np.linalg.norm(eyes[0] - eyes[1]))
+    skin = reference.rest[body.base]
+    centre = _skull_centre(body, reference)
+    gap = cKDTree(skin[body.region == 1]).query(points)[0]
+    directions, reach = _polar(points[gap < BELOW] - centre)
+    farthest = np.zeros(BINS)
+    np.maximum.at(farthest, tuple(np.floor(directions).astype(int).T), reach)
+    farthest = ndimage.maximum_filter(farthest, 3, mode=("nearest", "wrap"))
+    farthest = ndimage.grey_closing(farthest, 5, mode="wrap")
+    bins, radius = _polar(grid - centre)
+    outer = ndimage.map_coordinates(farthest, np.moveaxis(bins - 0.5, -1, 0), order=1, mode="grid-wrap")
+    return (radius < outer - COAT) & (grid[..., 1] > eyes[:, 1].mean() - 0.9 * apart)
+
+
+BINS = (60, 120)
+"""Directions from the skull's centre: polar angle, azimuth."""
+
+
+def _polar(arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (..., 3) to positions among BINS (..., 2) and lengths (...)."""
+    radius = np.linalg.norm(arm, axis=-1)
+    polar = np.arccos(np.clip(arm[..., 1] / np.maximum(radius, 1e-9), -1, 1)) / np.pi
+    azimuth = np.arctan2(arm[..., 0], arm[..., 2]) / (2 * np.pi) % 1.0
+    return np.stack([np.minimum(polar, 1 - 1e-9) * BINS[0], np.minimum(azimuth, 1 - 1e-9) * BINS[1]], -1), radius
+
+
+def _skull_centre(body: FullBody, reference: ShapedBody) -> np.ndarray:
+    """(3,) the middle of the head at the height of the brows."""
+    eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
+    skin = reference.rest[body.base]
+    upper = skin[(body.region == 1) & (skin[:, 1] > eyes[:, 1].mean())]
+    return np.array([eyes[:, 0].mean(), eyes[:, 1].mean() + 0.02, (upper[:, 2].min() + upper[:, 2].max()) / 2])
 
 
 def _closed(distance: np.ndarray, radius: float) -> np.ndarray:
@@ -136,19 +197,22 @@ def _closed(distance: np.ndarray, radius: float) -> np.ndarray:
     outside = distance > radius
     label, _ = ndimage.label(outside)
     outside = label == label[0, 0, 0]
-    # The rim of the dilated set is known to a fraction of the spacing: half of it is added back below.
-    return (radius - COAT + 0.5 * SPACING) - SPACING * ndimage.distance_transform_edt(~outside)
+    # The dilated set ends half a spacing before the nearest outer grid point.
+    return radius - COAT + 0.5 * SPACING - SPACING * ndimage.distance_transform_edt(~outside)
 
 
-def _depth_in_head(body: FullBody, reference: ShapedBody, grid: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Signed depth below the skin at grid points (..., 3), metres, positive inside; -0.1 away from the head."""
+def _depth_in_head(body: FullBody, reference: ShapedBody, grid: np.ndarray) -> np.ndarray:
+    """Signed depth below the skin at grid points (I, J, K, 3), metres, positive inside; -0.1 away from the head."""
     skin = reference.rest[body.base]
     queries = MeshQueries(skin, body.faces, winding=True)
-    coarse = grid[::2, ::2, ::2]
-    ask = ndimage.maximum_filter(wanted, 3)[::2, ::2, ::2] & (coarse[..., 1] > reference.rest_heads[body.names.index("neck02"), 1])
+    coarse = grid[::3, ::3, ::3]
+    head = skin[body.region == 1]
+    ask = ((coarse > head.min(0) - 0.06) & (coarse < head.max(0) + 0.06)).all(-1)
     depth = np.full(coarse.shape[:3], -0.1)
     depth[ask] = np.clip(-queries.signed_distance(coarse[ask]), -0.1, 0.1)
-    places = np.meshgrid(*[np.minimum(np.arange(n) / 2, m - 1) for n, m in zip(grid.shape[:3], coarse.shape[:3], strict=True)], indexing="ij")
+    places = np.meshgrid(
+        *[np.minimum(np.arange(n) / 3, m - 1) for n, m in zip(grid.shape[:3], coarse.shape[:3], strict=True)], indexing="ij"
+    )
     return ndimage.map_coordinates(depth, np.stack(places), order=1, mode="nearest")
 
 
@@ -160,7 +224,9 @@ def _face_window(body: FullBody, reference: ShapedBody, grid: np.ndarray) -> np.
     centre = middle + np.array([0.0, 0.36 * apart - half[1], 0.0])
     x, y = (grid[..., 0] - centre[0]) / half[0], (grid[..., 1] - centre[1]) / half[1]
     oval = (1 - (x**4 + y**4) ** 0.25) * half[0]
-    return np.minimum(oval, grid[..., 2] - middle[2] + 0.1 * apart)
+    behind = grid[..., 2] - middle[2]
+    curtain = np.minimum(np.minimum(y + 1, 1 - y) * half[1], behind - 0.05 * apart)
+    return np.maximum(np.minimum(oval, behind + 0.1 * apart), curtain)
 
 
 def _main_parts(solid: np.ndarray) -> np.ndarray:
@@ -172,71 +238,414 @@ def _main_parts(solid: np.ndarray) -> np.ndarray:
 
 
 def _thinned(vertices: np.ndarray, faces: np.ndarray, edge: float) -> tuple[np.ndarray, np.ndarray]:
-    """The same surface within half a millimetre with fewer triangles, none of whose edges exceeds `edge`."""
+    """The same surface within 1.3 mm with fewer triangles, none of whose edges exceeds `edge`."""
     solid = manifold3d.Manifold(manifold3d.Mesh(vert_properties=vertices.astype(np.float32), tri_verts=faces.astype(np.uint32)))
-    mesh = solid.simplify(0.0006).refine_to_length(0.93 * edge).to_mesh()
-    faces = np.asarray(mesh.tri_verts, np.int64)
-    if not is_watertight(faces):
+    mesh = solid.simplify(0.0013).to_mesh()
+    vertices, faces = np.asarray(mesh.vert_properties, np.float64)[:, :3], np.asarray(mesh.tri_verts, np.int64)
+    if len(faces) == 0 or not is_watertight(faces):
         raise ValueError("the wrapped hair is no closed surface")
-    return np.asarray(mesh.vert_properties, np.float64)[:, :3], faces
+    fine = refine(vertices, faces, np.zeros((len(faces), 3, 2)), 0.93 * edge, rounded=False)
+    # The filter evens out the triangles too.
+    return smooth(fine.operator @ vertices, fine.faces, 4), fine.faces
 
 
-def _bound(cards: _Cards, vertices: np.ndarray, faces: np.ndarray) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Binding and joints of the wrapped vertices: means of the nearest samples', smoothed over the surface."""
-    distance, index = cKDTree(cards.points).query(vertices, k=4)
-    weight = 1 / (distance + 0.002)
-    weight /= weight.sum(1, keepdims=True)
-    rows = np.repeat(np.arange(len(vertices)), index.shape[1])
-    blend = sparse.csr_matrix((weight.ravel(), (rows, index.ravel())), shape=(len(vertices), len(cards.points)))
+def _bound(
+    body: FullBody, reference: ShapedBody, cards: _Cards, vertices: np.ndarray, faces: np.ndarray
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Binding and joints of the wrapped vertices: means over the nearest samples, near the scalp over the nearest skin; smoothed.
+
+    Many cards hang on helper vertices, which do not follow every change of the skull.
+    """
+    _, index = cKDTree(cards.points).query(vertices, k=4)
+    blend = _nearest_mean(cards.points, index, vertices, 0.002)
+    eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
+    skin = reference.rest[body.base]
+    scalp = np.flatnonzero((body.region == 1) & (body.base < SKIN_VERTICES) & (skin[:, 1] > eyes[:, 1].mean() - 0.08))
+    gap, index = cKDTree(skin[scalp]).query(vertices, k=8)
+    skull = _nearest_mean(skin[scalp], index, vertices, 0.01)
+    to_base, to_bones = skin_rows(body)
+    own = sparse.diags(np.clip((gap[:, 0] - 0.015) / 0.04, 0, 1))
+    other = sparse.identity(len(vertices)) - own
+    binding = own @ blend @ cards.binding + other @ skull @ to_base[scalp]
+    joints = own @ blend @ cards.joints + other @ skull @ to_bones[scalp]
     near = adjacency(faces, len(vertices)) + sparse.identity(len(vertices))
     mean = sparse.diags(1 / np.asarray(near.sum(1)).ravel()) @ near
-    binding, joints = blend @ cards.binding, blend @ cards.joints
-    for _ in range(2):
+    for _ in range(3):
         binding, joints = mean @ binding, mean @ joints
     return binding.tocsr(), joints.tocsr()
 
 
+def _nearest_mean(points: np.ndarray, index: np.ndarray, vertices: np.ndarray, soft: float) -> sparse.csr_matrix:
+    """(V, N) weights 1 / (distance + soft) of the points (N, 3) with `index` (V, k) for each vertex; rows sum to 1."""
+    weight = 1 / (np.linalg.norm(points[index] - vertices[:, None], axis=-1) + soft)
+    weight /= weight.sum(1, keepdims=True)
+    rows = np.repeat(np.arange(len(vertices)), index.shape[1])
+    return sparse.csr_matrix((weight.ravel(), (rows, index.ravel())), shape=(len(vertices), len(points)))
+
+
+def skin_rows(body: FullBody) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Binding (V, H) and joints (V, B) of the body's own vertices."""
+    count = len(body.base)
+    base = sparse.csr_matrix((np.ones(count), (np.arange(count), body.base)), shape=(count, body.template.shape[0]))
+    bones, weights = body.bones[body.base], body.weights[body.base]
+    rows = np.repeat(np.arange(count), bones.shape[1])
+    return base, sparse.coo_matrix((weights.ravel(), (rows, bones.ravel())), shape=(count, len(body.names))).tocsr()
+
+
 @dataclass(frozen=True)
 class Flow:
-    """Where a style's strands start and how they run."""
+    """How the strands of a style run: from the crown down the skull, then straight down."""
 
     centre: np.ndarray
     """(3,) of the skull, metres."""
-    pole: np.ndarray
-    """(3,) unit vector from the centre to where the strands part from or gather to."""
     radius: float
     """Of the head with its hair, metres."""
+    tilt: float
+    """How far the crown lies behind the top of the head, radians."""
 
-    def coordinates(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`turn` (N,) and `run` (N,) of points (N, 3)."""
-        aside = np.cross(np.array([1.0, 0.0, 0.0]), self.pole)
-        aside /= np.linalg.norm(aside)
-        across = np.cross(self.pole, aside)
-        arm = points - self.centre
-        along = arm @ self.pole
-        out = np.hypot(arm @ aside, arm @ across)
-        # A hemisphere about the pole that goes on as a cylinder.
-        run = self.radius * np.arctan2(out, np.maximum(along, 0)) + np.maximum(-along, 0)
-        return np.arctan2(arm @ across, arm @ aside), run
+    def coordinates(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`turn` (N,), `run` (N,) and the distance from the skull's centre, below it from its vertical axis (N,), of points (N, 3)."""
+        x, y, z = ((points - self.centre) / self.radius).T
+        share = np.clip(y, 0, 1)
+        angle = self.tilt * share * share * (3 - 2 * share)
+        y, z = np.cos(angle) * y - np.sin(angle) * z, np.sin(angle) * y + np.cos(angle) * z
+        out = np.hypot(x, z)
+        # A hemisphere about the crown that goes on as a cylinder.
+        run = np.arctan2(out, np.maximum(y, 0)) + np.maximum(-y, 0)
+        return np.arctan2(x, z), self.radius * run, self.radius * np.hypot(out, np.maximum(y, 0))
 
 
-def flow_of(body: FullBody, pattern: Pattern, reference: ShapedBody) -> Flow:
-    """Strands run from the crown down."""
-    eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]].mean(0)
-    skin = reference.rest[body.base]
-    head = skin[(body.region == 1) & (skin[:, 1] > eyes[1])]
-    centre = np.array([0.0, eyes[1], head[:, 2].mean()])
-    pole = np.array([0.0, 1.0, -0.35])
-    return Flow(centre, pole / np.linalg.norm(pole), 0.11)
+def flow_of(body: FullBody, reference: ShapedBody) -> Flow:
+    """The flow about the reference body's skull."""
+    eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
+    return Flow(_skull_centre(body, reference), 1.75 * float(np.linalg.norm(eyes[0] - eyes[1])), 0.35)
+
+
+AROUND, ALONG = 5, 0.25
+"""How often the texture repeats around the head, and after how many metres along the strands."""
 
 
 def _flow_uv(flow: Flow, points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(F, 3, 2): u five times around the head, v once in 0.25 m along the strands."""
-    turn, run = flow.coordinates(points)
-    corner = turn[faces] / (2 * np.pi)
-    corner = corner - np.round(corner - corner[:, :1])
-    return np.stack([5 * corner, run[faces] / 0.25], -1)
+    """(F, 3, 2) texture coordinates whose v runs along the strands; u jumps by whole repeats where a triangle crosses the seam."""
+    turn, run, far = flow.coordinates(points)
+    share = turn[faces] / (2 * np.pi)
+    u = AROUND * (share - np.round(share - share[:, :1]))
+    # A surface along the arm from the skull, a tail's side say, has all its strands at one turn.
+    normal = face_normals(points, faces)
+    arm = points[faces].mean(1) - flow.centre
+    arm[:, 1] = np.maximum(arm[:, 1], 0)
+    facing = np.abs((normal * arm).sum(1)) / np.maximum(np.linalg.norm(normal, axis=1) * np.linalg.norm(arm, axis=1), 1e-12)
+    u = np.where((facing < 0.4)[:, None], AROUND * far[faces] / (2 * np.pi * flow.radius), u)
+    return np.stack([u, run[faces] / ALONG], -1)
 
 
 def with_relief(pattern: Pattern, body: FullBody, reference: ShapedBody, curl: Curl, seed: int) -> Pattern:
-    return pattern
+    """Locks on a wrapped style: rounded ridges along the flow, 1 to 3 mm high and as narrow as the triangles can show."""
+    where = fit(pattern, reference)
+    turn, run, far = flow_of(body, reference).coordinates(where)
+    edges = unique_edges(pattern.faces)
+    width = max(0.010, 2.5 * float(np.median(np.linalg.norm(where[edges[:, 0]] - where[edges[:, 1]], axis=1))))
+    if curl == "curly":
+        height = 0.0032 * _ridges(where / (1.3 * width), seed) + 0.003 * gradient_noise(where / (3.5 * width), seed + 1)
+    else:
+        swing = 0.25 * np.sin(run / 0.022 + 3 * gradient_noise(where / 0.08, seed + 3)) if curl == "wavy" else 0.0
+        around = turn + swing * 0.4
+        strand = np.stack([far * np.cos(around), far * np.sin(around), run / 7], 1)
+        height = 0.0030 * _ridges(strand / width, seed) + 0.0028 * gradient_noise(strand / (2.7 * width), seed + 1)
+        # Strands meet at the crown, where triangles are wider than they.
+        height *= np.clip(run / 0.06, 0, 1)
+    normal = vertex_normals(where, pattern.faces)
+    return moved_to(pattern, reference, where + height[:, None] * normal)
+
+
+def _ridges(points: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) rounded ridges with sharp valleys, about -0.5 to 1, at points (N, 3) in units of their width."""
+    return 2.5 * np.abs(gradient_noise(points, seed)) - 0.5
+
+
+def gradient_noise(points: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) gradient noise, about -0.7 to 0.7, at points (N, 3) in units of its lattice (Perlin, "Improving noise", SIGGRAPH 2002)."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(256)
+    gradients = rng.normal(size=(256, 3))
+    gradients /= np.linalg.norm(gradients, axis=1, keepdims=True)
+    cell = np.floor(points).astype(int)
+    inside = points - cell
+    blend = inside**3 * (inside * (6 * inside - 15) + 10)
+    total = np.zeros(len(points))
+    for corner in np.ndindex(2, 2, 2):
+        i, j, k = ((cell + corner) % 256).T
+        gradient = gradients[order[(order[(order[i] + j) % 256] + k) % 256]]
+        weight = np.prod(np.where(corner, blend, 1 - blend), axis=1)
+        total += weight * np.einsum("nk,nk->n", gradient, inside - corner)
+    return total
+
+
+COLOURS: tuple[tuple[tuple[int, int, int], float], ...] = (
+    ((24, 20, 19), 0.28),
+    ((44, 32, 26), 0.22),
+    ((78, 54, 38), 0.17),
+    ((112, 80, 54), 0.09),
+    ((164, 128, 84), 0.07),
+    ((201, 172, 124), 0.05),
+    ((112, 56, 34), 0.04),
+    ((128, 124, 120), 0.05),
+    ((204, 201, 196), 0.03),
+)
+"""sRGB albedo of hair and how often it is seen: black to blond, red, grey, white."""
+
+
+def hair_colour(rng: np.random.Generator) -> np.ndarray:
+    """(3,) float64 sRGB 0..255 of one person's hair; now and then dyed."""
+    if rng.random() < 0.04:
+        return rng.uniform(30, 210, 3)
+    shares = np.array([often for _, often in COLOURS])
+    colour = np.array(COLOURS[rng.choice(len(COLOURS), p=shares / shares.sum())][0], float)
+    return np.clip(colour * rng.uniform(0.8, 1.25) * rng.normal(1, 0.03, 3), 4, 250)
+
+
+def hair_texture(rng: np.random.Generator, colour: np.ndarray, curl: Curl = "straight", size: int = 512) -> np.ndarray:
+    """(size, size, 3) uint8 sRGB strands about `colour` (3,) 0..255; they run along v (rows) and the texture tiles."""
+    shade = np.zeros((size, size))
+    scale = size / 512
+    for across, share in ((0.8, 0.45), (2.5, 0.35), (9.0, 0.35)):
+        along = across if curl == "curly" else 45 + 8 * across
+        layer = ndimage.gaussian_filter(rng.normal(size=(size, size)), (along * scale, across * scale), mode="wrap")
+        shade += share * layer / layer.std()
+    if curl == "wavy":
+        rows = np.arange(size)
+        shift = np.round(size * 0.03 * np.sin(2 * np.pi * (rows / size * 6 + 0.1 * np.sin(2 * np.pi * rows / size)))).astype(int)
+        shade = shade[rows[:, None], (rows[None] + shift[:, None]) % size]
+    warm = ndimage.gaussian_filter(rng.normal(size=(size, size)), (40 * scale, 4 * scale), mode="wrap")
+    warm *= 0.03 / warm.std()
+    tint = np.stack([1 + warm, np.ones_like(warm), 1 - warm], -1)
+    contrast = rng.uniform(0.16, 0.32)
+    return np.clip(np.round(colour * np.exp(contrast * shade)[..., None] * tint), 0, 255).astype(np.uint8)
+
+
+BeardStyle = Literal["stubble", "short", "full", "moustache", "goatee"]
+
+BEARD_EDGE = 0.0065
+"""Longest edge of a beard's skin before it is raised, metres."""
+FEATHER = 0.009
+"""Width over which a beard rises from the skin, metres."""
+UNDER_SKIN = 0.0008
+"""How deep a beard's border lies below the skin, metres."""
+
+
+@dataclass(frozen=True)
+class _Face:
+    """Landmarks of a face at rest, metres."""
+
+    mouth: np.ndarray
+    """(3,) the middle of the mouth's line."""
+    corner: np.ndarray
+    """(3,) the left corner of the mouth."""
+    nose: float
+    """Height of the nose's base."""
+    chin: np.ndarray
+    """(3,) the lowest point of the chin's front."""
+    ear: np.ndarray
+    """(3,) where the left sideburn starts: before the middle of the ear."""
+
+
+def _face_of(body: FullBody, reference: ShapedBody, skin: np.ndarray) -> _Face:
+    """Landmarks from what the face shapes move most."""
+
+    def moved(name: str) -> np.ndarray:
+        shape = body.shapes[len(body.mask) + body.face_names.index(name)].numpy()[body.base]
+        return np.linalg.norm(shape, axis=1)
+
+    mouth = skin[moved("mouthFunnel").argmax()].copy()
+    mouth[0] = 0.0
+    smile = moved("mouthSmileLeft")
+    jaw = skin[moved("jawOpen") > 0.5 * moved("jawOpen").max()]
+    middle = jaw[np.abs(jaw[:, 0]) < 0.012]
+    front = middle[middle[:, 2] > mouth[2] - 0.03]
+    chin = front[front[:, 1].argmin()].copy()
+    chin[0] = 0.0
+    eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]].mean(0)
+    head = skin[body.region == 1]
+    nose = head[(np.abs(head[:, 0]) < 0.008) & (head[:, 1] > mouth[1]) & (head[:, 1] < eyes[1])]
+    tip = nose[nose[:, 2].argmax()]
+    level = head[np.abs(head[:, 1] - 0.5 * (tip[1] + eyes[1])) < 0.012]
+    widest = level[level[:, 0].argmax()]
+    ear = np.array([widest[0] - 0.012, 0.5 * (tip[1] + eyes[1]), widest[2] + 0.03])
+    return _Face(mouth, skin[smile.argmax()], mouth[1] + 0.74 * (tip[1] - mouth[1]), chin, ear)
+
+
+def _step(value: np.ndarray) -> np.ndarray:
+    """Smooth from 0 at 0 to 1 at 1."""
+    t = np.clip(value, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _beard_field(face: _Face, style: BeardStyle, points: np.ndarray) -> np.ndarray:
+    """(N,) about the distance to the beard's border, metres, positive where it grows."""
+    x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
+    mouth, half = face.mouth, face.corner[0]
+    unit = half / 0.028
+    lips = np.hypot((points[:, 0] - mouth[0]) / half, (y - mouth[1]) / (np.where(y > mouth[1], 0.0095, 0.0125) * unit)) - 1
+    lips = np.where(z > mouth[2] - 0.035 * unit, lips * 0.011 * unit, 1.0)
+    # The cheek's line: from beside the mouth up to the ear.
+    back = np.clip((face.corner[2] - z) / (face.corner[2] - face.ear[2]), 0, 1.2)
+    cheek = face.corner[1] + 0.013 * unit + (face.ear[1] - face.corner[1]) * back**2 - y
+    # Under the jaw as far as a razor leaves it.
+    throat = y - (face.chin[1] - 0.012 * unit) - 0.42 * np.clip(face.chin[2] - 0.03 - z, 0, None)
+    bend = np.clip(x / half, 0, 1.4) ** 2
+    lip = _meet(face.nose - 0.004 * unit * bend - y, y - mouth[1] + 0.006 * unit * bend, 0.004)
+    moustache = _meet(lip, 1.3 * half - x, 0.008)
+    moustache = np.where(z > mouth[2] - 0.035 * unit, moustache, -1.0)
+    if style == "moustache":
+        return np.minimum(moustache, lips)
+    if style == "goatee":
+        chin = _meet(_meet(throat, 1.05 * half - x, 0.012), mouth[1] - y + 0.012 * unit, 0.008)
+        chin = np.where(z > face.chin[2] - 0.012 * unit, chin, -1.0)
+        return np.minimum(_join(chin, moustache, 0.006), lips)
+    full = _meet(_meet(cheek, z - face.ear[2], 0.012), throat, 0.02)
+    return np.minimum(_join(full, moustache, 0.008), lips)
+
+
+def _meet(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
+    """The smaller of two fields with corners rounded by `radius` (polynomial smooth minimum)."""
+    share = np.clip(1 - np.abs(a - b) / (2 * radius), 0, 1)
+    return np.minimum(a, b) - 0.5 * radius * share**2
+
+
+def _join(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
+    """The larger of two fields with corners rounded by `radius`."""
+    return -_meet(-a, -b, radius)
+
+
+def _beard_height(face: _Face, style: BeardStyle, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N,) length of the hair outward, metres."""
+    unit = face.corner[0] / 0.028
+    low = {
+        "stubble": (0.001, 0.0025),
+        "short": (0.004, 0.008),
+        "full": (0.007, 0.011),
+        "moustache": (0.004, 0.007),
+        "goatee": (0.004, 0.008),
+    }
+    at_chin = {"stubble": (1.0, 1.2), "short": (1.0, 1.7), "full": (2.0, 3.6), "moustache": (1.0, 1.0), "goatee": (1.3, 2.6)}
+    length, more = rng.uniform(*low[style]), rng.uniform(*at_chin[style])
+    chin = np.exp(-(((points - face.chin - np.array([0, 0.008, 0])) / (np.array([0.04, 0.024, 0.045]) * unit)) ** 2).sum(1))
+    height = length * (1 + (more - 1) * chin)
+    # Hair above the mouth and on the throat stays short.
+    short = _step((points[:, 1] - face.mouth[1] + 0.012) / 0.012) * (points[:, 2] > face.corner[2])
+    throat = _step((face.chin[1] - 0.002 - points[:, 1]) / 0.01) * _step((face.chin[2] - 0.02 - points[:, 2]) / 0.02)
+    return np.minimum(height, np.where(np.maximum(short, throat) > 0, (1 - np.maximum(short, throat)) * 0.05 + 0.006, np.inf))
+
+
+def beard_pattern(body: FullBody, reference: ShapedBody, style: BeardStyle, rng: np.random.Generator) -> Pattern:
+    """A beard as a closed shell on the skin of the lower face; its border and its inner side lie in the skin.
+
+    The reference must be an adult's face at rest.
+    """
+    skin = reference.rest[body.base]
+    face = _face_of(body, reference, skin)
+    mesh, field = _beard_skin(body, reference, face, style)
+    points = mesh.operator @ skin
+    normal = mesh.operator @ vertex_normals(skin, body.faces)
+    normal = diffuse(normal / np.linalg.norm(normal, axis=1, keepdims=True), mesh.faces, 4)
+    down = np.array([0.0, -0.45, 0.12]) * np.exp(-(((points - face.chin) / 0.045) ** 2).sum(1))[:, None]
+    outward = normal + down
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    rise = _step(field / FEATHER)
+    length = _beard_height(face, style, points, rng) * (0.55 + 0.45 * _step(field / (3 * FEATHER)))
+    seed = int(rng.integers(2**31))
+    rough = 0.30 * _ridges(points * np.array([1, 0.35, 1]) / 0.011, seed) + 0.25 * gradient_noise(points / 0.022, seed + 1)
+    height = -UNDER_SKIN + rise * (UNDER_SKIN + length * (1 + rough * min(1.0, 0.006 / float(length.max()) + 0.35)))
+    inner = np.flatnonzero(field > 0)
+    return _shell(
+        body, reference, style, mesh, points + height[:, None] * outward, points - (UNDER_SKIN + 0.002 * rise)[:, None] * normal, inner
+    )
+
+
+def _beard_skin(body: FullBody, reference: ShapedBody, face: _Face, style: BeardStyle) -> tuple[Refined, np.ndarray]:
+    """The skin where a beard grows, as an operator on the body's vertices, and the field on it: 0 on its border."""
+    skin = reference.rest[body.base]
+    normal = vertex_normals(skin, body.faces)
+    # The mouth's inside and the nostrils look at other skin.
+    hidden = MeshQueries(skin, body.faces).blocked(skin + 0.0005 * normal, normal, 0.025)
+    hidden &= (skin[:, 1] > face.mouth[1] - 0.02) & (np.abs(skin[:, 0]) < 0.8 * face.corner[0])
+    field = np.where(hidden, -0.01, _beard_field(face, style, skin))
+    allowed = (body.region == 1) & (body.base < SKIN_VERTICES)
+    reach = (field > -0.02) & ~hidden & allowed
+    kept = reach[body.faces].all(1)
+    mesh = refine(skin, body.faces[kept], body.uv[kept], BEARD_EDGE, rounded=True)
+    value = _beard_field(face, style, mesh.operator @ skin)
+    cut = clip(mesh.faces, mesh.corners, value)
+    field = cut.operator @ value
+    # Crumbs are no beard.
+    label = components(cut.faces, len(field))
+    kept = (np.bincount(label) >= 40)[label[cut.faces[:, 0]]]
+    cut = dropped(Refined(cut.operator, cut.faces[kept], cut.corners[kept], cut.source[kept]))
+    field = np.where(_on_rim(cut), 0.0, np.maximum(cut.operator @ value, 1e-6))
+    # An edge across the surface needs a vertex that is not on its border, or the shell's two sides would share it.
+    edges = unique_edges(cut.faces)
+    rim = np.sort(boundary_edges(cut.faces), axis=1)
+    across = (field[edges] == 0).all(1) & ~np.isin(edges @ [len(field), 1], rim @ [len(field), 1])
+    split = split_edges(cut.faces, cut.corners, len(field), across)
+    field = split.operator @ field
+    field[cut.operator.shape[0] :] = 1e-6
+    return Refined((split.operator @ cut.operator @ mesh.operator).tocsr(), split.faces, split.corners, split.source), field
+
+
+def _on_rim(mesh: Refined) -> np.ndarray:
+    """(V,) bool: on the border."""
+    rim = np.zeros(mesh.operator.shape[0], bool)
+    rim[boundary_edges(mesh.faces).ravel()] = True
+    return rim
+
+
+def _shell(
+    body: FullBody, reference: ShapedBody, style: BeardStyle, mesh: Refined, outer: np.ndarray, inner: np.ndarray, free: np.ndarray
+) -> Pattern:
+    """The solid between two copies of a surface that share all vertices but the `free` ones."""
+    count = len(outer)
+    twin = np.arange(count)
+    twin[free] = count + np.arange(len(free))
+    faces = np.concatenate([mesh.faces, twin[mesh.faces][:, ::-1]])
+    where = np.concatenate([outer, inner[free]])
+    operator = sparse.vstack([mesh.operator, mesh.operator[free]]).tocsr()
+    to_base, to_bones = skin_rows(body)
+    asset = _beard_asset(body, reference, style)
+    uv = _flow_uv(flow_of(body, reference), where, faces)
+    binding, joints = (operator @ to_base).tocsr(), (operator @ to_bones).tocsr()
+    pattern = Pattern(asset.name, PARTS.index("hair"), asset.layer, asset, binding, where, joints, faces, uv, True)
+    return moved_to(pattern, reference, where)
+
+
+def _beard_asset(body: FullBody, reference: ShapedBody, style: BeardStyle) -> GarmentAsset:
+    """The record of a beard, which no file holds: it scales with the head's width, height and depth."""
+    head = np.flatnonzero((body.region == 1) & (body.base < SKIN_VERTICES))
+    skin = reference.rest[body.base[head]]
+    pairs = np.array([[body.base[head[skin[:, k].argmin()]], body.base[head[skin[:, k].argmax()]]] for k in range(3)])
+    size = np.abs(np.diff(reference.rest[pairs, np.arange(3)[:, None]], axis=1)).ravel() * 10
+    none = np.zeros((0, 3))
+    return GarmentAsset(
+        name=f"beard_{style}",
+        folder=Path(),
+        kind="hair",
+        ref=none.astype(np.int32),
+        ref_weights=none,
+        offsets=none,
+        scale_vertices=pairs,
+        scale_denominators=size,
+        faces=none.astype(np.int64),
+        uv=np.zeros((0, 2)),
+        face_uv=none.astype(np.int64),
+        hidden=np.zeros(0, np.int64),
+        layer=6,
+        gender="male",
+        adult_only=True,
+        poses="any",
+        alpha=False,
+        defects="",
+        licence="Apache-2.0",
+        author="carve",
+        source="made by carve",
+        diffuse=None,
+        normal=None,
+    )

@@ -273,7 +273,7 @@ def _sky(suns: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Lighting
         index = int(rng.integers(len(suns)))
         toward = suns[index]
         height = max(float(toward @ up), 0.0)
-        sun = np.pi * rng.uniform(0.5, 4.0) * (0.25 + height) * _tint(0.9 * (1 - height) ** 2)
+        sun = np.pi * np.exp(rng.uniform(-0.5, 1.7)) * (0.35 + 0.65 * height) * _tint(0.9 * (1 - height) ** 2)
     sky = _tint(-rng.uniform(0, 0.6))
     ground = rng.uniform(0.08, 0.4) * _tint(rng.uniform(-0.2, 0.5)) * (sky + sun * height / np.pi)
     light = cap(up, np.pi / 2, sky) + cap(-up, np.pi / 2, ground)
@@ -300,15 +300,15 @@ def _studio(suns: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Light
     key = _tint(rng.uniform(-0.2, 0.3)) * np.pi
     front = np.flatnonzero(suns[:, 2] > 0.1) if len(suns) else np.zeros(0, int)
     index, toward, sun = -1, up, np.zeros(3)
-    light = cap(up, np.pi, rng.uniform(0.12, 0.35) * _tint(rng.uniform(-0.1, 0.1)))
+    light = cap(up, np.pi, rng.uniform(0.04, 0.22) * _tint(rng.uniform(-0.1, 0.1)))
     if len(front) and rng.random() < 0.6:
         index = int(rng.choice(front))
-        toward, sun = suns[index], key * 0.7
-        light += _box(toward, 40, key * 0.3)
+        toward, sun = suns[index], key * 0.8
+        light += _box(toward, 40, key * 0.2)
         side = 1.0 if toward[0] > 0 else -1.0
     else:
         light += _box(_beside(up, side * rng.uniform(0.3, 1.1), rng.uniform(0.25, 0.9)), 35, key)
-    light += _box(_beside(up, -side * rng.uniform(0.4, 1.2), rng.uniform(-0.1, 0.5)), 50, key * rng.uniform(0.15, 0.6))
+    light += _box(_beside(up, -side * rng.uniform(0.4, 1.2), rng.uniform(-0.1, 0.5)), 50, key * rng.uniform(0.08, 0.45))
     if rng.random() < 0.6:
         light += _box(_beside(up, -side * rng.uniform(2.0, 2.8), rng.uniform(0.2, 0.9)), 25, key * rng.uniform(0.3, 1.2))
     return Lighting("studio", light, index, toward, sun, None, level(up))
@@ -316,7 +316,7 @@ def _studio(suns: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Light
 
 def _lamps(up: np.ndarray, rng: np.random.Generator) -> Lighting:
     """A room: some light from everywhere and up to four soft lamps anywhere, more above than below."""
-    light = cap(up, np.pi, rng.uniform(0.3, 0.8) * _tint(rng.uniform(-0.2, 0.3)))
+    light = cap(up, np.pi, rng.uniform(0.1, 0.6) * _tint(rng.uniform(-0.2, 0.3)))
     warmth = rng.uniform(-0.4, 0.8)
     for _ in range(int(rng.integers(1, 5))):
         direction = _beside(up, rng.uniform(-np.pi, np.pi), np.arcsin(rng.uniform(-0.3, 1.0)))

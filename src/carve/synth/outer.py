@@ -114,21 +114,23 @@ def person_solids(layers: Sequence[Layer], space: Space) -> tuple[list[Solid], l
 
 
 def _borders(points: np.ndarray, normal: np.ndarray, own: np.ndarray, solids: Sequence[Solid]) -> np.ndarray:
-    """(N,) bool: nothing in front of points (N, 3) on the solids `own` (N,), and that solid behind."""
+    """(N,) bool: no solid in front of points (N, 3) on the solids `own` (N,), and that one behind."""
     front, behind = points + STEP * normal, points - STEP * normal
-    free, filled = np.ones(len(points), bool), np.zeros(len(points), bool)
-    for k, solid in enumerate(solids):
+    outer = np.ones(len(points), bool)
+    asked = []
+    for solid in solids:
         used = solid.vertices[np.unique(solid.faces)]
-        low, high = used.min(0) - STEP, used.max(0) + STEP
-        near = np.flatnonzero(free & ((front >= low) & (front <= high)).all(1))
-        mine = np.flatnonzero(own == k)
-        if not len(near) and not len(mine):
-            continue
+        low, high = used.min(0), used.max(0)
+        near = np.flatnonzero(outer & ((front >= low) & (front <= high)).all(1))
+        # Single precision needs coordinates that are small.
         centre = (low + high) / 2
         queries = MeshQueries(solid.vertices - centre, solid.faces, winding=True)
-        free[near[queries.inside(front[near] - centre)]] = False
-        filled[mine] = queries.inside(behind[mine] - centre)
-    return free & filled
+        outer[near[queries.inside(front[near] - centre)]] = False
+        asked.append((queries, centre))
+    for k, (queries, centre) in enumerate(asked):
+        mine = np.flatnonzero(outer & (own == k))
+        outer[mine] = queries.inside(behind[mine] - centre)
+    return outer
 
 
 def _outer_whole(vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, cut: np.ndarray, solids: Sequence[Solid]) -> np.ndarray:

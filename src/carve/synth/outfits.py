@@ -133,8 +133,8 @@ def choose_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.rand
                 found.append(name)
         return found
 
-    suits = allowed("suit", either=0.0) or wardrobe.names("suit", split)
-    tops = allowed("top", either=0.0 if not female else 0.1) + suits * 2
+    suits = allowed("suit", either=0.4 if female else 0.0) or wardrobe.names("suit", split)
+    tops = allowed("top", either=0.0) + suits * 2
     bottoms = allowed("bottom", either=0.0) + suits
     changes: dict[str, dict[str, float]] = {}
 

@@ -12,11 +12,12 @@ from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import skin, unskin
 from carve.synth.bodies import SKIN_VERTICES, FullBody, ShapedBody
 from carve.synth.garments import Pattern, fit, strongest_bones
-from carve.synth.layers import Against, Obstacle, hide, push_out
+from carve.synth.layers import REACH, Against, Obstacle, hide, push_out
 from carve.synth.outfits import Outfit
 from carve.synth.poses import Pose
 from carve.synth.records import PARTS, Layer
 from carve.synth.wardrobe import Item
+from carve.synth.wrinkles import CLOTH, sample_params, wrinkles
 
 SKIN_CLEARANCE = 0.002
 """How far cloth stays off the skin, metres; each garment between adds LAYER_CLEARANCE."""
@@ -80,7 +81,7 @@ def skin_layer(body: FullBody, shaped: ShapedBody, pose: Pose) -> Worn:
     return Worn(layer, shaped.rest[body.base], None)
 
 
-def _placed(pattern: Pattern, shaped: ShapedBody, pose: Pose) -> Worn:
+def placed(pattern: Pattern, shaped: ShapedBody, pose: Pose) -> Worn:
     """A pattern skinned with the body, nothing else."""
     rest = fit(pattern, shaped)
     bones, weights = strongest_bones(pattern)
@@ -116,16 +117,50 @@ class _Stack:
         self.count += 1
 
 
-def put_on(item: Item, shaped: ShapedBody, pose: Pose, stack: _Stack, drape: Drape | None) -> Worn:
-    """One garment over all that is on already: outside of it in the canonical pose, skinned, and outside of it again in the pose."""
-    worn = _placed(item.pattern, shaped, pose)
+def put_on(
+    body: FullBody, item: Item, shaped: ShapedBody, pose: Pose, stack: _Stack, drape: Drape | None, rng: np.random.Generator
+) -> Worn:
+    """One garment over all that is on already: outside of it in the canonical pose, skinned, folded, and outside of it again in the pose.
+
+    A draped garment has its folds from the simulation.
+    """
+    worn = placed(item.pattern, shaped, pose)
     layer = worn.layer
     canonical = layer.canonical if drape is None else layer.canonical + drape.moved
     if drape is None:
         canonical = push_out(canonical, layer.faces, stack.against("canonical"))
     posed = skin(canonical, pose.transforms, layer.bones, layer.weights)
+    if drape is None and PARTS[layer.part] in CLOTH:
+        posed = posed + _folds(body, worn, posed, shaped, pose, stack, rng)
     posed = push_out(posed, layer.faces, stack.against("posed"))
     return replace(worn, layer=_moved(layer, posed, pose.transforms))
+
+
+def _folds(
+    body: FullBody, worn: Worn, posed: np.ndarray, shaped: ShapedBody, pose: Pose, stack: _Stack, rng: np.random.Generator
+) -> np.ndarray:
+    """(V, 3) what wrinkles add to posed vertices (V, 3); the cloth's rest shape is the one on the body at rest."""
+    layer = worn.layer
+    height, _ = stack.against("posed")[0].obstacle.heights(posed, REACH)
+    free = np.where(np.isfinite(height), np.clip(height - SKIN_CLEARANCE, 0.0, None), REACH)
+    tightness = float(np.clip(1.0 - np.median(free) / 0.03, 0.0, 1.0))
+    params = sample_params(rng, PARTS[layer.part], tightness)
+    index = {vrm: body.names.index(bone) for vrm, bone in body.humanoid.items()}
+    lifted = wrinkles(
+        worn.rest,
+        posed,
+        layer.faces,
+        layer.bones,
+        layer.weights,
+        shaped.rest_heads,
+        pose.heads,
+        body.parents,
+        index,
+        free,
+        params,
+        rng,
+    )
+    return lifted[:, None] * vertex_normals(posed, layer.faces)
 
 
 def inside_share(layers: Sequence[Layer], space: str, naked: Layer) -> float:
@@ -149,7 +184,8 @@ def dress(
     eyes: Pattern | None,
     hair: Pattern | None,
     beard: Pattern | None,
-    drape: Drape | None = None,
+    drape: Drape | None,
+    rng: np.random.Generator,
 ) -> Dressed:
     """Dress a posed body. `drape` is the simulated piece of the outfit, if any."""
     naked = skin_layer(body, shaped, pose)
@@ -157,16 +193,16 @@ def dress(
     clothes: list[Worn] = []
     for item in outfit.pieces:
         simulated = drape if drape is not None and item is drape.item else None
-        worn = put_on(item, shaped, pose, stack, simulated)
+        worn = put_on(body, item, shaped, pose, stack, simulated, rng)
         stack.add(worn.layer)
         clothes.append(worn)
     shares = [inside_share([w.layer for w in clothes], space, naked.layer) for space in ("canonical", "posed")]
-    head = [_placed(pattern, shaped, pose) for pattern in (eyes, beard) if pattern is not None]
+    head = [placed(pattern, shaped, pose) for pattern in (eyes, beard) if pattern is not None]
     if hair is not None:
-        head.append(_hang_hair(_placed(hair, shaped, pose), shaped, pose, stack))
+        head.append(_hang_hair(placed(hair, shaped, pose), shaped, pose, stack))
     for item in (outfit.hat, outfit.glasses):
         if item is not None:
-            head.append(_placed(item.pattern, shaped, pose))
+            head.append(placed(item.pattern, shaped, pose))
     hidden = [
         replace(worn, layer=hide(worn.layer, [above.layer for above in clothes[k:]], pose.transforms))
         for k, worn in enumerate([naked, *clothes])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
+import numba
 import numpy as np
 
 from carve.geometry.camera import Camera
@@ -134,19 +135,38 @@ def _albedo(scene: Scene, raster: Raster, paints: Sequence[Paint], first_face: n
     return image
 
 
+@numba.njit(cache=True, nogil=True)
+def _interpolate(face: np.ndarray, bary: np.ndarray, faces: np.ndarray, values: np.ndarray, sign: np.ndarray, out: np.ndarray) -> None:
+    """Per-vertex values (V, C), times each triangle's sign, into the covered pixels of out (H, W, C)."""
+    for i in range(face.shape[0]):
+        for j in range(face.shape[1]):
+            f = face[i, j]
+            if f >= 0:
+                for c in range(values.shape[1]):
+                    total = 0.0
+                    for k in range(3):
+                        total += bary[i, j, k] * values[faces[f, k], c]
+                    out[i, j, c] = total * sign[f]
+
+
+def _interpolated(raster: Raster, values: np.ndarray, faces: np.ndarray, sign: np.ndarray | None = None) -> np.ndarray:
+    """(H, W, C) float32, zero outside."""
+    out = np.zeros((*raster.face.shape, values.shape[1]), np.float32)
+    signs = np.ones(len(faces), np.float32) if sign is None else sign.astype(np.float32)
+    _interpolate(raster.face, raster.bary, faces, np.ascontiguousarray(values, np.float32), signs, out)
+    return out
+
+
 def _facing(normals: np.ndarray, raster: Raster, seen: np.ndarray, faces: np.ndarray, away: bool) -> np.ndarray:
     """Interpolated normals (H, W, 3), turned over where the camera sees the inside of a surface."""
-    image = raster.interpolate(normals, faces)
-    geometric = face_normals(seen, faces)
-    toward = np.einsum("fi,fi->f", geometric, seen[faces[:, 0]]) < 0
-    wrong = toward[np.maximum(raster.face, 0)] == away
-    return np.where((wrong & raster.mask)[..., None], -image, image)
+    toward = np.einsum("fi,fi->f", face_normals(seen, faces), seen[faces[:, 0]]) < 0
+    return _interpolated(raster, normals, faces, np.where(toward == away, -1.0, 1.0))
 
 
 def _pool(image: np.ndarray) -> np.ndarray:
     """Mean of SUPER x SUPER blocks of (H, W, ...)."""
-    height, width = image.shape[0] // SUPER, image.shape[1] // SUPER
-    return image.reshape(height, SUPER, width, SUPER, *image.shape[2:]).mean((1, 3), dtype=np.float32)
+    pooled = cv2.resize(image, (image.shape[1] // SUPER, image.shape[0] // SUPER), interpolation=cv2.INTER_AREA)
+    return pooled.reshape(image.shape[0] // SUPER, image.shape[1] // SUPER, *image.shape[2:])
 
 
 def _first(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -245,7 +265,7 @@ def render_view(
     suns = sun_directions(placement, rng)
     free = np.zeros((*mask.shape, SUNS), np.float32)
     free[rows, columns] = _sun_free(scene, points, shading, suns @ placement.rotation, rng)
-    sky = raster.interpolate(np.column_stack([scene.free, scene.bent @ placement.rotation.T]), scene.faces)
+    sky = _interpolated(raster, np.column_stack([scene.free, scene.bent @ placement.rotation.T]), scene.faces)
     turn = lambda angle: _turned(placement, scene, angle)  # noqa: E731
     naked, naked_normals = placement.see(scene.naked), vertex_normals(scene.naked, scene.naked_faces) @ placement.rotation.T
     side = {}

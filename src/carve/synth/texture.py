@@ -125,7 +125,7 @@ def decode(path: Path, size: int | None = None) -> np.ndarray:
 
 
 def credit(assets: Assets, path: Path) -> str:
-    """"asset: author, licence" of a file below the assets' root, from the last row of licences.csv that names it or a folder of it."""
+    """ "asset: author, licence" of a file below the assets' root, from the last row of licences.csv that names it or a folder of it."""
     inside = path.relative_to(assets.root).as_posix() if path.is_relative_to(assets.root) else path.name
     for row in reversed(assets.licences):
         if fnmatchcase(inside, row.asset) or inside.startswith(row.asset + "/"):

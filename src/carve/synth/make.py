@@ -1,0 +1,449 @@
+"""From a seed to shards of people: person number i depends on the seed, the assets and the library of drapes, and on nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from carve.body.anny import AnnyBody, load_anny
+from carve.networks.person import POSE_NAMES
+from carve.records import CarveError
+from carve.synth.appearance import (
+    Texture,
+    brow_texture,
+    eye_texture,
+    garment_texture,
+    hair_colour,
+    hair_texture,
+    planar_uv,
+    skin_texture,
+    uv_scale,
+    vertex_regions,
+)
+from carve.synth.assets import Assets, read_assets
+from carve.synth.bodies import FullBody, Traits, load_full_body, sample_traits, shape_body
+from carve.synth.drape import DrapeError
+from carve.synth.drapes import StoredDrape, draped_pose, make_drape, read_drape, report_line, write_drape
+from carve.synth.garments import Pattern, coarse_pattern
+from carve.synth.hair import beard_pattern, hair_pattern
+from carve.synth.outer import outer_surface, sample_signed
+from carve.synth.outfits import Outfit, choose_outfit
+from carve.synth.person import Drape, Dressed, Worn, dress, placed
+from carve.synth.poses import Pose, apply_pose, sample_pose
+from carve.synth.records import PARTS, View
+from carve.synth.render import Decal, Paint, Placement, render_view, sample_placement
+from carve.synth.scene import Scene, build_scene
+from carve.synth.shards import Person, ShardRecord, Split, finish, resume, write_block
+from carve.synth.wardrobe import Wardrobe, held_out
+
+BLOCK = 10
+"""People in a block: what one worker makes in one go, and what an interruption loses at most."""
+VALIDATION = 10
+"""Every so many-th person is for validation."""
+DRAPED = 0.4
+"""Share of the people who wear a simulated garment."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make; everything that the result depends on besides the assets."""
+
+    people: int
+    """How many."""
+    seed: int = 0
+    """Of all random numbers."""
+    views: int = 4
+    """Cameras before each person."""
+    drapes: int = 100
+    """Simulated garments in the library; 0 for none."""
+    samples: tuple[int, int, int] = (8192, 8192, 4096)
+    """Points of each person and space with a signed distance: on the surface, near it, anywhere in the box."""
+
+
+@dataclass
+class Maker:
+    """Everything that is loaded once and serves all people."""
+
+    assets: Assets
+    plan: Plan
+    body: FullBody
+    wardrobe: Wardrobe
+    slim: AnnyBody
+    drapes: dict[Split, list[Path]]
+    _hair: dict[tuple[str, bool], Pattern] = field(default_factory=dict)
+    _drape_cache: dict[Path, StoredDrape] = field(default_factory=dict)
+
+    def hair(self, name: str, female: bool) -> Pattern:
+        """A wrapped hair style, made when first asked for."""
+        if (name, female) not in self._hair:
+            self._hair[name, female] = hair_pattern(self.body, self.assets.garments[name], self.wardrobe.reference(female))
+        return self._hair[name, female]
+
+    def drape(self, path: Path) -> StoredDrape:
+        """A member of the library; the last few are kept."""
+        if path not in self._drape_cache:
+            if len(self._drape_cache) > 24:
+                self._drape_cache.pop(next(iter(self._drape_cache)))
+            self._drape_cache[path] = read_drape(path, self.wardrobe)
+        return self._drape_cache[path]
+
+
+def open_maker(assets: Path, plan: Plan, library: Path | None, skip_bad: bool = False) -> Maker:
+    """Load the assets and the body; `library` is the folder of drapes."""
+    read = read_assets(assets, skip_bad)
+    body = load_full_body()
+    drapes: dict[Split, list[Path]] = {"train": [], "val": []}
+    if library is not None:
+        for path in sorted(library.glob("*.json")):
+            drapes[json.loads(path.read_text())["split"]].append(path)
+    return Maker(read, plan, body, Wardrobe(body, read), load_anny(), drapes)
+
+
+def split_of(index: int) -> Split:
+    """Every VALIDATION-th person is for validation."""
+    return "val" if index % VALIDATION == VALIDATION - 1 else "train"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A person before they are photographed."""
+
+    index: int
+    split: Split
+    traits: Traits
+    outfit: Outfit
+    dressed: Dressed
+    brows: tuple[tuple[str, Worn], ...]
+    """Brows and lashes: asset and where they lie."""
+    draped: str | None
+    """Name of the drape that is worn."""
+
+
+def make_body(maker: Maker, index: int) -> Made:
+    """Body, pose, outfit and layers of person number `index`."""
+    rng = np.random.default_rng([maker.plan.seed, 1, index])
+    split = split_of(index)
+    body, motions = maker.body, tuple(maker.assets.motions.values())
+    stored = None
+    if maker.drapes[split] and rng.random() < DRAPED:
+        stored = maker.drape(maker.drapes[split][int(rng.integers(len(maker.drapes[split])))])
+    traits = sample_traits(body, rng)
+    if stored is not None:
+        traits = replace(stored.traits, face=traits.face, local=_own_face(stored.traits, traits))
+    shaped = shape_body(body, traits)
+    outfit = choose_outfit(maker.wardrobe, traits, split, rng, stored.item if stored else None)
+    thick = any(piece.kind == "coat" for piece in outfit.pieces)
+    pose = sample_pose(body, shaped, motions, rng, arms_out=0.16 if thick else 0.07)
+    if stored is not None:
+        pose = apply_pose(body, shaped, draped_pose(body, stored, pose), stored.pose_kind)
+    hair = maker.hair(outfit.hair, traits.female) if outfit.hair else None
+    beard = beard_pattern(body, maker.wardrobe.reference(False), outfit.beard, rng) if outfit.beard else None  # type: ignore[arg-type]
+    eyes = coarse_pattern(body, maker.assets.garments[_eyes(maker.assets)])
+    drape = Drape(stored.item, stored.moved) if stored else None
+    dressed = dress(body, shaped, pose, outfit, eyes, hair, beard, drape, rng)
+    brows = tuple((name, placed(coarse_pattern(body, maker.assets.garments[name]), shaped, pose)) for name in _brows(maker, split, rng))
+    return Made(index, split, traits, outfit, dressed, brows, stored.name if stored else None)
+
+
+def _own_face(kept: Traits, other: Traits) -> dict[str, float]:
+    """The local changes of one person with the face of another: the body must stay the one that the cloth was draped on."""
+    face = ("cheek", "chin", "ear", "eye", "forehead", "head-", "mouth", "nose")
+    return {name: other.local.get(name, value) if any(word in name for word in face) else value for name, value in kept.local.items()}
+
+
+def _eyes(assets: Assets) -> str:
+    names = sorted(name for name, asset in assets.garments.items() if asset.kind == "eyes")
+    if not names:
+        raise CarveError(f"{assets.root} has no eyes; add a garment of the kind eyes (eyes_low_poly of the MakeHuman assets)")
+    return names[0]
+
+
+def _brows(maker: Maker, split: Split, rng: np.random.Generator) -> list[str]:
+    picked = []
+    for kind in ("eyebrows", "eyelashes"):
+        names = maker.wardrobe.names(kind, split)
+        if names:
+            picked.append(str(names[rng.integers(len(names))]))
+    return picked
+
+
+@dataclass(frozen=True)
+class Look:
+    """Textures of a person's layers, in their order, and of the brows."""
+
+    textures: tuple[Texture, ...]
+    brows: tuple[Texture, ...]
+
+
+def choose_look(maker: Maker, made: Made, rng: np.random.Generator) -> Look:
+    """Skin, hair, eyes and cloth. Fabrics that are held out are seen in validation only."""
+    names = sorted(maker.assets.fabrics)
+    kept = held_out(names)
+    fabrics = tuple(name for name in names if (name in kept) == (made.split == "val"))
+    colour = hair_colour(made.traits, rng)
+    textures = []
+    for worn in made.dressed.worn:
+        part = PARTS[worn.layer.part]
+        if worn.pattern is None:
+            textures.append(skin_texture(maker.assets, made.traits, rng))
+        elif part == "eyes":
+            textures.append(eye_texture(maker.assets, rng, made.traits.race))
+        elif part == "hair":
+            textures.append(hair_texture(maker.assets, worn.pattern.asset, colour, rng))
+        else:
+            textures.append(garment_texture(maker.assets, worn.pattern.asset, fabrics, rng))
+    brows = tuple(brow_texture(maker.assets, maker.assets.garments[name], colour, rng) for name, _ in made.brows)
+    return Look(tuple(textures), brows)
+
+
+def _paint(body: FullBody, texture: Texture, worn: Worn) -> Paint:
+    """The texture with coordinates in tiles."""
+    layer, uv = worn.layer, worn.layer.uv
+    if texture.scale is not None and texture.coordinates == "planar":
+        uv = planar_uv(worn.rest, layer.faces, vertex_regions(body, layer.bones, layer.weights)) / texture.scale
+    elif texture.scale is not None:
+        uv = uv * uv_scale(worn.rest, layer.faces, uv) / texture.scale
+    return Paint(texture.image, texture.alpha, uv)
+
+
+def _yaws(count: int, rng: np.random.Generator) -> list[float]:
+    """Directions that cameras look from: the first near the front, then anywhere, the front more often."""
+    yaws = [float(rng.normal(0, 0.3))]
+    while len(yaws) < count:
+        kind = rng.random()
+        yaws.append(float(rng.normal(0, 0.6) if kind < 0.45 else rng.uniform(-np.pi, np.pi) if kind < 0.8 else np.pi + rng.normal(0, 0.5)))
+    return yaws
+
+
+@lru_cache(maxsize=1)
+def landmark_names() -> tuple[str, ...]:
+    """The 33 landmarks of BlazePose that the body model knows, then the heads of the humanoid bones as `bone:NAME`."""
+    slim = load_anny()
+    return tuple(n for n in POSE_NAMES if n in slim.keypoints) + tuple(f"bone:{vrm}" for vrm in sorted(slim.humanoid))
+
+
+def _landmarks(maker: Maker, pose: Pose) -> np.ndarray:
+    """(L, 3) posed body frame."""
+    points = []
+    for name in landmark_names():
+        if name.startswith("bone:"):
+            points.append(pose.heads[maker.body.names.index(maker.body.humanoid[name[5:]])])
+        else:
+            keypoint = maker.slim.keypoints[name]
+            points.append(keypoint.weights @ pose.posed[keypoint.vertices])
+    return np.array(points)
+
+
+def photograph_person(maker: Maker, made: Made) -> tuple[Scene, list[View], list[np.ndarray], list[Placement], list[Look]]:
+    """The views of a person, which vertices each sees, where the cameras stand, and what was painted on. Every second view wears other colours."""
+    rng = np.random.default_rng([maker.plan.seed, 2, made.index])
+    scene = build_scene(maker.body, made.dressed)
+    first_face = np.concatenate([np.flatnonzero(layer.shown) for layer in made.dressed.layers])
+    marks = _landmarks(maker, made.dressed.pose)
+    views, seen, placements, looks = [], [], [], []
+    paints: list[Paint] = []
+    decals: list[Decal] = []
+    used = np.unique(scene.faces)
+    for number, yaw in enumerate(_yaws(maker.plan.views, rng)):
+        if number % 2 == 0:
+            look = choose_look(maker, made, rng)
+            paints = [_paint(maker.body, texture, worn) for texture, worn in zip(look.textures, made.dressed.worn, strict=True)]
+            decals = [
+                Decal(worn.layer.posed, worn.layer.faces, Paint(texture.image, texture.alpha, worn.layer.uv))
+                for texture, (_, worn) in zip(look.brows, made.brows, strict=True)
+            ]
+        placement = sample_placement(scene.vertices[used], yaw, rng, half=rng.random() < 0.12)
+        view, visible = render_view(scene, placement, paints, decals, first_face, marks, rng)
+        views.append(view)
+        seen.append(visible)
+        placements.append(placement)
+        looks.append(look)
+    return scene, views, seen, placements, looks
+
+
+def person_arrays(maker: Maker, made: Made, seen: Sequence[np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The geometry that is stored, see docs/synthetic_people.md, and what is to be said of it."""
+    rng = np.random.default_rng([maker.plan.seed, 3, made.index])
+    dressed, layers = made.dressed, made.dressed.layers
+    starts = np.cumsum([0, *(len(layer.canonical) for layer in layers)])
+    arrays = {
+        "canonical": np.concatenate([layer.canonical for layer in layers]).astype(np.float32),
+        "posed": np.concatenate([layer.posed for layer in layers]).astype(np.float32),
+        "bones": np.concatenate([layer.bones for layer in layers]).astype(np.uint8),
+        "weights": np.concatenate([layer.weights for layer in layers]).astype(np.float32),
+        "faces": np.concatenate([layer.faces + start for layer, start in zip(layers, starts[:-1], strict=True)]).astype(np.int32),
+        "shown": np.concatenate([layer.shown for layer in layers]),
+        "face_layer": np.concatenate([np.full(len(layer.faces), k, np.uint8) for k, layer in enumerate(layers)]),
+        "vertex_starts": starts.astype(np.int32),
+        "transforms": dressed.pose.transforms,
+        "local_rotations": dressed.pose.local,
+        "heads_canonical": dressed.shaped.heads,
+        "heads_posed": dressed.pose.heads,
+        "body_canonical": dressed.shaped.canonical.astype(np.float32),
+        "visible": np.packbits(np.stack(seen), axis=1) if len(seen) else np.zeros((0, 0), np.uint8),
+    }
+    notes: dict[str, Any] = {}
+    for space in ("canonical", "posed"):
+        surface = outer_surface(layers, space)  # type: ignore[arg-type]
+        samples = sample_signed(surface, maker.plan.samples, rng)
+        arrays |= {f"{space}_{name}": getattr(samples, name) for name in ("surface", "normal", "points", "distance")}
+        if space == "canonical":
+            arrays |= {"outer_vertices": surface.vertices.astype(np.float32), "outer_faces": surface.faces.astype(np.int32)}
+            arrays["outer_layer"] = surface.layer.astype(np.uint8)
+        notes[space] = {"exact": surface.exact, "notes": list(surface.notes)}
+    return arrays, notes
+
+
+def make_person(maker: Maker, index: int) -> Person:
+    """Person number `index`, ready to be stored."""
+    made = make_body(maker, index)
+    _, views, seen, placements, looks = photograph_person(maker, made)
+    arrays, outer = person_arrays(maker, made, seen)
+    dressed = made.dressed
+    info = {
+        "index": index,
+        "split": made.split,
+        "seed": maker.plan.seed,
+        "stature": dressed.shaped.stature,
+        "traits": asdict(made.traits),
+        "pose": dressed.pose.kind,
+        "drape": made.draped,
+        "layers": [{"name": layer.name, "part": PARTS[layer.part], "vertices": len(layer.canonical)} for layer in dressed.layers],
+        "outfit": [piece.name for piece in made.outfit.pieces],
+        "changes": made.outfit.changes,
+        "hair": made.outfit.hair,
+        "beard": made.outfit.beard,
+        "inside": {"canonical": dressed.inside_canonical, "posed": dressed.inside_posed},
+        "outer": outer,
+        "landmarks": list(landmark_names()),
+        "cameras": [{"rotation": p.rotation.tolist(), "translation": p.translation.tolist()} for p in placements],
+        "textures": [
+            {layer.name: {"roughness": t.roughness, "specular": t.specular, **t.source} for layer, t in zip(dressed.layers, look.textures, strict=True)}
+            for look in looks
+        ],
+    }
+    return Person(f"{index:06d}", info, arrays, views)
+
+
+_WORKER: Maker | None = None
+"""The maker of this worker process."""
+
+
+def _start_worker(assets: Path, plan: Plan, library: Path | None, skip_bad: bool) -> None:
+    global _WORKER  # noqa: PLW0603  what a process pool's initialiser is for
+    _one_thread()
+    _WORKER = open_maker(assets, plan, library, skip_bad)
+
+
+def _one_thread() -> None:
+    """Workers share the cores by number; threads of their own would fight, and could sum in another order."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _block(folder: Path, block: int, fingerprint: str) -> tuple[int, tuple[ShardRecord, ...]]:
+    assert _WORKER is not None
+    maker = _WORKER
+    first = block * BLOCK
+    indices = range(first, min(first + BLOCK, maker.plan.people))
+    return block, write_block(folder, block, ((split_of(i), make_person(maker, i)) for i in indices), fingerprint)
+
+
+def _drape(folder: Path, index: int, split: Split, seed: int) -> str:
+    assert _WORKER is not None
+    try:
+        stored = make_drape(_WORKER.wardrobe, index, split, seed)
+    except DrapeError as error:
+        return f"drape {index} was given up: {error}"
+    write_drape(folder, stored)
+    return report_line(stored)
+
+
+def fingerprint_of(assets: Path, plan: Plan, library: Path | None) -> str:
+    """sha256 of all that the shards depend on: settings, every file of the assets and of the library by name and size, carve's version."""
+    from carve import __version__
+
+    digest = hashlib.sha256(f"{__version__} {replace(plan, people=0)}".encode())
+    for root in (assets, library):
+        for path in sorted(root.rglob("*")) if root is not None else ():
+            if path.is_file() and not path.name.startswith("."):
+                digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+Report = Callable[[str, int, int, str], None]
+"""Called with a phase, how much of it is done, how much there is, and a line to show (may be empty)."""
+
+
+def make_drapes(assets: Path, library: Path, plan: Plan, workers: int, skip_bad: bool, report: Report) -> None:
+    """Simulate what the library lacks; one drape in VALIDATION is for validation. Drapes that are there stay."""
+    library.mkdir(parents=True, exist_ok=True)
+    for part in library.glob("*.part"):
+        part.unlink()
+    have = {int(path.name.split("_")[0]) for path in library.glob("*.json")}
+    given_up = library / "given_up.txt"
+    have |= {int(line.split()[1]) for line in given_up.read_text().splitlines()} if given_up.exists() else set()
+    missing = [k for k in range(plan.drapes) if k not in have]
+    for line in _run(_drape, [(library, k, split_of(k), plan.seed) for k in missing], assets, plan, None, workers, skip_bad):
+        if "given up" in line:
+            with given_up.open("a") as file:
+                file.write(line.replace("\n", " ") + "\n")
+        have.add(len(have))
+        report("drapes", len(have), plan.drapes, line)
+
+
+def make_people(assets: Path, folder: Path, library: Path | None, plan: Plan, workers: int, skip_bad: bool, report: Report) -> Path:
+    """Write all blocks that are missing, and dataset.json at the end; returns its path."""
+    mark = fingerprint_of(assets, plan, library)
+    done = resume(folder, mark)
+    blocks = range(-(-plan.people // BLOCK))
+    full = {b: records for b, records in done.items() if b in blocks and sum(len(r.keys) for r in records) == _size(b, plan)}
+    missing = [b for b in blocks if b not in full]
+    count = sum(_size(b, plan) for b in full)
+    report("people", count, plan.people, "")
+    for block, records in _run(_block, [(folder, b, mark) for b in missing], assets, plan, library, workers, skip_bad):
+        full[block] = records
+        count += _size(block, plan)
+        report("people", count, plan.people, "")
+    read = read_assets(assets, skip_bad)
+    return finish(
+        folder,
+        [record for b in blocks for record in full[b]],
+        fingerprint=mark,
+        seed=plan.seed,
+        settings={**asdict(plan), "refused": read.refused},
+        licences=[{k: str(v) for k, v in asdict(licence).items()} for licence in read.licences],
+    )
+
+
+def _size(block: int, plan: Plan) -> int:
+    return min(BLOCK, plan.people - block * BLOCK)
+
+
+def _run(
+    task: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], assets: Path, plan: Plan, library: Path | None, workers: int, skip_bad: bool
+) -> Iterator[Any]:
+    """Results of task(*job) as they come. Worker processes are fresh ones, so that no state of this process leaks into the result."""
+    if not jobs:
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (assets, plan, library, skip_bad)) as pool:
+        futures = [pool.submit(task, *job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
