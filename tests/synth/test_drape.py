@@ -123,6 +123,23 @@ def test_a_button_rides_on_the_cloth() -> None:
     assert np.ptp(draped.vertices[count:], axis=0).max() < 0.02
 
 
+def test_a_piece_that_nothing_holds_up_is_an_error() -> None:
+    cloth, faces, _, held = curtain(np.zeros((3, 3)))
+    other = cloth + np.array([1.0, 0.0, 0.0])
+    both = np.concatenate([cloth, other])
+    away, away_faces = box((0.1, 0.1, 0.1), (5.0, 0.0, 0.0))
+    with pytest.raises(DrapeError, match=f"{len(other)} vertices slid off"):
+        drape(
+            both,
+            np.concatenate([faces, faces + len(cloth)]),
+            np.repeat(both[None], 3, 0),
+            np.r_[held, np.zeros(len(other), bool)],
+            np.repeat(away[None], 3, 0),
+            away_faces,
+            replace(QUICK, settle_frames=24),
+        )
+
+
 def test_coarsening_keeps_topology_border_and_area() -> None:
     vertices, faces = sheet(0.4, 41)
     coarse = coarsen(vertices, faces, 0.03)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
+from carve.app.synth import add_synth
 
 if TYPE_CHECKING:
     from carve.io.run_folder import Existing
@@ -60,6 +61,7 @@ def _parser() -> _Parser:
     animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")
 
     commands.add_parser("doctor", help="say what is installed and what is missing")
+    add_synth(commands.add_parser("synth", help="make synthetic people for training"))
     commands.add_parser("settings", help="print every setting with its default as a settings file")
     return parser
 
@@ -179,7 +181,20 @@ def _settings(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-_COMMANDS = {"reconstruct": _reconstruct, "preview": _preview, "animate": _animate, "doctor": _doctor, "settings": _settings}
+def _synth(arguments: argparse.Namespace) -> int:
+    from carve.app.synth import run_synth
+
+    return run_synth(arguments)
+
+
+_COMMANDS = {
+    "reconstruct": _reconstruct,
+    "synth": _synth,
+    "preview": _preview,
+    "animate": _animate,
+    "doctor": _doctor,
+    "settings": _settings,
+}
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -82,8 +82,8 @@ def _blocked(mesh: wp.uint64, origins: wp.array(dtype=wp.vec3), directions: wp.a
 def _count_boxes(tree: wp.uint64, low: wp.array(dtype=wp.vec3), high: wp.array(dtype=wp.vec3), count: wp.array(dtype=int)):  # type: ignore
     i = wp.tid()
     query = wp.bvh_query_aabb(tree, low[i], high[i])
-    j = int(0)
-    found = int(0)
+    j = 0
+    found = 0
     while wp.bvh_query_next(query, j):
         if j > i:
             found += 1
@@ -100,7 +100,7 @@ def _list_boxes(
 ):  # type: ignore
     i = wp.tid()
     query = wp.bvh_query_aabb(tree, low[i], high[i])
-    j = int(0)
+    j = 0
     at = start[i]
     while wp.bvh_query_next(query, j):
         if j > i:

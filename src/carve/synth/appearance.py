@@ -2,7 +2,7 @@
 
 Notation: positions (V, 3) of a garment at rest, metres, body frame; uv (F, 3, 2) of its triangles' corners, origin top left. Planar
 coordinates are metres over the cloth: u to the right as somebody sees it who faces the piece, zero at the centre of the front; the centre
-of the back is at u = BACK; v downward from the top edge.
+of the back is at u = BACK, that of a sleeve's front at BACK / 2; v downward from the top edge.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from carve.synth.fabrics import (
 from carve.synth.patterns import pattern_cloth
 from carve.synth.prints import BACK, print_cloth
 from carve.synth.skins import brow_texture, eye_texture, hair_colour, hair_texture, skin_texture
-from carve.synth.texture import ALBEDO_RANGE, LINEAR, LUMINANCE, Coordinates, Texture, credit, decode, encode, hex_of, veiled
+from carve.synth.texture import ALBEDO_RANGE, LINEAR, LUMINANCE, Coordinates, Texture, credit, decode, encode, hex_of, painted, veiled
 
 __all__ = [
     "BACK", "Texture", "brow_texture", "eye_texture", "garment_texture", "hair_colour", "hair_texture", "planar_uv", "redyed",
@@ -166,7 +166,8 @@ def _unrolled(corners: np.ndarray, top: float, sleeve: bool) -> np.ndarray:
     turns = np.floor((angle + np.pi) / (2 * np.pi))
     u = np.interp(angle - 2 * np.pi * turns, np.linspace(-np.pi, np.pi, len(arc)), arc) + 4 * quarter * turns
     behind = np.abs(own) > np.pi / 2
-    u += np.where(behind, BACK - np.sign(own) * 2 * quarter, 0.0)[:, None]
+    # Sleeves lie between front and back, where no print is.
+    u += BACK / 2 if sleeve else np.where(behind, BACK - np.sign(own) * 2 * quarter, 0.0)[:, None]
     start = along.min() if sleeve else -top
     return np.stack([u, (along - start).reshape(-1, 3)], -1)
 
@@ -287,7 +288,7 @@ def _own_uv(
     assets: Assets, asset: GarmentAsset, modes: dict[int, Mode], fabrics: tuple[str, ...], rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The picture in the garment's own uv whose pieces (see `_piece_labels`) have the looks of `modes`, and what to say of it."""
-    picture = None if asset.diffuse is None else np.ascontiguousarray(decode(asset.diffuse)[..., :3])
+    picture = None if asset.diffuse is None else painted(asset.diffuse)
     size = 1024 if picture is None else max(picture.shape[0], 512)
     if picture is not None and picture.shape[:2] != (size, size):
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)

@@ -251,7 +251,22 @@ _FACE_HABITS = (
 )
 """Expressions: how far each face shape goes at most, and how often the expression is seen."""
 
-_BODY_CHANGES = ("torso-", "hip-", "measure-", "stomach-tone", "buttocks-", "arms", "legs", "neck-", "-hand-", "-foot-", "upperarm", "lowerarm", "upperleg", "lowerleg")
+_BODY_CHANGES = (
+    "torso-",
+    "hip-",
+    "measure-",
+    "stomach-tone",
+    "buttocks-",
+    "arms",
+    "legs",
+    "neck-",
+    "-hand-",
+    "-foot-",
+    "upperarm",
+    "lowerarm",
+    "upperleg",
+    "lowerleg",
+)
 """Local changes with these in their names belong to the body, the others to the face."""
 
 _NEVER = ("nipple", "breast-", "pregnant", "navel", "genitals", "penis", "bulge", "-trans-", "pelvis-tone")
@@ -262,7 +277,11 @@ def sample_traits(body: FullBody, rng: np.random.Generator) -> Traits:
     """One person of the population: age, sex, size and build from anny's calibrated distribution, looks from the local changes."""
     years = _years(rng)
     female = rng.random() < 0.5
-    gender = float(np.clip(rng.normal(0.93 if female else 0.07, 0.06), 0, 1)) if years > 12 else float(rng.uniform(0.3, 0.7) + (0.2 if female else -0.2))
+    gender = (
+        float(np.clip(rng.normal(0.93 if female else 0.07, 0.06), 0, 1))
+        if years > 12
+        else float(rng.uniform(0.3, 0.7) + (0.2 if female else -0.2))
+    )
     population = _population()
     age = population.morphological_age_mapping.morphological_to_anny_age(torch.tensor([years], dtype=torch.float64))  # type: ignore[attr-defined]
     drawn = {}
@@ -271,7 +290,11 @@ def sample_traits(body: FullBody, rng: np.random.Generator) -> Traits:
         alpha, beta = source.get_distribution_params(age)
         drawn[label] = float(rng.beta(float(alpha), float(beta)))
     if rng.random() < 0.12:  # extremes: very heavy, very thin, very muscular
-        drawn |= [{"weight": rng.uniform(0.8, 1.0), "muscle": rng.uniform(0.1, 0.4)}, {"weight": rng.uniform(0, 0.15)}, {"muscle": rng.uniform(0.8, 1.0)}][rng.integers(3)]
+        drawn |= [
+            {"weight": rng.uniform(0.8, 1.0), "muscle": rng.uniform(0.1, 0.4)},
+            {"weight": rng.uniform(0, 0.15)},
+            {"muscle": rng.uniform(0.8, 1.0)},
+        ][rng.integers(3)]
     phenotypes = {"gender": gender, "age": float(age[0]), **{k: float(v) for k, v in drawn.items()}}
     phenotypes |= {"cupsize": float(rng.beta(2.5, 2.5)), "firmness": float(rng.beta(3, 2))}
     mixed = rng.dirichlet(np.full(3, 0.35))

@@ -36,8 +36,8 @@ _FOLDED = 2.5
 """Radians: a crease of the rest shape beyond this angle is a hem turned over; it gets no bending spring, whose angle could wrap around."""
 _WARM_UP = 10
 """Steps without velocity before the body moves, so that cloth fitted too tightly comes out of the body without being thrown."""
-_SMALL = 0.05
-"""Share of the garment's area up to which a component that nothing holds rides on the others."""
+_ON = 0.04
+"""Metres within which every vertex of a loose component must be near held cloth for the component to ride on it."""
 _BLEND_ROUNDS = 6
 """Steps of diffusion along the fine mesh that make the blend weights smooth; the coarse edge is about three fine ones."""
 _PER_VERTEX = float(np.sqrt(3)) / 2
@@ -95,6 +95,8 @@ class Params:
     """Metres that the garment keeps from the body in the end; held vertices only if they were inside it."""
     most_stretched: float = 0.08
     """A larger share of edges beyond 1.25 times their rest length is an error."""
+    most_slipped: float = 0.3
+    """Metres: a component without held vertices whose mean ends farther from the guide's slid off, an error."""
     most_inside: float = 0.02
     """A larger share of vertices in the body is an error."""
 
@@ -129,10 +131,10 @@ def drape(
     `cloth` (V, 3) gives the lengths of the cloth at rest, in whatever pose the garment was made for; `faces` (F, 3) are its triangles.
     `guide` (T, V, 3) is where plain skinning puts the vertices in each frame: the simulation starts from its first frame, and the vertices
     `held` (V,) bool follow it throughout, except that they too are moved out of the body in the end. `body_frames` (T, Vb, 3) is the body
-    in the same frames, with `body_faces` (Fb, 3) wound outward. Small components of the garment without a held vertex (buckles, buttons)
-    ride on the others; large ones are simulated and lie where the body carries them.
+    in the same frames, with `body_faces` (Fb, 3) wound outward. Components without a held vertex that lie on a held one (belts, buckles,
+    pockets) ride on it; others must be carried by the body.
 
-    Raises DrapeError where the simulation diverged, and ValueError for arrays whose shapes disagree.
+    Raises DrapeError where the simulation diverged or a piece slid off, and ValueError for arrays whose shapes disagree.
     """
     began = time.perf_counter()
     cloth, guide, body_frames = (np.asarray(a, np.float64) for a in (cloth, guide, body_frames))
@@ -152,6 +154,7 @@ def drape(
     posed = _follow(cloth, faces, simulated, chosen, coarse_faces, moved)
     posed = _meet_guide(posed, guide[-1], held, faces)
     posed = _push_out(posed, faces, held, body, params)
+    _check_slip(posed, guide[-1], faces, simulated & ~_connected(faces, held), params)
     inside, stretched = float(body.inside(posed).mean()), _stretched(cloth, posed, faces)
     if inside > params.most_inside:
         raise DrapeError(f"{inside:.1%} of the garment's vertices ended inside the body")
@@ -179,12 +182,28 @@ def _check_coarse(rest: np.ndarray, moved: np.ndarray, faces: np.ndarray, params
 
 
 def _simulated(cloth: np.ndarray, faces: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """(V,) bool: vertices of the components that are simulated, those with a held vertex or a fair share of the area."""
-    label = components(faces, len(held))
-    area = np.bincount(label[faces[:, 0]], np.linalg.norm(face_normals(cloth, faces), axis=1), minlength=label.max() + 1)
-    chosen = area > _SMALL * area.sum()
-    chosen[label[held]] = True
-    return chosen[label]
+    """(V,) bool: vertices of the components that are simulated: not of those that nothing holds but that lie on one that is held."""
+    anchored = _connected(faces, held)
+    if not anchored.any():
+        return np.ones(len(held), bool)
+    away = cKDTree(cloth[anchored]).query(cloth)[0] > _ON
+    return anchored | _connected(faces, away)
+
+
+def _connected(faces: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """(V,) bool: vertices of the components that have a vertex in `seed` (V,) bool."""
+    label = components(faces, len(seed))
+    return np.isin(label, label[seed])
+
+
+def _check_slip(posed: np.ndarray, guide: np.ndarray, faces: np.ndarray, loose: np.ndarray, params: Params) -> None:
+    """Raise DrapeError where the mean of a component of `loose` (V,) bool vertices, which only the body carries, left the guide."""
+    label = components(faces, len(posed))
+    for piece in np.unique(label[loose]):
+        member = label == piece
+        slipped = float(np.linalg.norm((posed - guide)[member].mean(0)))
+        if slipped > params.most_slipped:
+            raise DrapeError(f"a piece of {member.sum()} vertices slid off the body: it lies {slipped:.2f} m from where skinning puts it")
 
 
 @wp.kernel

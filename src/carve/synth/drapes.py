@@ -136,7 +136,9 @@ def _simulate(wardrobe: Wardrobe, item: Item, index: int, split: Split, rng: np.
     shaped = shape_body(body, traits)
     item, changes = varied(item, wardrobe, traits, rng)
     still = item.skirt and item.asset.poses == "standing" and rng.random() < 0.7
-    pose = sample_pose(body, shaped, () if still else tuple(wardrobe.assets.motions.values()), rng, arms_out=0.16 if item.kind in ("coat", "top") else 0.05)
+    pose = sample_pose(
+        body, shaped, () if still else tuple(wardrobe.assets.motions.values()), rng, arms_out=0.16 if item.kind in ("coat", "top") else 0.05
+    )
     worn = placed(item.pattern, shaped, pose)
     canonical, bones, weights = worn.layer.canonical, worn.layer.bones, worn.layer.weights
     naked = shaped.canonical
@@ -228,7 +230,9 @@ def read_drape(path: Path, wardrobe: Wardrobe) -> StoredDrape:
 
 def draped_pose(body: FullBody, stored: StoredDrape, other: Pose) -> np.ndarray:
     """(B, 3, 3) the drape's pose with the hands, the head and the face's bones of another one."""
-    free = np.isin(bone_regions(body.names, body.parents, body.humanoid), [i for i, n in enumerate(REGIONS) if n == "head" or n.endswith("hand")])
+    free = np.isin(
+        bone_regions(body.names, body.parents, body.humanoid), [i for i, n in enumerate(REGIONS) if n == "head" or n.endswith("hand")]
+    )
     return np.where(free[:, None, None], other.local, stored.local)
 
 

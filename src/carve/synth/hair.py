@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import manifold3d
 import numpy as np
 import warp as wp
 from PIL import Image
@@ -52,6 +51,8 @@ BELOW = 0.045
 """Cards nearer to the head than this have hair below them down to the scalp, metres."""
 DEEPEST = 0.015
 """How deep the volume reaches into the head, metres."""
+SMOOTHING = 6
+"""Rounds of Taubin's filter on the extracted surface."""
 MARGIN = 0.03
 """Of the grid about the cards, metres."""
 
@@ -139,10 +140,24 @@ def _wrap(body: FullBody, reference: ShapedBody, cards: _Cards, edge: float) -> 
     solid = np.maximum(solid, _face_window(body, reference, grid))
     solid = ndimage.gaussian_filter(solid, 0.8)
     solid = np.where(_main_parts(solid < 0), solid, np.maximum(solid, 0.5 * SPACING))
-    field = wp.array(solid.astype(np.float32), dtype=float, device="cpu")
-    points, triangles = IsoSurfaceMarchingCubes.extract(field, lower=tuple(low), upper=tuple(a[-1] for a in axes))
+    return _surface(solid, low, edge)
+
+
+def _surface(solid: np.ndarray, low: np.ndarray, edge: float) -> tuple[np.ndarray, np.ndarray]:
+    """The closed zero surface of a field (I, J, K) whose first point is `low`, with edges of `edge` metres at most."""
+    step = edge / np.sqrt(3)
+    counts = np.ceil((np.array(solid.shape) - 1) * SPACING / step).astype(int) + 1
+    places = np.meshgrid(*[np.arange(n) * step / SPACING for n in counts], indexing="ij")
+    coarse = ndimage.map_coordinates(solid, np.stack(places), order=1, mode="constant", cval=SPACING)
+    field = wp.array(coarse.astype(np.float32), dtype=float, device="cpu")
+    points, triangles = IsoSurfaceMarchingCubes.extract(field, lower=tuple(low), upper=tuple(low + step * (counts - 1)))
     faces = triangles.numpy().reshape(-1, 3).astype(np.int64)
-    return _thinned(smooth(points.numpy().astype(np.float64), faces, 12), faces, edge)
+    if len(faces) == 0 or not is_watertight(faces):
+        raise ValueError("the wrapped hair is no closed surface")
+    # The filter takes the grid's steps away and evens out the triangles.
+    vertices = smooth(points.numpy().astype(np.float64), faces, SMOOTHING)
+    fine = refine(vertices, faces, np.zeros((len(faces), 3, 2)), edge, rounded=False)
+    return fine.operator @ vertices, fine.faces
 
 
 def _distance(points: np.ndarray, low: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -235,18 +250,6 @@ def _main_parts(solid: np.ndarray) -> np.ndarray:
     size = np.bincount(label.ravel())
     size[0] = 0
     return (size >= 0.02 * size.sum())[label]
-
-
-def _thinned(vertices: np.ndarray, faces: np.ndarray, edge: float) -> tuple[np.ndarray, np.ndarray]:
-    """The same surface within 1.3 mm with fewer triangles, none of whose edges exceeds `edge`."""
-    solid = manifold3d.Manifold(manifold3d.Mesh(vert_properties=vertices.astype(np.float32), tri_verts=faces.astype(np.uint32)))
-    mesh = solid.simplify(0.0013).to_mesh()
-    vertices, faces = np.asarray(mesh.vert_properties, np.float64)[:, :3], np.asarray(mesh.tri_verts, np.int64)
-    if len(faces) == 0 or not is_watertight(faces):
-        raise ValueError("the wrapped hair is no closed surface")
-    fine = refine(vertices, faces, np.zeros((len(faces), 3, 2)), 0.93 * edge, rounded=False)
-    # The filter evens out the triangles too.
-    return smooth(fine.operator @ vertices, fine.faces, 4), fine.faces
 
 
 def _bound(

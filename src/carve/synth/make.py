@@ -196,7 +196,7 @@ def choose_look(maker: Maker, made: Made, rng: np.random.Generator) -> Look:
     for worn in made.dressed.worn:
         part = PARTS[worn.layer.part]
         if worn.pattern is None:
-            textures.append(skin_texture(maker.assets, made.traits, rng))
+            textures.append(skin_texture(maker.assets, made.traits, rng, hair=colour, shaved=made.outfit.beard is None))
         elif part == "eyes":
             textures.append(eye_texture(maker.assets, rng, made.traits.race))
         elif part == "hair":
@@ -329,7 +329,10 @@ def make_person(maker: Maker, index: int) -> Person:
         "landmarks": list(landmark_names()),
         "cameras": [{"rotation": p.rotation.tolist(), "translation": p.translation.tolist()} for p in placements],
         "textures": [
-            {layer.name: {"roughness": t.roughness, "specular": t.specular, **t.source} for layer, t in zip(dressed.layers, look.textures, strict=True)}
+            {
+                layer.name: {"roughness": t.roughness, "specular": t.specular, **t.source}
+                for layer, t in zip(dressed.layers, look.textures, strict=True)
+            }
             for look in looks
         ],
     }
@@ -341,7 +344,7 @@ _WORKER: Maker | None = None
 
 
 def _start_worker(assets: Path, plan: Plan, library: Path | None, skip_bad: bool) -> None:
-    global _WORKER  # noqa: PLW0603  what a process pool's initialiser is for
+    global _WORKER
     _one_thread()
     _WORKER = open_maker(assets, plan, library, skip_bad)
 

@@ -161,7 +161,9 @@ def choose_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.rand
             whole = given
     dresses = [n for n in allowed("dress", either=0.0) if female]
     if whole is None and top is None and bottom is None:
-        style = rng.choice(["dress", "suit", "mix"], p=[0.25, 0.3, 0.45]) if female and dresses else rng.choice(["suit", "mix"], p=[0.45, 0.55])
+        style = (
+            rng.choice(["dress", "suit", "mix"], p=[0.25, 0.3, 0.45]) if female and dresses else rng.choice(["suit", "mix"], p=[0.45, 0.55])
+        )
         if style == "dress" and coat is None:
             whole = piece(dresses, "dress")
         elif style == "suit":
@@ -173,7 +175,7 @@ def choose_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.rand
             top, bottom = piece(tops, "top"), piece(bottoms, "bottom")
     tunic = whole is not None and whole.kind == "dress" and not whole.skirt
     if (whole is None or tunic) and bottom is None:
-        bottom = piece([n for n in bottoms if coat is None and not tunic or not _hangs(wardrobe, n)], "bottom")
+        bottom = piece([n for n in bottoms if (coat is None and not tunic) or not _hangs(wardrobe, n)], "bottom")
     if whole is None and top is None:
         top = piece(tops, "top")
     if coat is None and given is None and adult and whole is None and rng.random() < 0.07 and bottom is not None and not bottom.skirt:

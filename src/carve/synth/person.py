@@ -88,7 +88,9 @@ def placed(pattern: Pattern, shaped: ShapedBody, pose: Pose) -> Worn:
     canonical = skin(rest, shaped.canonical_from_rest, bones, weights)
     posed = skin(canonical, pose.transforms, bones, weights)
     shown = np.ones(len(pattern.faces), bool)
-    return Worn(Layer(pattern.name, pattern.part, canonical, posed, pattern.faces, shown, pattern.uv, bones, weights, pattern.closed), rest, pattern)
+    return Worn(
+        Layer(pattern.name, pattern.part, canonical, posed, pattern.faces, shown, pattern.uv, bones, weights, pattern.closed), rest, pattern
+    )
 
 
 def _moved(layer: Layer, posed: np.ndarray, transforms: np.ndarray) -> Layer:

@@ -13,6 +13,7 @@ comes.
 from __future__ import annotations
 
 import colorsys
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -760,9 +761,8 @@ def _moved_colour(colour: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarr
 
 
 def other_side(name: str) -> str:
-    """The name with left and right exchanged."""
-    words = {"left": "right", "right": "left"}
-    return "_".join(words.get(word, word) for word in name.split("_"))
+    """The name with left and right exchanged, as a word between underscores or before a capital (`left_hip`, `bone:leftHand`)."""
+    return re.sub(r"(?<![a-z])(left|right)(?![a-z])", lambda side: "right" if side[0] == "left" else "left", name)
 
 
 @cache

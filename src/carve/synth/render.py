@@ -1,6 +1,7 @@
 """Photographing a scene into buffers: everything that relighting and the truth need, from one camera.
 
-Notation: R, t take the posed body frame to the camera frame, x_cam = R x + t. Buffers are rasterised at SUPER times their size and averaged.
+Notation: R, t take the posed body frame to the camera frame, x_cam = R x + t. Buffers are rasterised at SUPER times their size,
+then averaged.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _uv_at(paint: Paint, face: np.ndarray, bary: np.ndarray) -> np.ndarray:
     return np.einsum("nk,nkc->nc", bary, paint.uv[face])
 
 
-def _albedo(scene: Scene, raster: Raster, paints: Sequence[Paint], first_face: np.ndarray) -> np.ndarray:
+def _albedo(scene: Scene, raster: Raster, seen: np.ndarray, camera: Camera, paints: Sequence[Paint], first_face: np.ndarray) -> np.ndarray:
     """(H, W, 3) float32 colours of what each pixel sees. `first_face` maps a shown triangle to its index in its own layer."""
     image = np.zeros((*raster.face.shape, 3), np.float32)
     rows, columns = np.nonzero(raster.mask)
@@ -130,9 +131,28 @@ def _albedo(scene: Scene, raster: Raster, paints: Sequence[Paint], first_face: n
     for number, paint in enumerate(paints):
         mine = np.flatnonzero(layer == number)
         if len(mine):
-            uv = _uv_at(paint, first_face[face[mine]], bary[mine])
-            image[rows[mine], columns[mine]] = _sample(paint, uv)[0]
+            own = first_face[face[mine]]
+            coarse = _coarser(paint, own, camera.project(seen[scene.faces[face[mine]]]))
+            image[rows[mine], columns[mine]] = _sample(coarse, _uv_at(coarse, own, bary[mine]))[0]
     return image
+
+
+def _coarser(paint: Paint, faces: np.ndarray, corners: np.ndarray) -> Paint:
+    """The texture averaged to about one texel a pixel, so that a weave finer than the pixels does not alias.
+
+    `faces` (N,) are the layer's triangles that N pixels see, `corners` (N, 3, 2) their corners in pixels.
+    """
+    some = slice(None, None, max(1, len(faces) // 2000))
+    size = np.array([paint.image.shape[1], paint.image.shape[0]])
+    texels, pixels = paint.uv[faces[some]] * size, corners[some]
+    area = [np.abs(np.cross(t[:, 1] - t[:, 0], t[:, 2] - t[:, 0])) for t in (texels, pixels)]
+    ratio = float(np.median(area[0] / np.maximum(area[1], 1e-6)))
+    level = int(round(0.5 * np.log2(max(ratio, 1.0))))
+    level = min(level, int(np.log2(size.min())))
+    if level == 0:
+        return paint
+    smaller = (max(int(size[0]) >> level, 1), max(int(size[1]) >> level, 1))
+    return Paint(cv2.resize(paint.image, smaller, interpolation=cv2.INTER_AREA), paint.alpha, paint.uv)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -221,7 +241,9 @@ def sun_directions(placement: Placement, rng: np.random.Generator) -> np.ndarray
     ahead = np.array([0.0, 0.0, 1.0]) - up * up[2]
     ahead /= np.linalg.norm(ahead)
     across = np.cross(up, ahead)
-    azimuth = np.radians(rng.choice([-1.0, 1.0], SUNS) * rng.choice([20, 60, 110, 160], SUNS, p=[0.3, 0.35, 0.2, 0.15]) + rng.normal(0, 15, SUNS))
+    azimuth = np.radians(
+        rng.choice([-1.0, 1.0], SUNS) * rng.choice([20, 60, 110, 160], SUNS, p=[0.3, 0.35, 0.2, 0.15]) + rng.normal(0, 15, SUNS)
+    )
     height = np.radians(rng.uniform(15, 70, SUNS))
     flat = np.cos(azimuth)[:, None] * ahead + np.sin(azimuth)[:, None] * across
     return np.cos(height)[:, None] * flat + np.sin(height)[:, None] * up
@@ -254,7 +276,7 @@ def render_view(
     raster = rasterise(seen, scene.faces, camera)
     mask = raster.mask
     cover = _pool(mask.astype(np.float32))
-    albedo = _albedo(scene, raster, paints, first_face)
+    albedo = _albedo(scene, raster, seen, camera, paints, first_face)
     _decals(albedo, raster, decals, placement, camera)
     front = _facing(normals, raster, seen, scene.faces, away=False)
     rows, columns = np.nonzero(mask)
@@ -302,7 +324,7 @@ def render_view(
 
 
 def _turned(placement: Placement, scene: Scene, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """The scene's vertices before a camera that stands elsewhere on a circle about the person: (V, 3) and the rotation (3, 3) to its frame."""
+    """The scene before a camera that stands elsewhere on a circle about the person: vertices (V, 3) and the rotation (3, 3) to its frame."""
     low, high = scene.vertices.min(0), scene.vertices.max(0)
     pivot = (low + high) / 2
     about = axis_rotation(1, angle)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from carve.geometry.sampling import complete
 from carve.records import CarveError
 from carve.synth.assets import Assets
 
@@ -23,6 +24,8 @@ ALBEDO_RANGE = (0.03, 0.85)
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Weights of linear sRGB (ITU-R BT.709)."""
 _STEPS = 4095
+UNPAINTED = 4
+"""Pictures with a black ground have at most this there, 8-bit."""
 
 Coordinates = Literal["uv", "planar"]
 
@@ -122,6 +125,26 @@ def decode(path: Path, size: int | None = None) -> np.ndarray:
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC)
     image.setflags(write=False)
     return image
+
+
+@lru_cache(maxsize=96)
+def painted(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 a garment's picture whose unpainted, black ground is filled from what is painted around it, read-only.
+
+    Charts are drawn up to their border only: cut or moved cloth looks beyond it, and so does cloth below a sewn-on pocket.
+
+    Raises:
+        CarveError: the file is no readable picture.
+    """
+    picture = decode(path)[..., :3]
+    ground = (picture.max(-1) <= UNPAINTED).astype(np.uint8)
+    if ground.mean() < 0.15:
+        return picture
+    weight = 1.0 - cv2.dilate(cv2.morphologyEx(ground, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.ones((7, 7), np.uint8))
+    filled = complete(picture, weight.astype(np.float32))[0]
+    result: np.ndarray = np.where(weight[..., None] > 0, picture, np.clip(np.round(filled), 0, 255).astype(np.uint8))
+    result.setflags(write=False)
+    return result
 
 
 def credit(assets: Assets, path: Path) -> str:

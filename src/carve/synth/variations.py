@@ -1,7 +1,7 @@
 """Garments beyond the pack: shorter and longer, looser and tighter, wider legs and sleeves, coats that stand open.
 
-All of them work on a pattern as it sits on a reference body at rest (arms hanging out by about 45 degrees, legs straight), so that the result
-is a pattern again and fits everybody. Lengths are metres on the reference body.
+All of them work on a pattern as it sits on a reference body at rest (arms out by about 45 degrees, legs straight), so that the result is a
+pattern again and fits everybody. Lengths are metres on the reference body.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def split_suit(body: FullBody, pattern: Pattern, reference: ShapedBody) -> dict[
 
 
 def is_skirt(pattern: Pattern, frame: Frame) -> bool:
-    """It hangs below the hips without parting into legs: its author says that no leg may lift, or cloth closes the middle below the crotch."""
+    """It hangs around both legs: its author says that no leg may lift, or cloth closes the middle below the crotch."""
     if pattern.asset.kind == "bottom" and pattern.asset.poses != "any":
         return True
     level = frame.hip - 0.22

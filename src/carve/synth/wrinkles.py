@@ -108,12 +108,12 @@ def sample_params(rng: np.random.Generator, part: str, tightness: float) -> Para
         strength=float(np.clip(1.0 * spread(0.25), 0.45, 1.5)) * (part in CLOTH),
         wavelength=float(np.clip((0.78 + 0.3 * loose) * stiff, 0.6, 1.6)),
         pose=0.8 * spread(0.2),
-        prestretch=0.1 * (1 - loose) * spread(0.3),
-        joints=(0.05 + 0.12 * loose) * spread(0.4),
-        stacks=(0.06 + 0.20 * loose) * spread(0.4),
-        pulls=(0.04 + 0.10 * loose) * spread(0.4),
+        prestretch=0.06 * (1 - loose) * spread(0.3),
+        joints=(0.10 + 0.08 * loose) * spread(0.4),
+        stacks=(0.12 + 0.15 * loose) * spread(0.4),
+        pulls=(0.08 + 0.06 * loose) * spread(0.4),
         drape=0.10 * loose * spread(0.5),
-        waist=(0.03 + 0.09 * loose) * spread(0.5),
+        waist=(0.05 + 0.07 * loose) * spread(0.5),
         tilt=float(rng.uniform(0.25, 0.6)),
         patches=float(rng.uniform(0.5, 1.0)),
         length=spread(0.2),
@@ -199,7 +199,9 @@ def wrinkles(
     waves = _noise_waves(rng)
     bending = _strain(canonical, posed, faces, params.prestretch)
     wave = _diffuse(np.ascontiguousarray(wave[:, None]), start, neighbour, 6)[:, 0]
-    tensor = params.pose * _diffuse(bending, start, neighbour, 8)
+    # Shirts and jackets slide over the shoulders where skinning squeezes them.
+    tensor = _diffuse(bending, start, neighbour, 8)
+    tensor[:, :6] *= params.pose * (1 - 0.45 * share[:, :1])
     rim, damping = _rims(canonical, start, neighbour, uses)
     fold, slack = _fold_lines(canonical, normal, tensor, share, sources, waves, params.tilt, params.patches)
     fold = _aligned(fold, normal, start, neighbour, 3)
@@ -396,7 +398,6 @@ def _rims(rest: np.ndarray, start: np.ndarray, neighbour: np.ndarray, uses: np.n
     row = np.repeat(np.arange(count), np.diff(start))
     rim = np.zeros(count, bool)
     rim[row[uses == 1]] = True
-    inward = np.zeros(count)
     number = np.maximum(np.diff(start), 1)
     step = rest[neighbour] - rest[row]
     steep = step[:, 1] / np.maximum(np.linalg.norm(step, axis=1), 1e-12)
@@ -474,11 +475,11 @@ def _radii(points: np.ndarray, share: np.ndarray, ends: np.ndarray, number: np.n
 
 @numba.njit(cache=True, nogil=True)
 def _strain(rest: np.ndarray, posed: np.ndarray, faces: np.ndarray, taken: float) -> np.ndarray:
-    """(V, 6) slack tensors (xx, yy, zz, xy, yz, zx) in the rest frame, the area-weighted mean of the triangles around each vertex.
+    """(V, 7) slack tensors (xx, yy, zz, xy, yz, zx) in the rest frame and the stretch s1 - 1, area-weighted means of the triangles around.
 
-    Slack is 1 / s2 - 1, at most 1, less `taken`; cloth that is stretched in one direction adds a quarter of s1 - 1 across it.
+    Slack is 1 / s2 - 1, at most 1, less `taken`; cloth that is stretched in one direction adds a tenth of s1 - 1 across it.
     """
-    out, total = np.zeros((len(rest), 6)), np.zeros(len(rest))
+    out, total = np.zeros((len(rest), 7)), np.zeros(len(rest))
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         p = (rest[j, 0] - rest[i, 0], rest[j, 1] - rest[i, 1], rest[j, 2] - rest[i, 2])
@@ -498,9 +499,11 @@ def _strain(rest: np.ndarray, posed: np.ndarray, faces: np.ndarray, taken: float
         a, b, c = _dot(u, u), _dot(u, v), _dot(v, v)
         middle, spread = (a + c) / 2, np.sqrt(((a - c) / 2) ** 2 + b * b)
         s1, s2 = np.sqrt(middle + spread), np.sqrt(max(middle - spread, 0.0))
-        slack = min(1.0 / max(s2, 0.5) - 1.0, 1.0) + 0.25 * min(max(s1 - 1.0, 0.0), 0.6) - taken
+        stretch = min(max(s1 - 1.0, 0.0), 0.6)
+        slack = min(1.0 / max(s2, 0.5) - 1.0, 1.0) + 0.1 * stretch - taken
         for corner in (i, j, k):
             total[corner] += double
+            out[corner, 6] += double * stretch
         if slack <= 0.0 or spread < 1e-9:
             continue
         # The eigenvector of the smaller eigenvalue, from whichever row is longer.
@@ -565,6 +568,7 @@ def _fold_lines(
         t = bending[v]
         tp = (t[0] * p[0] + t[3] * p[1] + t[5] * p[2], t[3] * p[0] + t[1] * p[1] + t[4] * p[2], t[5] * p[0] + t[4] * p[1] + t[2] * p[2])
         tq = (t[0] * q[0] + t[3] * q[1] + t[5] * q[2], t[3] * q[0] + t[1] * q[1] + t[4] * q[2], t[5] * q[0] + t[4] * q[1] + t[2] * q[2])
+        free = max(1.0 - 3.0 * t[6], 0.0)  # taut cloth lies flat
         some = 0.6 + 0.4 * patch
         a, b, c = some * _dot(p, tp), some * _dot(p, tq), some * _dot(q, tq)
         for s in range(len(sources)):
@@ -574,7 +578,7 @@ def _fold_lines(
                 continue
             away = (x[0] - row[2], x[1] - row[3], x[2] - row[4])
             axis, facing = (row[5], row[6], row[7]), (row[11], row[12], row[13])
-            reach, amount = row[8], row[9] * here * patch
+            reach, amount = row[8], row[9] * here * patch * free
             if row[0] == 0.0:
                 amount *= np.exp(-0.5 * (_dot(away, axis) / reach) ** 2)
                 dp, dq = _dot(axis, p), _dot(axis, q)

@@ -1,0 +1,97 @@
+"""The commands of `carve synth`: making synthetic people and looking at them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def positive(text: str) -> int:
+    """A whole number above zero."""
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def add_synth(command: argparse.ArgumentParser) -> None:
+    """The arguments of `carve synth`."""
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    make = actions.add_parser("make", help="make people as training shards")
+    make.add_argument("--assets", type=Path, required=True, metavar="DIR", help="garments, skins, HDRIs, poses; or a MakeHuman data folder")
+    make.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set's folder; a run that was stopped goes on in it")
+    make.add_argument("--people", type=positive, required=True, metavar="N", help="how many")
+    make.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
+    make.add_argument("--views", type=positive, default=4, metavar="N", help="cameras before each person (default: 4)")
+    make.add_argument("--drapes", type=int, default=100, metavar="N", help="simulated garments in the library, 0 for none (default: 100)")
+    make.add_argument("--library", type=Path, metavar="DIR", help="the library of drapes (default: drapes in the data set's folder)")
+    make.add_argument(
+        "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes; the result does not depend on it"
+    )
+    make.add_argument("--skip-bad", action="store_true", help="leave garments out that are missing a file or malformed, and list them")
+    make.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sheet = actions.add_parser("sheet", help="contact sheets of a data set: photograph, normals, canonical mesh")
+    sheet.add_argument("data", type=Path, help="a folder of `carve synth make`")
+    sheet.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
+    sheet.add_argument("--out", type=Path, required=True, metavar="FILE", help="the pictures are FILE_1.png, FILE_2.png, ...")
+    sheet.add_argument("--people", type=positive, default=50, metavar="N", help="how many (default: 50, one page)")
+    sheet.add_argument("--split", choices=("train", "val"), default="train")
+    sheet.add_argument("--size", type=positive, default=192, metavar="PX", help="side of each picture (default: 192)")
+
+
+def run_synth(arguments: argparse.Namespace) -> int:
+    """Run one action; the exit code."""
+    return {"make": _make, "sheet": _sheet}[arguments.action](arguments)
+
+
+def _make(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from carve.records import CarveError
+    from carve.synth.assets import read_assets
+    from carve.synth.bodies import load_full_body
+    from carve.synth.make import Plan, make_drapes, make_people
+
+    if arguments.drapes < 0:
+        raise CarveError("--drapes cannot be negative; give 0 for none")
+    plan = Plan(arguments.people, arguments.seed, arguments.views, arguments.drapes)
+    read = read_assets(arguments.assets, arguments.skip_bad)
+    library = arguments.library or arguments.out / "drapes"
+    console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
+    for name, why in read.refused.items():
+        console.print(f"note: {name} is left out: {why}")
+    load_full_body()  # written once, before the workers would all do it
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, object] = {}
+
+        def report(phase: str, done: int, total: int, line: str) -> None:
+            if phase not in tasks:
+                tasks[phase] = progress.add_task(phase, total=total)
+            progress.update(tasks[phase], completed=done, total=total)  # type: ignore[arg-type]
+            if line:
+                progress.console.print(line)
+
+        if plan.drapes:
+            make_drapes(arguments.assets, library, plan, arguments.workers, arguments.skip_bad, report)
+        used = library if plan.drapes else None
+        path = make_people(arguments.assets, arguments.out, used, plan, arguments.workers, arguments.skip_bad, report)
+    console.print(f"[bold]{path}[/bold]" + (f"  ({len(read.refused)} garments left out)" if read.refused else ""))
+    return 0
+
+
+def _sheet(arguments: argparse.Namespace) -> int:
+    from carve.app.progress import StageLines
+    from carve.synth.sheet import write_sheets
+
+    with StageLines() as lines:
+        show: Callable[[int, int], None] = lambda done, total: lines.progress("sheets", done / total)  # noqa: E731
+        for path in write_sheets(arguments.data, arguments.assets, arguments.out, arguments.people, arguments.split, arguments.size, show):
+            print(path)
+    return 0
