@@ -137,7 +137,9 @@ def test_a_beard_is_a_closed_shell_rooted_in_the_skin_that_leaves_lips_and_eyes_
     assert outward.max() > {"stubble": 0.0008, "short": 0.003, "full": 0.012, "moustache": 0.002, "goatee": 0.003}[style]
     # Lips: on the middle line, where the mouth rolls and closes most.
     queries = MeshQueries(where, pattern.faces)
-    shapes = {n: np.linalg.norm(body.shapes[len(body.mask) + body.face_names.index(n)].numpy()[body.base], axis=1) for n in ("mouthFunnel",)}
+    shapes = {
+        n: np.linalg.norm(body.shapes[len(body.mask) + body.face_names.index(n)].numpy()[body.base], axis=1) for n in ("mouthFunnel",)
+    }
     mouth = skin[shapes["mouthFunnel"].argmax()]
     line = mouth + np.array([[x, y, 0.0] for x in (-0.012, 0.0, 0.012) for y in (-0.006, 0.0, 0.005)])
     ahead = np.tile([0.0, 0.0, 1.0], (len(line), 1))

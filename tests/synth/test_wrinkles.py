@@ -170,6 +170,11 @@ def test_folds_grow_with_the_bend() -> None:
     assert strong > 1.5 * slight > 0
 
 
+def test_folds_are_no_deeper_than_cloth_folds() -> None:
+    height = folded(100, replace(PLAIN, strength=4.0, wavelength=1.6, joints=0.5), clearance=1.0, humanoid=LEG)[0]
+    assert 0.004 < np.abs(height).max() <= 0.012
+
+
 def test_no_triangle_turns_over() -> None:
     for degrees in (0, 60, 100):
         height, posed, faces, _ = folded(degrees, replace(PLAIN, strength=2.0, stacks=0.4, joints=0.3), humanoid=LEG)

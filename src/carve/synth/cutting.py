@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.spatial import cKDTree
 
 from carve.geometry.queries import boxes_that_meet
 
@@ -144,9 +147,7 @@ def _runs_through(piece: np.ndarray, count: int, normal: np.ndarray, a: np.ndarr
 
 
 @numba.njit(cache=True)
-def _split(
-    corners: np.ndarray, ends: np.ndarray, planes: np.ndarray, room: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _split(corners: np.ndarray, ends: np.ndarray, planes: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
     """The convex pieces of one triangle (3, 3) after cuts along segments (S, 2, 3), each in a plane (S, 4): corners and their counts."""
     pieces = np.empty((room, MOST_CORNERS, 3))
     count = np.zeros(room, np.int64)
@@ -234,3 +235,94 @@ def cut_at_crossings(vertices: np.ndarray, faces: np.ndarray) -> Pieces:
     is_cut = np.zeros(len(faces), bool)
     is_cut[cut] = True
     return Pieces(points, np.r_[0, np.cumsum(count)], face, is_cut)
+
+
+@dataclass(frozen=True)
+class Stitched:
+    """Polygons as triangles that share vertices."""
+
+    vertices: np.ndarray
+    """(V, 3) float64."""
+    faces: np.ndarray
+    """(F, 3) int64."""
+    polygon: np.ndarray
+    """(F,) int64 the polygon each triangle is part of."""
+    closed: bool
+    """Every edge runs as often one way as the other."""
+
+
+def stitch(points: np.ndarray, corner: np.ndarray, start: np.ndarray, tolerance: float = 2e-8) -> Stitched:
+    """Join convex polygons with corners points[corner[start[k]:start[k + 1]]] along their edges.
+
+    Points within `tolerance` metres become one. Cuts run across a whole piece and so end on edges that the piece beyond may not have cut: an edge
+    without a partner takes up the corners that lie on it, and its polygon is filled from its middle.
+    """
+    used, corner = np.unique(corner, return_inverse=True)
+    points = points[used]
+    pairs = cKDTree(points).query_pairs(tolerance, output_type="ndarray")
+    graph = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
+    label = csgraph.connected_components(graph, directed=False)[1]
+    points = points[np.unique(label, return_index=True)[1]]
+    polygon = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    from_, to = label[corner], label[_next_in_polygon(corner, start)]
+    # An edge whose ends are one point is gone; a polygon needs three.
+    real = from_ != to
+    real &= np.bincount(polygon[real], minlength=len(start) - 1)[polygon] > 2
+    from_, to, polygon = from_[real], to[real], polygon[real]
+
+    lone = np.flatnonzero(_unmatched(from_, to, len(points)))
+    edge, inserted = _corners_on_edges(points, from_[lone], to[lone], tolerance)
+    edge = lone[edge]
+    along = ((points[inserted] - points[from_[edge]]) * (points[to[edge]] - points[from_[edge]])).sum(1)
+    origin = np.concatenate([np.arange(len(from_)), edge])
+    order = np.lexsort((np.concatenate([np.full(len(from_), -np.inf), along]), origin))
+    split = np.zeros(len(start) - 1, bool)
+    split[polygon[edge]] = True
+    corner, polygon = np.concatenate([from_, inserted])[order], polygon[origin[order]]
+    begin = np.flatnonzero(np.r_[True, polygon[1:] != polygon[:-1]])
+    begin = np.r_[begin, len(polygon)]
+    onward = _next_in_polygon(corner, begin)
+
+    filled = split[polygon]
+    middle_of = np.cumsum(split) - 1
+    weight = np.bincount(polygon, minlength=len(split)).astype(float)
+    middles = np.stack([np.bincount(polygon, points[corner, x], minlength=len(split)) for x in range(3)], 1)[split] / weight[split, None]
+    round_middle = np.column_stack([len(points) + middle_of[polygon[filled]], corner[filled], onward[filled]])
+    first = np.repeat(corner[begin[:-1]], np.diff(begin))
+    place = np.arange(len(corner)) - np.repeat(begin[:-1], np.diff(begin))
+    fan = ~filled & (place > 0) & (place < np.repeat(np.diff(begin), np.diff(begin)) - 1)
+    plain = np.column_stack([first[fan], corner[fan], onward[fan]])
+    faces, source = np.concatenate([plain, round_middle]), np.concatenate([polygon[fan], polygon[filled]])
+    vertices = np.concatenate([points, middles])
+    a, b = np.concatenate([faces[:, k] for k in range(3)]), np.concatenate([faces[:, (k + 1) % 3] for k in range(3)])
+    return Stitched(vertices, faces, source, not _unmatched(a, b, len(vertices)).any())
+
+
+def _next_in_polygon(corner: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The corner after each, going round its polygon."""
+    onward = np.roll(corner, -1)
+    onward[start[1:] - 1] = corner[start[:-1]]
+    return onward
+
+
+def _unmatched(a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
+    """(E,) bool: the edge between a and b runs more often one way than the other."""
+    _, inverse = np.unique(np.minimum(a, b) * count + np.maximum(a, b), return_inverse=True)
+    return np.bincount(inverse, np.where(a < b, 1, -1))[inverse] != 0
+
+
+def _corners_on_edges(points: np.ndarray, a: np.ndarray, b: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Every (edge, point) such that one of the ends of these edges lies on another edge, between its ends."""
+    if not len(a):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    ends = np.unique(np.concatenate([a, b]))
+    middle, length = (points[a] + points[b]) / 2, np.linalg.norm(points[b] - points[a], axis=1)
+    near = cKDTree(points[ends]).query_ball_point(middle, length / 2 + tolerance)
+    edge = np.repeat(np.arange(len(a)), [len(n) for n in near])
+    point = ends[np.concatenate([np.array(n, np.int64) for n in near])]
+    direction = (points[b] - points[a])[edge] / length[edge, None]
+    offset = points[point] - points[a[edge]]
+    along = (offset * direction).sum(1)
+    off = np.linalg.norm(offset - along[:, None] * direction, axis=1)
+    on = (off < tolerance) & (along > 0) & (along < length[edge]) & (point != a[edge]) & (point != b[edge])
+    return edge[on], point[on]

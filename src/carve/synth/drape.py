@@ -141,6 +141,8 @@ def drape(
     faces, body_faces, held = np.asarray(faces, np.int64), np.asarray(body_faces, np.int64), np.asarray(held, bool)
     if guide.shape[1:] != cloth.shape or held.shape != cloth.shape[:1] or len(guide) != len(body_frames):
         raise ValueError("guide, held and body_frames must agree with cloth in their vertices and with each other in their frames")
+    if len(guide) < 2:
+        raise ValueError("a motion has at least two frames")
     simulated = _simulated(cloth, faces, held)
     kept = simulated[faces[:, 0]]
     edge = max(params.coarse_edge, float(np.sqrt(_area(cloth, faces[kept]) / (_PER_VERTEX * params.coarse_vertices))))
@@ -340,7 +342,7 @@ def _simulate(
     schedule: list[tuple[float, float]] = [(0.0, 0.0)] * _WARM_UP
     schedule += [(k / params.substeps, moving) for k in range(1, (len(guide) - 1) * params.substeps + 1)]
     schedule += [(float(len(guide) - 1), settling)] * (params.settle_frames * params.substeps)
-    now = 0.0
+    now, rests = 0.0, False
     for frame, keep in schedule:
         if frame != now:
             body.move(_between(body_frames, frame), step)

@@ -16,7 +16,7 @@ from carve.geometry.refinement import Refined, dropped, refine
 from carve.geometry.skin_weights import stored_weights
 from carve.synth.assets import GarmentAsset
 from carve.synth.bodies import FullBody, ShapedBody
-from carve.synth.records import PARTS, Layer
+from carve.synth.records import PARTS
 
 PART_OF_KIND = {"eyebrows": "hair", "eyelashes": "hair"}
 """Kinds that are shown as another part than their own name."""
@@ -123,7 +123,7 @@ def strongest_bones(pattern: Pattern) -> tuple[np.ndarray, np.ndarray]:
     return bones.astype(np.int64), weights.astype(np.float64)
 
 
-def layer_of(pattern: Pattern, canonical: np.ndarray, posed: np.ndarray, bones: np.ndarray, weights: np.ndarray) -> Layer:
-    """The record of a garment on a person."""
-    shown = np.ones(len(pattern.faces), bool)
-    return Layer(pattern.name, pattern.part, canonical, posed, pattern.faces, shown, pattern.uv, bones, weights, pattern.closed)
+def canonical_of(pattern: Pattern, shaped: ShapedBody, rest: np.ndarray) -> np.ndarray:
+    """The garment at rest (V, 3) in the canonical pose, skinned by all its weights."""
+    maps = (pattern.joints @ shaped.canonical_from_rest.reshape(-1, 12)).reshape(-1, 3, 4)
+    return np.einsum("vij,vj->vi", maps[..., :3], rest) + maps[..., 3]

@@ -45,8 +45,8 @@ SEEN = 0.4
 """Alpha above which a card's texture shows hair."""
 HEAD_CLOSING, TAIL_CLOSING = 0.009, 0.008
 """Radius of the closing on the head and on what hangs from it, metres: gaps of twice this are filled."""
-COAT = 0.0035
-"""How far the surface lies outside the cards, metres."""
+HEAD_COAT, TAIL_COAT = 0.004, 0.0055
+"""How far the surface lies outside the cards, metres; a single card that hangs becomes a sheet twice as thick."""
 BELOW = 0.045
 """Cards nearer to the head than this have hair below them down to the scalp, metres."""
 DEEPEST = 0.015
@@ -134,7 +134,8 @@ def _wrap(body: FullBody, reference: ShapedBody, cards: _Cards, edge: float) -> 
     below = _below_cards(body, reference, cards.points, grid) & (depth > -BELOW) & (depth < DEEPEST + 0.01)
     distance = np.where(below, 0.0, near)
     on_head = depth > -BELOW
-    solid = np.minimum(_closed(np.where(on_head, distance, MARGIN), HEAD_CLOSING), _closed(distance, TAIL_CLOSING))
+    coat = HEAD_COAT + (TAIL_COAT - HEAD_COAT) * np.clip((-depth - 0.03) / 0.04, 0, 1)
+    solid = np.minimum(_closed(np.where(on_head, distance, MARGIN), HEAD_CLOSING, coat), _closed(distance, TAIL_CLOSING, coat))
     # What lies deep in the head is nobody's hair.
     solid = np.maximum(solid, depth - DEEPEST)
     solid = np.maximum(solid, _face_window(body, reference, grid))
@@ -184,7 +185,7 @@ def _below_cards(body: FullBody, reference: ShapedBody, points: np.ndarray, grid
     farthest = ndimage.grey_closing(farthest, 5, mode="wrap")
     bins, radius = _polar(grid - centre)
     outer = ndimage.map_coordinates(farthest, np.moveaxis(bins - 0.5, -1, 0), order=1, mode="grid-wrap")
-    return (radius < outer - COAT) & (grid[..., 1] > eyes[:, 1].mean() - 0.9 * apart)
+    return (radius < outer - HEAD_COAT) & (grid[..., 1] > eyes[:, 1].mean() - 0.9 * apart)
 
 
 BINS = (60, 120)
@@ -207,13 +208,13 @@ def _skull_centre(body: FullBody, reference: ShapedBody) -> np.ndarray:
     return np.array([eyes[:, 0].mean(), eyes[:, 1].mean() + 0.02, (upper[:, 2].min() + upper[:, 2].max()) / 2])
 
 
-def _closed(distance: np.ndarray, radius: float) -> np.ndarray:
-    """Level set (negative inside) of the closing by `radius` of where `distance` is 0, coated by COAT; hollows are filled."""
+def _closed(distance: np.ndarray, radius: float, coat: np.ndarray) -> np.ndarray:
+    """Level set (negative inside) of the closing by `radius` of where `distance` is 0, with a coat of `coat`; hollows are filled."""
     outside = distance > radius
     label, _ = ndimage.label(outside)
     outside = label == label[0, 0, 0]
     # The dilated set ends half a spacing before the nearest outer grid point.
-    return radius - COAT + 0.5 * SPACING - SPACING * ndimage.distance_transform_edt(~outside)
+    return radius - coat + 0.5 * SPACING - SPACING * ndimage.distance_transform_edt(~outside)
 
 
 def _depth_in_head(body: FullBody, reference: ShapedBody, grid: np.ndarray) -> np.ndarray:

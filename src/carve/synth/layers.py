@@ -64,7 +64,7 @@ class Against:
 
 
 def push_out(
-    points: np.ndarray, faces: np.ndarray, against: Sequence[Against], rounds: int = 4, fixed: np.ndarray | None = None
+    points: np.ndarray, faces: np.ndarray, against: Sequence[Against], rounds: int = 5, fixed: np.ndarray | None = None
 ) -> np.ndarray:
     """Bring points (V, 3) of a mesh at least their clearance above all obstacles, smoothly at first, exactly in the last round.
 
@@ -91,7 +91,6 @@ def push_out(
                 move = move - 0.5 * (laplacian @ move)
             if fixed is not None:
                 move[fixed] = 0.0
-            move *= 1.6 if number < rounds - 2 else 1.0
         points += move
     return points
 

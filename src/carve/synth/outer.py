@@ -23,7 +23,7 @@ from carve.geometry.mesh import face_normals, signed_volume
 from carve.geometry.queries import MeshQueries
 from carve.records import CarveError
 from carve.synth.capping import close_surface, face_components, face_pairs, weld, wind_alike
-from carve.synth.cutting import Pieces, cut_at_crossings
+from carve.synth.cutting import Pieces, cut_at_crossings, stitch
 from carve.synth.records import Layer, SignedSamples
 
 THINNEST = 2e-5
@@ -78,14 +78,13 @@ def outer_surface(layers: Sequence[Layer], space: Space) -> OuterSurface:
     pieces = cut_at_crossings(vertices, faces)
     whole = _outer_whole(vertices, faces, owner, pieces.cut, solids)
     cut = _outer_pieces(vertices, faces, owner, pieces, solids)
-    points, triangles, source = _triangles(pieces, cut)
     kept = np.flatnonzero(whole)
-    all_faces = np.concatenate([faces[kept], triangles + len(vertices)])
-    source = np.concatenate([kept, source])
+    corner, start = _polygons(faces[kept], pieces, cut, len(vertices))
+    joined = stitch(np.concatenate([vertices, pieces.points]), corner, start)
+    source = np.concatenate([kept, pieces.face[cut]])[joined.polygon]
     layer = np.array([s.layer for s in solids], np.int32)[owner[source]]
     cap = np.concatenate([s.cap for s in solids])[source]
-    used, index = np.unique(all_faces, return_inverse=True)
-    return OuterSurface(np.concatenate([vertices, points])[used], index.reshape(-1, 3), layer, cap, False, tuple(notes))
+    return OuterSurface(joined.vertices, joined.faces, layer, cap, joined.closed, tuple(notes))
 
 
 def person_solids(layers: Sequence[Layer], space: Space) -> tuple[list[Solid], list[str]]:
@@ -160,13 +159,14 @@ def _outer_pieces(vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, pi
     return _borders(centre, normal, owner[pieces.face], solids)
 
 
-def _triangles(pieces: Pieces, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The kept pieces as fans: points (P, 3), triangles (T, 3) and the face (T,) each comes from."""
-    count, first = np.diff(pieces.start)[kept], pieces.start[:-1][kept]
-    piece = np.repeat(np.arange(len(count)), count - 2)
-    along = np.arange(len(piece)) - np.repeat(np.cumsum(count - 2) - (count - 2), count - 2)
-    apex = first[piece]
-    return pieces.points, np.column_stack([apex, apex + along + 1, apex + along + 2]), pieces.face[kept][piece]
+def _polygons(faces: np.ndarray, pieces: Pieces, kept: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whole faces and kept pieces as polygons for `stitch`: corners one after another and where each polygon starts.
+
+    The pieces' points are numbered from `offset` on.
+    """
+    count = np.diff(pieces.start)
+    corner = np.concatenate([faces.ravel(), offset + np.flatnonzero(np.repeat(kept, count))])
+    return corner, np.cumsum(np.concatenate([[0], np.full(len(faces), 3), count[kept]]))
 
 
 def signed_distance(surface: OuterSurface, points: np.ndarray) -> np.ndarray:

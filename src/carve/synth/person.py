@@ -9,9 +9,10 @@ import numpy as np
 
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
+from carve.geometry.skin_weights import stored_weights
 from carve.geometry.skinning import skin, unskin
 from carve.synth.bodies import SKIN_VERTICES, FullBody, ShapedBody
-from carve.synth.garments import Pattern, fit, strongest_bones
+from carve.synth.garments import Pattern, canonical_of, fit, strongest_bones
 from carve.synth.layers import REACH, Against, Obstacle, hide, push_out
 from carve.synth.outfits import Outfit
 from carve.synth.poses import Pose
@@ -65,12 +66,14 @@ def skin_layer(body: FullBody, shaped: ShapedBody, pose: Pose) -> Worn:
     """The bare body without its eyes, which are an asset of their own."""
     eye = body.base >= SKIN_VERTICES
     kept = ~eye[body.faces].all(1)
-    bones, weights = body.bones[body.base], body.weights[body.base]
+    bones, weights = stored_weights(body.bones[body.base], body.weights[body.base])
+    bones, weights = bones.astype(np.int64), weights.astype(np.float64)
+    posed = skin(shaped.canonical, pose.transforms, bones, weights)
     layer = Layer(
         "skin",
         PARTS.index("skin"),
         shaped.canonical,
-        pose.posed,
+        posed,
         body.faces[kept],
         np.ones(int(kept.sum()), bool),
         body.uv[kept],
@@ -85,7 +88,7 @@ def placed(pattern: Pattern, shaped: ShapedBody, pose: Pose) -> Worn:
     """A pattern skinned with the body, nothing else."""
     rest = fit(pattern, shaped)
     bones, weights = strongest_bones(pattern)
-    canonical = skin(rest, shaped.canonical_from_rest, bones, weights)
+    canonical = canonical_of(pattern, shaped, rest)
     posed = skin(canonical, pose.transforms, bones, weights)
     shown = np.ones(len(pattern.faces), bool)
     return Worn(
