@@ -1,4 +1,4 @@
-"""Wrapped hair and beards: closed, outward, exact on the reference, clear of eyes and lips, and without spikes on other people."""
+"""Wrapped hair: closed, outward, exact on the reference, clear of the eyes, and without spikes on other people; strands and noise."""
 
 from __future__ import annotations
 
@@ -13,17 +13,7 @@ from carve.geometry.queries import MeshQueries
 from carve.synth.assets import GarmentAsset, read_assets
 from carve.synth.bodies import FullBody, ShapedBody, Traits, full_cache_path, load_full_body, shape_body
 from carve.synth.garments import Pattern, fit
-from carve.synth.hair import (
-    BeardStyle,
-    beard_pattern,
-    gradient_noise,
-    hair_colour,
-    hair_pattern,
-    hair_texture,
-    moved_to,
-    with_relief,
-    wrapped_hair,
-)
+from carve.synth.hair import gradient_noise, hair_pattern, moved_to, strand_image, with_relief, wrapped_hair
 
 ASSETS = Path(__file__).parents[2].parent / "shared" / "assets"
 BASE = {"age": 0.7, "muscle": 0.5, "weight": 0.5, "height": 0.45, "proportions": 0.6, "cupsize": 0.5, "firmness": 0.5}
@@ -120,45 +110,10 @@ def test_offsets_reproduce_any_positions_on_the_body_they_were_made_for() -> Non
     np.testing.assert_allclose(fit(moved_to(pattern, shaped, target), shaped), target, atol=1e-12)
 
 
-@needs_body
-@pytest.mark.parametrize("style", ["stubble", "short", "full", "moustache", "goatee"])
-def test_a_beard_is_a_closed_shell_rooted_in_the_skin_that_leaves_lips_and_eyes_free(style: BeardStyle) -> None:
-    body, shaped = load_full_body(), person(0.0)
-    pattern = beard_pattern(body, shaped, style, np.random.default_rng(1))
-    where = fit(pattern, shaped)
-    assert pattern.closed
-    assert is_watertight(pattern.faces)
-    assert signed_volume(where, pattern.faces) > 0
-    np.testing.assert_allclose(np.asarray(pattern.joints.sum(1)).ravel(), 1, atol=1e-9)
-    np.testing.assert_allclose(np.asarray(pattern.binding.sum(1)).ravel(), 1, atol=1e-9)
-    skin = shaped.rest[body.base]
-    outward = MeshQueries(skin, body.faces, winding=True).signed_distance(where)
-    assert (outward < 0).mean() > 0.4
-    assert outward.max() > {"stubble": 0.0008, "short": 0.003, "full": 0.012, "moustache": 0.002, "goatee": 0.003}[style]
-    # Lips: on the middle line, where the mouth rolls and closes most.
-    queries = MeshQueries(where, pattern.faces)
-    shapes = {
-        n: np.linalg.norm(body.shapes[len(body.mask) + body.face_names.index(n)].numpy()[body.base], axis=1) for n in ("mouthFunnel",)
-    }
-    mouth = skin[shapes["mouthFunnel"].argmax()]
-    line = mouth + np.array([[x, y, 0.0] for x in (-0.012, 0.0, 0.012) for y in (-0.006, 0.0, 0.005)])
-    ahead = np.tile([0.0, 0.0, 1.0], (len(line), 1))
-    assert not queries.blocked(line - [0, 0, 0.01], ahead).any()
-    assert not queries.blocked(eyes(body, shaped), ahead[:2]).any()
-
-
-@needs_body
-def test_beards_are_drawn_from_the_generator_alone() -> None:
-    body, shaped = load_full_body(), person(0.0)
-    first, again, other = (beard_pattern(body, shaped, "short", np.random.default_rng(seed)) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first.offsets, again.offsets)
-    assert np.abs(first.offsets - other.offsets).max() > 0
-
-
 @pytest.mark.parametrize("curl", ["straight", "wavy", "curly"])
 def test_the_texture_tiles_and_its_strands_run_along_the_rows(curl: str) -> None:
     rng = np.random.default_rng(0)
-    texture = hair_texture(rng, np.array([120.0, 80.0, 50.0]), curl, 256).astype(float)  # type: ignore[arg-type]
+    texture = strand_image(rng, np.array([120.0, 80.0, 50.0]), curl, 256).astype(float)  # type: ignore[arg-type]
     assert texture.shape == (256, 256, 3)
     np.testing.assert_allclose(texture.mean((0, 1)), [120, 80, 50], rtol=0.12)
     down, across = np.abs(np.diff(texture, axis=0)).mean(), np.abs(np.diff(texture, axis=1)).mean()
@@ -176,12 +131,3 @@ def test_noise_is_zero_on_its_lattice_smooth_and_bounded() -> None:
     assert np.abs(values).max() < 1.1
     assert 0.15 < values.std() < 0.4
     assert np.abs(gradient_noise(points + 1e-4, 1) - values).max() < 1e-3
-
-
-def test_hair_has_colours_of_hair() -> None:
-    rng = np.random.default_rng(0)
-    colours = np.array([hair_colour(rng) for _ in range(400)])
-    assert colours.min() >= 4
-    assert colours.max() <= 250
-    # Half of all people have dark hair.
-    assert 0.35 < (colours.mean(1) < 45).mean() < 0.75

@@ -247,8 +247,6 @@ class Stitched:
     """(F, 3) int64."""
     polygon: np.ndarray
     """(F,) int64 the polygon each triangle is part of."""
-    closed: bool
-    """Every edge runs as often one way as the other."""
 
 
 def stitch(points: np.ndarray, corner: np.ndarray, start: np.ndarray, tolerance: float = 2e-8) -> Stitched:
@@ -293,9 +291,7 @@ def stitch(points: np.ndarray, corner: np.ndarray, start: np.ndarray, tolerance:
     fan = ~filled & (place > 0) & (place < np.repeat(np.diff(begin), np.diff(begin)) - 1)
     plain = np.column_stack([first[fan], corner[fan], onward[fan]])
     faces, source = np.concatenate([plain, round_middle]), np.concatenate([polygon[fan], polygon[filled]])
-    vertices = np.concatenate([points, middles])
-    a, b = np.concatenate([faces[:, k] for k in range(3)]), np.concatenate([faces[:, (k + 1) % 3] for k in range(3)])
-    return Stitched(vertices, faces, source, not _unmatched(a, b, len(vertices)).any())
+    return Stitched(np.concatenate([points, middles]), faces, source)
 
 
 def _next_in_polygon(corner: np.ndarray, start: np.ndarray) -> np.ndarray:

@@ -13,8 +13,11 @@ from torch.utils.data import Dataset
 
 from carve.geometry.camera import Camera
 from carve.records import CarveError
-from carve.synth.photograph import Field, Photograph, load_scenery, photograph, view_fields
-from carve.synth.shards import Split, open_shards
+from carve.synth.augmentation import Field
+from carve.synth.photograph import Photograph, photograph, view_fields
+from carve.synth.scenery import load_scenery
+from carve.synth.shard_reader import open_shards
+from carve.synth.shards import Split
 
 DEFAULT_FIELDS: tuple[Field, ...] = ("normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth", "part", "region")
 """What an item holds besides picture and masks, if nothing else is asked for: all but the side views."""

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from carve.body.model import REGIONS, bone_regions
+from carve.geometry.mesh import components, unique_edges
 from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import skin, unskin
 from carve.records import CarveError
@@ -27,7 +28,7 @@ from carve.synth.outfits import varied
 from carve.synth.person import SKIN_CLEARANCE, placed
 from carve.synth.poses import Pose, pose_path, sample_pose
 from carve.synth.records import PARTS
-from carve.synth.shards import pack_arrays, unpack_arrays
+from carve.synth.view_codec import pack_arrays, unpack_arrays
 from carve.synth.wardrobe import Item, Split, Wardrobe
 
 DRAPE_EDGE = 0.0117
@@ -36,6 +37,10 @@ UNREFINED = 1.0
 """As longest edge: the garment as its author made it, good enough to tell what hangs freely."""
 FRAMES = 10
 """Poses between the canonical one and the last that the simulation is given."""
+SMALL_PIECE = 0.12
+"""Height of a piece below which it is trimming, not cloth, metres."""
+RUNAWAY = 6.0
+"""No edge may end longer than this multiple of its length at rest."""
 TRIES = 3
 """Bodies and poses that are tried for one drape before it is given up."""
 
@@ -87,11 +92,20 @@ def held_vertices(item: Item, standoff: np.ndarray) -> np.ndarray:
     height = frame.where[:, 1]
     top = float(height.max())
     if item.kind == "bottom":
-        return height > top - 0.04
-    shoulders = (height > top - 0.11) & (frame.arm < 0.35)
-    if item.kind == "dress":
-        return shoulders | ((standoff < 0.012) & (height > frame.waist))
-    return shoulders
+        held = height > top - 0.04
+    else:
+        held = (height > top - 0.11) & (frame.arm < 0.35)
+        if item.kind == "dress":
+            held |= (standoff < 0.012) & (height > frame.waist)
+    # A piece that is sewn to nothing, the skirt of a two-piece dress, hangs on its own upper edge.
+    label = components(item.pattern.faces, len(height))
+    for piece in range(label.max() + 1):
+        mine = label == piece
+        if np.ptp(height[mine]) < SMALL_PIECE:
+            held[mine] = held[mine].any()  # buttons and loops go with what they are sewn to
+        elif not held[mine].any():
+            held |= mine & (height > height[mine].max() - 0.03)
+    return held
 
 
 def make_drape(wardrobe: Wardrobe, index: int, split: Split, seed: int, params: Params | None = None) -> StoredDrape:
@@ -124,8 +138,8 @@ def _cloth(item: Item, rng: np.random.Generator) -> Params:
     """Cloth of a weight and stiffness that suits the garment."""
     heavy = item.kind == "coat"
     return Params(
-        density=float(rng.uniform(0.3, 0.5) if heavy else rng.uniform(0.12, 0.3)),
-        bend=float((5e-4 if heavy else 1e-4) * np.exp(rng.normal(0, 0.7))),
+        density=float(rng.uniform(0.35, 0.5) if heavy else rng.uniform(0.12, 0.3)),
+        bend=float((1e-3 if heavy else 1e-4) * np.exp(rng.normal(0, 0.7))),
         rest_bend=float(rng.uniform(0.3, 0.8)),
     )
 
@@ -140,21 +154,25 @@ def _simulate(wardrobe: Wardrobe, item: Item, index: int, split: Split, rng: np.
         body, shaped, () if still else tuple(wardrobe.assets.motions.values()), rng, arms_out=0.16 if item.kind in ("coat", "top") else 0.05
     )
     worn = placed(item.pattern, shaped, pose)
-    canonical, bones, weights = worn.layer.canonical, worn.layer.bones, worn.layer.weights
-    naked = shaped.canonical
-    started = push_out(canonical, item.pattern.faces, [Against(Obstacle(naked, body.faces), SKIN_CLEARANCE)])
+    faces, canonical, bones, weights = item.pattern.faces, worn.layer.canonical, worn.layer.bones, worn.layer.weights
+    # The cloth's lengths are those on the body at rest: in the canonical pose skinning has stretched skirts between the legs.
+    cloth = push_out(worn.rest, faces, [Against(Obstacle(shaped.rest[body.base], body.faces), SKIN_CLEARANCE)])
     path = pose_path(body, shaped, pose, FRAMES)
-    guide = np.stack([skin(started, step.transforms, bones, weights) for step in path])
+    guide = np.stack([skin(canonical, step.transforms, bones, weights) for step in path])
     near = MeshQueries(shaped.rest[body.base], body.faces).nearest(worn.rest)
     result = drape(
-        started,
-        item.pattern.faces,
+        cloth,
+        faces,
         guide,
         held_vertices(item, near.distance),
         np.stack([step.posed for step in path]),
         body.faces,
         params or _cloth(item, rng),
     )
+    edges = unique_edges(faces)
+    lengths = [np.linalg.norm(v[edges[:, 0]] - v[edges[:, 1]], axis=1) for v in (cloth, result.vertices)]
+    if (lengths[1] > RUNAWAY * lengths[0] + 0.02).any():
+        raise DrapeError("a thread of the cloth ran away")
     moved = unskin(result.vertices, path[-1].transforms, bones, weights) - canonical
     report = {"inside": result.inside, "stretched": result.stretched, "seconds": result.seconds, "changes": changes}
     return StoredDrape(f"{index:05d}_{item.name.replace(':', '_')}", split, item, traits, pose.local, pose.kind, moved, report)

@@ -25,18 +25,18 @@ from carve.synth.appearance import (
     eye_texture,
     garment_texture,
     hair_colour,
-    hair_texture,
     planar_uv,
     skin_texture,
     uv_scale,
     vertex_regions,
 )
 from carve.synth.assets import Assets, read_assets
+from carve.synth.beards import beard_pattern
 from carve.synth.bodies import FullBody, Traits, load_full_body, sample_traits, shape_body
 from carve.synth.drape import DrapeError
 from carve.synth.drapes import StoredDrape, draped_pose, make_drape, read_drape, report_line, write_drape
 from carve.synth.garments import Pattern, coarse_pattern
-from carve.synth.hair import beard_pattern, hair_pattern
+from carve.synth.hair import curl_of, strand_image, with_relief, wrapped_hair
 from carve.synth.outer import outer_surface, sample_signed
 from carve.synth.outfits import Outfit, choose_outfit
 from carve.synth.person import Drape, Dressed, Worn, dress, placed
@@ -81,14 +81,16 @@ class Maker:
     wardrobe: Wardrobe
     slim: AnnyBody
     drapes: dict[Split, list[Path]]
-    _hair: dict[tuple[str, bool], Pattern] = field(default_factory=dict)
+    _hair: dict[str, Pattern] = field(default_factory=dict)
     _drape_cache: dict[Path, StoredDrape] = field(default_factory=dict)
 
-    def hair(self, name: str, female: bool) -> Pattern:
-        """A wrapped hair style, made when first asked for."""
-        if (name, female) not in self._hair:
-            self._hair[name, female] = hair_pattern(self.body, self.assets.garments[name], self.wardrobe.reference(female))
-        return self._hair[name, female]
+    def hair(self, name: str, seed: int) -> Pattern:
+        """A hair style with its own locks; the wrapped style is made when first asked for."""
+        asset = self.assets.garments[name]
+        reference = self.wardrobe.reference_of(asset)
+        if name not in self._hair:
+            self._hair[name] = wrapped_hair(self.body, asset, reference)
+        return with_relief(self._hair[name], self.body, reference, curl_of(asset), seed)
 
     def drape(self, path: Path) -> StoredDrape:
         """A member of the library; the last few are kept."""
@@ -147,8 +149,10 @@ def make_body(maker: Maker, index: int) -> Made:
     pose = sample_pose(body, shaped, motions, rng, arms_out=0.16 if thick else 0.07)
     if stored is not None:
         pose = apply_pose(body, shaped, draped_pose(body, stored, pose), stored.pose_kind)
-    hair = maker.hair(outfit.hair, traits.female) if outfit.hair else None
-    beard = beard_pattern(body, maker.wardrobe.reference(False), outfit.beard, rng) if outfit.beard else None  # type: ignore[arg-type]
+    hair = maker.hair(outfit.hair, index) if outfit.hair else None
+    # Stubble is no volume: the skin's texture has it.
+    grown = outfit.beard is not None and outfit.beard != "stubble"
+    beard = beard_pattern(body, maker.wardrobe.reference(False), outfit.beard, rng) if grown else None  # type: ignore[arg-type]
     eyes = coarse_pattern(body, maker.assets.garments[_eyes(maker.assets)])
     drape = Drape(stored.item, stored.moved) if stored else None
     dressed = dress(body, shaped, pose, outfit, eyes, hair, beard, drape, rng)
@@ -200,7 +204,9 @@ def choose_look(maker: Maker, made: Made, rng: np.random.Generator) -> Look:
         elif part == "eyes":
             textures.append(eye_texture(maker.assets, rng, made.traits.race))
         elif part == "hair":
-            textures.append(hair_texture(maker.assets, worn.pattern.asset, colour, rng))
+            curl = curl_of(worn.pattern.asset)
+            strands = strand_image(rng, colour.astype(float), curl)
+            textures.append(Texture(strands, None, None, "uv", float(rng.uniform(0.28, 0.45)), 0.045, {"mode": "hair", "colour": colour.tolist()}))
         else:
             textures.append(garment_texture(maker.assets, worn.pattern.asset, fabrics, rng))
     brows = tuple(brow_texture(maker.assets, maker.assets.garments[name], colour, rng) for name, _ in made.brows)

@@ -31,7 +31,7 @@ class Outfit:
     hair: str | None
     """Asset of the hair style; none is a bald head."""
     beard: str | None
-    """Style of `carve.synth.hair.beard_pattern`."""
+    """Style of `carve.synth.beards.beard_pattern`."""
     hat: Item | None
     glasses: Item | None
     changes: dict[str, dict[str, float]]

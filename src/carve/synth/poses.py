@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from carve.body.articulation import build_articulation
-from carve.body.model import REGIONS
+from carve.body.model import REGIONS, bone_regions
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, matrix_from_rotvec, quaternion_from_matrix
@@ -191,9 +191,9 @@ def _curl_hands(body: FullBody, shaped: ShapedBody, local: np.ndarray, rng: np.r
 def sample_pose(
     body: FullBody, shaped: ShapedBody, motions: Sequence[Path], rng: np.random.Generator, arms_out: float = 0.0, tries: int = 6
 ) -> Pose:
-    """One pose without the body's parts in one another: tried again, then eased towards the canonical arms until at most 0.4 % collides.
+    """One pose without the body's parts in one another.
 
-    `arms_out` lifts the upper arms sideways by so many radians, so that thick sleeves have room.
+    A pose whose parts collide is tried with the arms further out, then replaced, and in the end eased towards the canonical one. `arms_out` lifts the upper arms sideways by so many radians, so that thick sleeves have room.
     """
     known = read_motions(tuple(sorted(motions)))
     names = sorted(known)
@@ -214,14 +214,16 @@ def sample_pose(
         own = own.copy()
         lean = rng.normal(0, 2.0 * DEGREE, 2)
         own[0] = axis_rotation(0, lean[0]) @ axis_rotation(2, lean[1]) @ own[0]
-        _lift_arms(body, own, shaped, arms_out)
         _curl_hands(body, shaped, own, rng)
-        pose = apply_pose(body, shaped, own, str(kind))
-        now = collision(pose)
-        if now < COLLISION:
-            return pose
-        if now < least:
-            best, least = pose, now
+        for more in (0.0, 0.1, 0.2):
+            lifted = own.copy()
+            _lift_arms(body, lifted, shaped, arms_out + more)
+            pose = apply_pose(body, shaped, lifted, str(kind))
+            now = collision(pose)
+            if now < COLLISION:
+                return pose
+            if now < least:
+                best, least = pose, now
     assert best is not None
     neutral = np.tile(np.eye(3), (len(body.names), 1, 1))
     arms = np.isin(_bone_regions(body), [i for i, name in enumerate(REGIONS) if "arm" in name or "hand" in name])
@@ -233,8 +235,6 @@ def sample_pose(
 
 
 def _bone_regions(body: FullBody) -> np.ndarray:
-    from carve.body.model import bone_regions
-
     return bone_regions(body.names, body.parents, body.humanoid)
 
 
@@ -252,9 +252,14 @@ def _lift_arms(body: FullBody, local: np.ndarray, shaped: ShapedBody, angle: flo
             local[upper] = above.T @ axis_rotation(2, sign * angle) @ above @ local[upper]
 
 
+def rest_local(body: FullBody, shaped: ShapedBody) -> np.ndarray:
+    """(B, 3, 3) local rotations, against the canonical pose, that take the body back to rest."""
+    return local_rotations(np.swapaxes(shaped.rest_rotations, 1, 2), body.parents)
+
+
 def pose_path(body: FullBody, shaped: ShapedBody, pose: Pose, count: int) -> list[Pose]:
-    """`count` poses from the canonical one to `pose`, eased in and out: what a cloth simulation follows."""
-    start = np.tile(np.eye(3), (len(body.names), 1, 1))
+    """`count` poses from the one at rest to `pose`, eased in and out: what a cloth simulation follows."""
+    start = rest_local(body, shaped)
     shares = 0.5 - 0.5 * np.cos(np.linspace(0, np.pi, count))
     path = []
     for share in shares:

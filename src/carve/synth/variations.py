@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from carve.body.model import REGIONS, bone_regions
-from carve.geometry.mesh import components, vertex_normals
+from carve.geometry.mesh import components, face_normals, vertex_normals
 from carve.geometry.refinement import clip
 from carve.synth.bodies import SKIN_VERTICES, FullBody, ShapedBody
 from carve.synth.garments import Pattern, apply, fit, kept_faces
@@ -159,12 +159,12 @@ def loosened(pattern: Pattern, frame: Frame, amount: float, reference: ShapedBod
 def split_suit(body: FullBody, pattern: Pattern, reference: ShapedBody) -> dict[str, Pattern]:
     """A suit's connected pieces as `top` and `bottom`; a one-piece suit stays whole, as `suit`."""
     frame = frame_of(body, pattern, reference)
-    label = components(pattern.faces, len(frame.where))
-    below = np.zeros(len(frame.where), bool)
-    for piece in range(label.max() + 1):
-        mine = label == piece
-        below[mine] = frame.where[mine, 1].mean() < frame.hip or frame.leg[mine].mean() > 0.5
-    lower = below[pattern.faces[:, 0]]
+    label = components(pattern.faces, len(frame.where))[pattern.faces[:, 0]]
+    # Means over the area, so that the answer does not depend on how finely each part is meshed.
+    area = np.linalg.norm(face_normals(frame.where, pattern.faces), axis=1)
+    share = lambda values: np.bincount(label, area * values[pattern.faces].mean(1)) / np.maximum(np.bincount(label, area), 1e-12)  # noqa: E731
+    below = (share(frame.where[:, 1]) < frame.hip) | (share(frame.leg) > 0.5)
+    lower = below[label]
     if lower.all() or not lower.any():
         return {"suit": pattern}
     parts = {"top": kept_faces(pattern, ~lower), "bottom": kept_faces(pattern, lower)}
