@@ -47,7 +47,7 @@ def assert_equal(found: View, wanted: View, names: tuple[str, ...] = (*FIELDS, *
 def person(index: int, views: int = 2) -> Person:
     """A person whose content follows from the index."""
     rng = np.random.default_rng(index)
-    arrays = {"points": rng.normal(size=(7, 3)).astype(np.float32), "faces": rng.integers(0, 7, (4, 3))}
+    arrays: dict[str, np.ndarray] = {"points": rng.normal(size=(7, 3)).astype(np.float32), "faces": rng.integers(0, 7, (4, 3))}
     return Person(
         f"person-{index:06d}", {"index": index, "age": 0.5, "worn": ("coat",)}, arrays, [view(10 * index + v) for v in range(views)]
     )

@@ -69,7 +69,7 @@ def test_other_readers_understand_the_pngs(shape: tuple[int, ...], kind: type) -
 
 
 def test_arrays_come_back_without_pickle() -> None:
-    wanted = {"a": np.arange(6, dtype=np.int32).reshape(2, 3), "empty": np.zeros((0, 3)), "flag": np.array(True)}
+    wanted: dict[str, np.ndarray] = {"a": np.arange(6, dtype=np.int32).reshape(2, 3), "empty": np.zeros((0, 3)), "flag": np.array(True)}
     found = unpack_arrays(pack_arrays(wanted))
     for name, array in wanted.items():
         np.testing.assert_array_equal(found[name], array)

@@ -231,7 +231,7 @@ def hip_marks(body: AnnyBody) -> tuple[HipMark, HipMark]:
 
 
 def move_hip(mark: HipMark, joints: Tensor, skin: Tensor, constant: float) -> None:
-    """Move one hip joint, in place: joints (N, B, 3), skin (N, V, 3); `constant` is 1 for positions and 0 for displacements of blend shapes."""
+    """Move one hip joint, in place: joints (N, B, 3), skin (N, V, 3); `constant` is 1 for positions, 0 for what blend shapes add."""
     tissue = 0.01
     width = 2 * mark.sign * skin[:, mark.front, 0]
     depth = skin[:, mark.front, 2] - skin[:, mark.back, 2] - 2 * tissue * constant

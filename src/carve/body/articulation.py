@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carve.body.model import BodyModel
+from carve.body.model import Rig
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _ball(sigma: float, limit: float) -> list[_Dof]:
     return [_Dof(axis, 0.0, sigma, -limit, limit) for axis in np.eye(3)]
 
 
-def _path(model: BodyModel, first: str, last: str | None) -> list[int]:
+def _path(model: Rig, first: str, last: str | None) -> list[int]:
     """Bones from humanoid bone `first` to the one before `last` (or `first` alone), root side first."""
     index = {name: i for i, name in enumerate(model.names)}
     start = index[model.humanoid[first]]
@@ -65,7 +65,7 @@ def _path(model: BodyModel, first: str, last: str | None) -> list[int]:
     return [start, *chain[::-1]] if bone == start else [start]
 
 
-def build_articulation(model: BodyModel, heads: np.ndarray) -> Articulation:
+def build_articulation(model: Rig, heads: np.ndarray) -> Articulation:
     """The degrees of freedom for a body with rest bone heads (B, 3).
 
     Means and spreads are for people who stand, walk and pose for a photo (degrees, by anatomy: flexion and abduction ranges of the hip,
@@ -130,7 +130,7 @@ def build_articulation(model: BodyModel, heads: np.ndarray) -> Articulation:
     return _flatten(model, joints)
 
 
-def _flatten(model: BodyModel, joints: list[tuple[str, list[int], list[_Dof]]]) -> Articulation:
+def _flatten(model: Rig, joints: list[tuple[str, list[int], list[_Dof]]]) -> Articulation:
     moving = np.array(sorted({0, *(bone for _, chain, _ in joints for bone in chain)}), np.int64)
     place = {int(bone): p for p, bone in enumerate(moving)}
     attached = np.zeros(len(model.names), np.int64)

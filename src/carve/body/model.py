@@ -85,6 +85,19 @@ class Keypoint:
     """(n,) sum to 1."""
 
 
+class Rig(Protocol):
+    """A skeleton's names and tree: all that a pose needs of a body."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def parents(self) -> np.ndarray: ...
+
+    @property
+    def humanoid(self) -> dict[str, str]: ...
+
+
 class BodyModel(Protocol):
     """What the rest of carve needs to know of a body model. All arrays in the body frame, metres, rest pose.
 
@@ -183,7 +196,7 @@ def bone_regions(names: tuple[str, ...], parents: np.ndarray, humanoid: dict[str
     return regions
 
 
-def canonical_rotations(model: BodyModel, heads: np.ndarray) -> np.ndarray:
+def canonical_rotations(model: Rig, heads: np.ndarray) -> np.ndarray:
     """(B, 3, 3) local rotations that take the rest pose with bone heads (B, 3) to the canonical pose.
 
     Arms point straight out along the x axis, the hips turn each leg outwards to LEG_SPREAD from the vertical; all else stays.

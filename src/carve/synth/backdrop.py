@@ -1,4 +1,4 @@
-"""What is behind and before a photographed person: background, contact shadow, occluder. Linear RGB, 1 for the white of a developed picture."""
+"""What is behind and before a photographed person: background, contact shadow, occluder. Linear RGB; white is 1 in a developed picture."""
 
 from __future__ import annotations
 

@@ -296,7 +296,7 @@ def sample_traits(body: FullBody, rng: np.random.Generator) -> Traits:
     phenotypes = {"gender": gender, "age": float(age[0]), **{k: float(v) for k, v in drawn.items()}}
     phenotypes |= {"cupsize": float(rng.beta(2.5, 2.5)), "firmness": float(rng.beta(3, 2))}
     mixed = rng.dirichlet(np.full(3, 0.35))
-    local = {}
+    local: dict[str, float] = {}
     for name in body.local_names:
         if any(word in name for word in _NEVER):
             continue

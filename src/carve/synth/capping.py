@@ -1,11 +1,11 @@
 """Closes garments: welds seams, winds faces alike, and spans every opening with a cap.
 
-Notation: vertices (V, 3), faces (F, 3) wound outward. The boundary of a set of faces is a chain: each directed edge counts +1, its opposite -1;
-what is left over are the openings. A cap has the opposite boundary, so the closed surface has an integer winding number everywhere off itself,
-also where it crosses itself or more than two faces share an edge.
+Notation: vertices (V, 3), faces (F, 3) wound outward. The boundary of a set of faces is a chain: each directed edge counts +1, its opposite
+-1; what is left over are the openings. A cap has the opposite boundary, so the closed surface has an integer winding number everywhere off
+itself, also where it crosses itself or more than two faces share an edge.
 
-Caps use the loop's own vertices only and have the least area of all such triangulations (Barequet & Sharir, "Filling gaps in the boundary of a
-polyhedron", CAGD 12, 1995): they lie within the convex hull of the opening, so that they never bulge outward, span a sleeve's end or a
+Caps use the loop's own vertices only and have the least area of all such triangulations (Barequet & Sharir, "Filling gaps in the boundary
+of a polyhedron", CAGD 12, 1995): they lie within the convex hull of the opening, so that they never bulge outward, span a sleeve's end or a
 collar like a drum skin, and run straight from one front edge of an open coat to the other.
 """
 
@@ -21,6 +21,9 @@ from scipy.spatial import cKDTree
 
 LONGEST_LOOP = 320
 """Vertices; loops longer than this lose every other vertex to an ear before the cubic triangulation."""
+
+THINNEST_TRIANGLE = 1e-3
+"""Twice the area over the longest edge squared; thinner triangles count as if they had this, so that straight edges get no empty ones."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,8 @@ def _least_area(points: np.ndarray) -> np.ndarray:
                     continue
                 dx, dy, dz = points[j, 0] - points[i, 0], points[j, 1] - points[i, 1], points[j, 2] - points[i, 2]
                 cx, cy, cz = ey * dz - ez * dy, ez * dx - ex * dz, ex * dy - ey * dx
-                total = rest + np.sqrt(cx * cx + cy * cy + cz * cz)
+                longest = max(ex * ex + ey * ey + ez * ez, dx * dx + dy * dy + dz * dz, (dx - ex) ** 2 + (dy - ey) ** 2 + (dz - ez) ** 2)
+                total = rest + max(np.sqrt(cx * cx + cy * cy + cz * cz), THINNEST_TRIANGLE * longest)
                 if total < least:
                     least, chosen = total, j
             best[i, k] = best[k, i] = least

@@ -20,7 +20,7 @@ from carve.geometry.queries import boxes_that_meet
 SHORTEST = 1e-8
 """Metres; shorter crossings do not cut."""
 MOST_CORNERS = 24
-"""Of a convex piece; a triangle's piece gains at most one corner with each cut."""
+"""Of a convex piece; a cut adds at most one, and a piece that has as many is halved."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +147,10 @@ def _runs_through(piece: np.ndarray, count: int, normal: np.ndarray, a: np.ndarr
 
 
 @numba.njit(cache=True)
-def _split(corners: np.ndarray, ends: np.ndarray, planes: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
+def _split(corners: np.ndarray, ends: np.ndarray, planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The convex pieces of one triangle (3, 3) after cuts along segments (S, 2, 3), each in a plane (S, 4): corners and their counts."""
-    pieces = np.empty((room, MOST_CORNERS, 3))
-    count = np.zeros(room, np.int64)
+    pieces = np.empty((2 + 2 * len(ends), MOST_CORNERS, 3))
+    count = np.zeros(len(pieces), np.int64)
     pieces[0, :3] = corners
     count[0] = 3
     total = 1
@@ -159,8 +159,19 @@ def _split(corners: np.ndarray, ends: np.ndarray, planes: np.ndarray, room: int)
     height = np.empty(MOST_CORNERS)
     kept = np.empty((MOST_CORNERS, 3))
     for s in range(len(ends)):
-        for k in range(total):
-            if total == room or count[k] > MOST_CORNERS - 2:
+        k = -1
+        while k + 1 < total:
+            k += 1
+            if total == len(pieces):
+                pieces, count = np.concatenate((pieces, np.empty_like(pieces))), np.concatenate((count, np.zeros_like(count)))
+            if count[k] == MOST_CORNERS:
+                # Full: halve it along a diagonal, and look at both halves.
+                half = MOST_CORNERS // 2
+                pieces[total, : half + 1] = pieces[k, : half + 1]
+                pieces[k, 1 : MOST_CORNERS - half + 1] = pieces[k, half:].copy()
+                count[total], count[k] = half + 1, MOST_CORNERS - half + 1
+                total += 1
+                k -= 1
                 continue
             above = below = False
             for c in range(count[k]):
@@ -204,8 +215,7 @@ def _split_all(
     filled = total = 0
     for i in range(len(cut)):
         segments = slice(start[i], start[i + 1])
-        size = start[i + 1] - start[i]
-        pieces, corners = _split(vertices[faces[cut[i]]], ends[segments], planes[segments], 2 + size * (4 + size // 4))
+        pieces, corners = _split(vertices[faces[cut[i]]], ends[segments], planes[segments])
         while total + len(corners) > len(count):
             count, face = np.concatenate((count, np.empty_like(count))), np.concatenate((face, np.empty_like(face)))
         while filled + corners.sum() > len(points):
@@ -252,8 +262,8 @@ class Stitched:
 def stitch(points: np.ndarray, corner: np.ndarray, start: np.ndarray, tolerance: float = 2e-8) -> Stitched:
     """Join convex polygons with corners points[corner[start[k]:start[k + 1]]] along their edges.
 
-    Points within `tolerance` metres become one. Cuts run across a whole piece and so end on edges that the piece beyond may not have cut: an edge
-    without a partner takes up the corners that lie on it, and its polygon is filled from its middle.
+    Points within `tolerance` metres become one. Cuts run across a whole piece and so end on edges that the piece beyond may not have cut:
+    an edge without a partner takes up the corners that lie on it, and its polygon is filled from its middle.
     """
     used, corner = np.unique(corner, return_inverse=True)
     points = points[used]

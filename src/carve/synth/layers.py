@@ -20,7 +20,7 @@ REACH = 0.06
 """How deep below an obstacle a point is still found and brought out, metres."""
 OPEN_REACH = 0.03
 """The same for open surfaces, whose far side must not be mistaken for the near one."""
-COVER = 0.03
+COVER = 0.045
 """Cloth that lies this close above a surface hides it, metres."""
 SUNK = 0.008
 """A surface that pokes through its cover by less than this is still hidden, metres."""
@@ -111,10 +111,11 @@ def hidden_vertices(layer: Layer, above: Sequence[Layer]) -> np.ndarray:
     return MeshQueries(vertices, faces).blocked(layer.posed - SUNK * normals, normals, COVER + SUNK)
 
 
-def hide(layer: Layer, above: Sequence[Layer], transforms: np.ndarray, rings: int = 2) -> Layer:
+def hide(layer: Layer, above: Sequence[Layer], transforms: np.ndarray, room: np.ndarray | None = None, rings: int = 2) -> Layer:
     """Take what the layers above cover out of sight: triangles are not shown, and vertices sink by SUNK, so that nothing pokes through.
 
-    `rings` rows of triangles beside every opening stay, so that no gap shows at a hem. `transforms` (B, 3, 4) pose the layer again.
+    `rings` rows of triangles beside every opening stay, so that no gap shows at a hem. `transforms` (B, 3, 4) pose the layer again; `room`
+    (V,) is how far each vertex may sink before it meets what lies below, metres.
     """
     covered = hidden_vertices(layer, above)
     neighbours = adjacency(layer.faces, len(layer.posed))
@@ -127,6 +128,7 @@ def hide(layer: Layer, above: Sequence[Layer], transforms: np.ndarray, rings: in
     depth = deep.astype(float)
     for _ in range(2):
         depth = np.maximum(depth, 0.5 * np.asarray((neighbours @ depth) / np.maximum(neighbours.sum(1).A1, 1))) * covered
-    canonical = layer.canonical - SUNK * depth[:, None] * vertex_normals(layer.canonical, layer.faces)
+    sunk = SUNK * depth if room is None else np.minimum(SUNK * depth, room)
+    canonical = layer.canonical - sunk[:, None] * vertex_normals(layer.canonical, layer.faces)
     shown = layer.shown & ~deep[layer.faces].all(1)
     return replace(layer, canonical=canonical, posed=skin(canonical, transforms, layer.bones, layer.weights), shown=shown)

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -206,7 +206,8 @@ def choose_look(maker: Maker, made: Made, rng: np.random.Generator) -> Look:
         elif part == "hair":
             curl = curl_of(worn.pattern.asset)
             strands = strand_image(rng, colour.astype(float), curl)
-            textures.append(Texture(strands, None, None, "uv", float(rng.uniform(0.28, 0.45)), 0.045, {"mode": "hair", "colour": colour.tolist()}))
+            source = {"mode": "hair", "colour": colour.tolist()}
+            textures.append(Texture(strands, None, None, "uv", float(rng.uniform(0.28, 0.45)), 0.045, source))
         else:
             textures.append(garment_texture(maker.assets, worn.pattern.asset, fabrics, rng))
     brows = tuple(brow_texture(maker.assets, maker.assets.garments[name], colour, rng) for name, _ in made.brows)
@@ -252,7 +253,7 @@ def _landmarks(maker: Maker, pose: Pose) -> np.ndarray:
 
 
 def photograph_person(maker: Maker, made: Made) -> tuple[Scene, list[View], list[np.ndarray], list[Placement], list[Look]]:
-    """The views of a person, which vertices each sees, where the cameras stand, and what was painted on. Every second view wears other colours."""
+    """The scene, the views, which vertices each sees, where the cameras stand, and what was painted on: other colours every second view."""
     rng = np.random.default_rng([maker.plan.seed, 2, made.index])
     scene = build_scene(maker.body, made.dressed)
     first_face = np.concatenate([np.flatnonzero(layer.shown) for layer in made.dressed.layers])
@@ -283,7 +284,7 @@ def person_arrays(maker: Maker, made: Made, seen: Sequence[np.ndarray]) -> tuple
     rng = np.random.default_rng([maker.plan.seed, 3, made.index])
     dressed, layers = made.dressed, made.dressed.layers
     starts = np.cumsum([0, *(len(layer.canonical) for layer in layers)])
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "canonical": np.concatenate([layer.canonical for layer in layers]).astype(np.float32),
         "posed": np.concatenate([layer.posed for layer in layers]).astype(np.float32),
         "bones": np.concatenate([layer.bones for layer in layers]).astype(np.uint8),
@@ -300,8 +301,9 @@ def person_arrays(maker: Maker, made: Made, seen: Sequence[np.ndarray]) -> tuple
         "visible": np.packbits(np.stack(seen), axis=1) if len(seen) else np.zeros((0, 0), np.uint8),
     }
     notes: dict[str, Any] = {}
-    for space in ("canonical", "posed"):
-        surface = outer_surface(layers, space)  # type: ignore[arg-type]
+    spaces: tuple[Literal["canonical", "posed"], ...] = ("canonical", "posed")
+    for space in spaces:
+        surface = outer_surface(layers, space)
         samples = sample_signed(surface, maker.plan.samples, rng)
         arrays |= {f"{space}_{name}": getattr(samples, name) for name in ("surface", "normal", "points", "distance")}
         if space == "canonical":
@@ -384,8 +386,8 @@ def fingerprint_of(assets: Path, plan: Plan, library: Path | None) -> str:
     from carve import __version__
 
     digest = hashlib.sha256(f"{__version__} {replace(plan, people=0)}".encode())
-    for root in (assets, library):
-        for path in sorted(root.rglob("*")) if root is not None else ():
+    for root in (root for root in (assets, library) if root is not None):
+        for path in sorted(root.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()
@@ -404,12 +406,13 @@ def make_drapes(assets: Path, library: Path, plan: Plan, workers: int, skip_bad:
     given_up = library / "given_up.txt"
     have |= {int(line.split()[1]) for line in given_up.read_text().splitlines()} if given_up.exists() else set()
     missing = [k for k in range(plan.drapes) if k not in have]
+    done = plan.drapes - len(missing)
     for line in _run(_drape, [(library, k, split_of(k), plan.seed) for k in missing], assets, plan, None, workers, skip_bad):
         if "given up" in line:
             with given_up.open("a") as file:
                 file.write(line.replace("\n", " ") + "\n")
-        have.add(len(have))
-        report("drapes", len(have), plan.drapes, line)
+        done += 1
+        report("drapes", done, plan.drapes, line)
 
 
 def make_people(assets: Path, folder: Path, library: Path | None, plan: Plan, workers: int, skip_bad: bool, report: Report) -> Path:

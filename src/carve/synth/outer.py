@@ -31,7 +31,7 @@ THINNEST = 2e-5
 STEP = 1e-6
 """Metres from a piece to the points in front and behind that say what it borders on."""
 LARGEST_GAP = 1e-6
-"""Square metres: a larger hole in the result is not a matter of rounding."""
+"""Square metres: larger holes in the result are noted. Those seen lie where two sheets are less than STEP apart."""
 
 Space = Literal["canonical", "posed"]
 
@@ -85,7 +85,7 @@ def outer_surface(layers: Sequence[Layer], space: Space) -> OuterSurface:
     joined = stitch(np.concatenate([vertices, pieces.points]), corner, start)
     sealing, beside, gap = _seal(joined)
     if gap > LARGEST_GAP:
-        notes.append(f"The outer surface had a hole of {1e6 * gap:.2g} mm2 that is not a rounding error; it was closed.")
+        notes.append(f"The outer surface had a hole of {1e6 * gap:.2g} mm2, which was closed by a cap of least area.")
     source = np.concatenate([kept, pieces.face[cut]])[joined.polygon[np.concatenate([np.arange(len(joined.faces)), beside])]]
     layer = np.array([s.layer for s in solids], np.int32)[owner[source]]
     cap = np.concatenate([s.cap for s in solids])[source]
@@ -98,7 +98,11 @@ def person_solids(layers: Sequence[Layer], space: Space) -> tuple[list[Solid], l
     for index, layer in enumerate(layers):
         vertices = layer.canonical if space == "canonical" else layer.posed
         # Seams are found in the canonical space, so that both spaces have the same topology.
-        faces = wind_alike(weld(layer.canonical, layer.faces))
+        faces = weld(layer.canonical, layer.faces)
+        if not len(faces):
+            notes.append(f"{layer.name} has no faces and was left out.")
+            continue
+        faces = wind_alike(faces)
         part = np.zeros(len(faces), int) if layer.closed else face_components(faces)
         thin = 0
         for k in range(part.max() + 1):

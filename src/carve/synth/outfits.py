@@ -233,8 +233,8 @@ def _shoes(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.random.Gene
         fits = "boot" not in name.lower() or not trousers or (bottom is not None and "tight" in bottom.name.lower())
         if sex and fits:
             names.append(name)
-    name = _pick(rng, names or wardrobe.names("shoes", split))
-    return wardrobe.items(name)["shoes"] if name else None
+    picked = _pick(rng, names or wardrobe.names("shoes", split))
+    return wardrobe.items(picked)["shoes"] if picked else None
 
 
 def _hair(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.random.Generator) -> tuple[str | None, str | None]:

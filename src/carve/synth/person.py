@@ -201,17 +201,18 @@ def dress(
         worn = put_on(body, item, shaped, pose, stack, simulated, rng)
         stack.add(worn.layer)
         clothes.append(worn)
-    shares = [inside_share([w.layer for w in clothes], space, naked.layer) for space in ("canonical", "posed")]
     head = [placed(pattern, shaped, pose) for pattern in (eyes, beard) if pattern is not None]
     if hair is not None:
         head.append(_hang_hair(placed(hair, shaped, pose), shaped, pose, stack))
-    for item in (outfit.hat, outfit.glasses):
-        if item is not None:
-            head.append(placed(item.pattern, shaped, pose))
-    hidden = [
-        replace(worn, layer=hide(worn.layer, [above.layer for above in clothes[k:]], pose.transforms))
-        for k, worn in enumerate([naked, *clothes])
-    ]
+    head += [placed(item.pattern, shaped, pose) for item in (outfit.hat, outfit.glasses) if item is not None]
+    hidden = [replace(naked, layer=hide(naked.layer, [above.layer for above in clothes], pose.transforms))]
+    for k, worn in enumerate(clothes, start=1):
+        if k < len(clothes):
+            height, _ = stack.against("canonical")[0].obstacle.heights(worn.layer.canonical, REACH)
+            room = np.clip(0.7 * (height - SKIN_CLEARANCE), 0.0, None)
+            worn = replace(worn, layer=hide(worn.layer, [above.layer for above in clothes[k:]], pose.transforms, room))
+        hidden.append(worn)
+    shares = [inside_share([w.layer for w in hidden[1:]], space, naked.layer) for space in ("canonical", "posed")]
     return Dressed(shaped, pose, (*hidden, *head), *shares)
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from carve.body.articulation import build_articulation
+from carve.body.articulation import Articulation, build_articulation
 from carve.body.model import REGIONS, bone_regions
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, matrix_from_rotvec, quaternion_from_matrix
 from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
-from carve.io.motion import read_motion, skeleton_motion
+from carve.io.motion import Motion, read_motion, skeleton_motion
 from carve.records import Skeleton
 from carve.synth.bodies import FullBody, ShapedBody
 
@@ -77,22 +77,22 @@ def _against_canonical(body: FullBody, shaped: ShapedBody, local_at_rest: np.nda
 
 def sampled_angles(body: FullBody, shaped: ShapedBody, rng: np.random.Generator, spread: float) -> np.ndarray:
     """(B, 3, 3) local rotations at rest: every joint normal about how people stand, `spread` times as wide, within its limits."""
-    articulation = build_articulation(body, shaped.rest_heads)  # type: ignore[arg-type]
+    articulation = build_articulation(body, shaped.rest_heads)
     angles = articulation.mean + spread * articulation.sigma * rng.standard_normal(len(articulation.mean))
     angles = np.clip(angles, articulation.low, articulation.high)
     return _from_angles(body, articulation, angles)
 
 
-def _from_angles(body: FullBody, articulation: object, angles: np.ndarray) -> np.ndarray:
+def _from_angles(body: FullBody, articulation: Articulation, angles: np.ndarray) -> np.ndarray:
     local = np.tile(np.eye(3), (len(body.names), 1, 1))
-    turns = np.einsum("d,pd,dc->pc", angles, articulation.shares, articulation.axes)  # type: ignore[attr-defined]
-    local[articulation.moving] = matrix_from_rotvec(torch.from_numpy(turns)).numpy()  # type: ignore[attr-defined]
+    turns = np.einsum("d,pd,dc->pc", angles, articulation.shares, articulation.axes)
+    local[articulation.moving] = matrix_from_rotvec(torch.from_numpy(turns)).numpy()
     return local
 
 
 def standing_angles(body: FullBody, shaped: ShapedBody, rng: np.random.Generator) -> np.ndarray:
     """(B, 3, 3) local rotations at rest of someone who stands for a photo: weight on one leg or both, arms at ease in one of a few ways."""
-    articulation = build_articulation(body, shaped.rest_heads)  # type: ignore[arg-type]
+    articulation = build_articulation(body, shaped.rest_heads)
     angles = articulation.mean + 0.3 * articulation.sigma * rng.standard_normal(len(articulation.mean))
     index = {name: i for i, name in enumerate(articulation.names)}
 
@@ -139,15 +139,15 @@ def standing_angles(body: FullBody, shaped: ShapedBody, rng: np.random.Generator
 
 
 @lru_cache(maxsize=4)
-def read_motions(paths: tuple[Path, ...]) -> dict[str, object]:
+def read_motions(paths: tuple[Path, ...]) -> dict[str, Motion]:
     """The motions of BVH files by name."""
     return {path.stem: read_motion(path) for path in paths}
 
 
-def _motion_pose(body: FullBody, shaped: ShapedBody, motion: object, rng: np.random.Generator) -> np.ndarray:
+def _motion_pose(body: FullBody, shaped: ShapedBody, motion: Motion, rng: np.random.Generator) -> np.ndarray:
     """(B, 3, 3) local rotations of one frame of a motion, against the canonical pose, without the motion's heading."""
-    frame = int(rng.integers(len(motion.rotations)))  # type: ignore[attr-defined]
-    one = replace(motion, rotations=motion.rotations[frame : frame + 1], hips=motion.hips[frame : frame + 1])  # type: ignore[attr-defined, type-var]
+    frame = int(rng.integers(len(motion.rotations)))
+    one = replace(motion, rotations=motion.rotations[frame : frame + 1], hips=motion.hips[frame : frame + 1])
     skeleton = Skeleton(body.names, body.parents, shaped.heads, body.humanoid)
     local = skeleton_motion(one, skeleton).rotations[0].copy()
     forward = local[0] @ np.array([0.0, 0.0, 1.0])
@@ -176,10 +176,11 @@ def _curl_hands(body: FullBody, shaped: ShapedBody, local: np.ndarray, rng: np.r
         for finger in range(1, 6):
             bend = mean * rng.uniform(0.75, 1.25) * (0.35 if finger == 1 else 1.0)
             bend = 6.0 if style == "point" and finger == 2 else bend
+            along = last - first
             for joint in (1, 2, 3):
                 bone = index[f"finger{finger}-{joint}.{letter}"]
-                tail = shaped.heads[index[f"finger{finger}-{joint + 1}.{letter}"]] if joint < 3 else None
-                along = (tail - shaped.heads[bone]) if tail is not None else along  # noqa: F821
+                if joint < 3:  # the last bone goes on as the one before
+                    along = shaped.heads[index[f"finger{finger}-{joint + 1}.{letter}"]] - shaped.heads[bone]
                 axis = np.cross(along, palm)
                 if finger == 1 and joint == 1:
                     continue
@@ -193,7 +194,8 @@ def sample_pose(
 ) -> Pose:
     """One pose without the body's parts in one another.
 
-    A pose whose parts collide is tried with the arms further out, then replaced, and in the end eased towards the canonical one. `arms_out` lifts the upper arms sideways by so many radians, so that thick sleeves have room.
+    A pose whose parts collide is tried with the arms further out, then replaced, and in the end eased towards the canonical one.
+    `arms_out` lifts the upper arms sideways by so many radians, so that thick sleeves have room.
     """
     known = read_motions(tuple(sorted(motions)))
     names = sorted(known)

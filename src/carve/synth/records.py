@@ -47,8 +47,8 @@ class View:
     """What one camera sees of one person: everything that relighting and the truth need.
 
     Colours and normals are meaningful where `coverage` > 0 and continued a few pixels beyond it, so that a blur of the edge has colours.
-    Normals are stored as uint8 ``round((n + 1) * 127.5)`` in this camera's frame (+X right, +Y up, +Z towards the viewer), also those of the
-    back; those from the left and right in the frames of their own cameras.
+    Normals are stored as uint8 ``round((n + 1) * 127.5)`` in this camera's frame (+X right, +Y up, +Z towards the viewer), also those of
+    the back; those from the left and right in the frames of their own cameras.
     """
 
     camera: Camera
@@ -63,7 +63,7 @@ class View:
     normal_back: np.ndarray
     """(H, W, 3) uint8, the farthest surface along each pixel's ray."""
     normal_left: np.ndarray
-    """(H, W, 3) uint8, as this camera would see it from the person's left, a quarter of a circle further about the vertical through them."""
+    """(H, W, 3) uint8, as this camera would see it from the person's left, a quarter of a circle further about the vertical."""
     normal_right: np.ndarray
     """(H, W, 3) uint8, the same from the right."""
     body_normal: np.ndarray

@@ -145,9 +145,9 @@ def _coarser(paint: Paint, faces: np.ndarray, corners: np.ndarray) -> Paint:
     some = slice(None, None, max(1, len(faces) // 2000))
     size = np.array([paint.image.shape[1], paint.image.shape[0]])
     texels, pixels = paint.uv[faces[some]] * size, corners[some]
-    area = [np.abs(np.cross(t[:, 1] - t[:, 0], t[:, 2] - t[:, 0])) for t in (texels, pixels)]
+    area = [np.abs(np.linalg.det(t[:, 1:] - t[:, :1])) for t in (texels, pixels)]
     ratio = float(np.median(area[0] / np.maximum(area[1], 1e-6)))
-    level = int(round(0.5 * np.log2(max(ratio, 1.0))))
+    level = round(0.5 * float(np.log2(max(ratio, 1.0))))
     level = min(level, int(np.log2(size.min())))
     if level == 0:
         return paint
@@ -324,7 +324,7 @@ def render_view(
 
 
 def _turned(placement: Placement, scene: Scene, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """The scene before a camera that stands elsewhere on a circle about the person: vertices (V, 3) and the rotation (3, 3) to its frame."""
+    """The scene before a camera that stands elsewhere on a circle about the person: vertices (V, 3), rotation (3, 3) to its frame."""
     low, high = scene.vertices.min(0), scene.vertices.max(0)
     pivot = (low + high) / 2
     about = axis_rotation(1, angle)

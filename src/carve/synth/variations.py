@@ -175,7 +175,7 @@ def is_skirt(pattern: Pattern, frame: Frame) -> bool:
     """It hangs around both legs: its author says that no leg may lift, or cloth closes the middle below the crotch."""
     if pattern.asset.kind == "bottom" and pattern.asset.poses != "any":
         return True
-    level = frame.hip - 0.22
+    level = max(frame.hip - 0.35, float(frame.where[:, 1].min()) + 0.03)
     band = (np.abs(frame.where[:, 1] - level) < 0.04) & (frame.arm < 0.3)
     if not band.any():
         return False
