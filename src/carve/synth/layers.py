@@ -95,11 +95,6 @@ def push_out(
     return points
 
 
-def inside_share(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Share of points (N, 3) inside a closed mesh, by winding number."""
-    return float(MeshQueries(vertices, faces, winding=True).inside(points).mean()) if len(points) else 0.0
-
-
 def hidden_vertices(layer: Layer, above: Sequence[Layer]) -> np.ndarray:
     """(V,) bool: a ray outwards meets one of the layers above within COVER, started SUNK below the surface, in the pose."""
     if not above:

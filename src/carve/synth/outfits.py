@@ -247,5 +247,6 @@ def _hair(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.random.Gener
         return None, beard
     heavy = traits.phenotypes["weight"] > 0.75
     long_share = 0.82 if traits.female else 0.06
-    wanted = [n for n in names if (n in LONG_HAIR) == (rng.random() < long_share) and not (heavy and n == "long01")]
+    long = rng.random() < long_share
+    wanted = [n for n in names if (n in LONG_HAIR) == long and not (heavy and n == "long01")]
     return _pick(rng, wanted or names), beard

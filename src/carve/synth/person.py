@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -138,6 +139,11 @@ def put_on(
     if drape is None and PARTS[layer.part] in CLOTH:
         posed = posed + _folds(body, worn, posed, shaped, pose, stack, rng)
     posed = push_out(posed, layer.faces, stack.against("posed"))
+    # Out of the body in one pose may be into it in the other: both are looked at in turn, the photograph's last.
+    layer = _moved(layer, posed, pose.transforms)
+    canonical = push_out(layer.canonical, layer.faces, stack.against("canonical"), rounds=3)
+    posed = skin(canonical, pose.transforms, layer.bones, layer.weights)
+    posed = push_out(posed, layer.faces, stack.against("posed"), rounds=2)
     return replace(worn, layer=_moved(layer, posed, pose.transforms))
 
 
@@ -168,17 +174,12 @@ def _folds(
     return lifted[:, None] * vertex_normals(posed, layer.faces)
 
 
-def inside_share(layers: Sequence[Layer], space: str, naked: Layer) -> float:
-    """Share of the layers' vertices inside the naked body, by winding number of those that a nearest point calls near or below the skin."""
+def inside_share(layers: Sequence[Layer], space: Literal["canonical", "posed"], naked: Layer) -> float:
+    """Share of the layers' vertices inside the naked body, by winding number."""
     points = np.concatenate([getattr(layer, space) for layer in layers]) if layers else np.zeros((0, 3))
     if not len(points):
         return 0.0
-    vertices = getattr(naked, space)
-    queries = MeshQueries(vertices, naked.faces, winding=True)
-    near = queries.nearest(points, 0.3)
-    normal = np.einsum("nk,nkd->nd", near.bary, vertex_normals(vertices, naked.faces)[naked.faces[np.maximum(near.face, 0)]])
-    below = (near.face >= 0) & (np.einsum("nd,nd->n", points - near.point, normal) < 1e-4)
-    return float(queries.inside(points[below]).sum() / len(points))
+    return float(MeshQueries(getattr(naked, space), naked.faces, winding=True).inside(points).mean())
 
 
 def dress(
@@ -212,8 +213,14 @@ def dress(
             room = np.clip(0.7 * (height - SKIN_CLEARANCE), 0.0, None)
             worn = replace(worn, layer=hide(worn.layer, [above.layer for above in clothes[k:]], pose.transforms, room))
         hidden.append(worn)
-    shares = [inside_share([w.layer for w in hidden[1:]], space, naked.layer) for space in ("canonical", "posed")]
-    return Dressed(shaped, pose, (*hidden, *head), *shares)
+    worn_layers = [worn.layer for worn in hidden[1:]]
+    return Dressed(
+        shaped,
+        pose,
+        (*hidden, *head),
+        inside_share(worn_layers, "canonical", naked.layer),
+        inside_share(worn_layers, "posed", naked.layer),
+    )
 
 
 def _hang_hair(worn: Worn, shaped: ShapedBody, pose: Pose, stack: _Stack) -> Worn:

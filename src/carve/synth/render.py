@@ -51,7 +51,7 @@ class Paint:
     image: np.ndarray
     """(H, W, 3) uint8 sRGB, tiles."""
     alpha: np.ndarray | None
-    """(H, W) uint8."""
+    """(H', W') uint8; used on decals, layers are opaque."""
     uv: np.ndarray
     """(F, 3, 2) of all the layer's triangles, origin top left, one tile per unit."""
 
@@ -99,23 +99,17 @@ def sample_placement(vertices: np.ndarray, yaw: float, rng: np.random.Generator,
     return Placement(wide.cropped(corner[0], corner[1], SIZE, SIZE, SIZE / side), rotation, translation)
 
 
-def _sample(paint: Paint, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bilinear colours (N, 3) and alpha (N,) of a tiling texture at uv (N, 2)."""
-    height, width = paint.image.shape[:2]
+def _sample(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Bilinear values (N, C) float32 of a tiling picture (H, W, C) at uv (N, 2)."""
+    height, width = image.shape[:2]
     x, y = (uv[:, 0] % 1.0) * width - 0.5, (uv[:, 1] % 1.0) * height - 0.5
     x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     fx, fy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
     x1, y1 = (x0 + 1) % width, (y0 + 1) % height
     x0, y0 = x0 % width, y0 % height
-
-    def mix(image: np.ndarray) -> np.ndarray:
-        top = image[y0, x0] * (1 - fx) + image[y0, x1] * fx
-        bottom = image[y1, x0] * (1 - fx) + image[y1, x1] * fx
-        return top * (1 - fy) + bottom * fy
-
-    colour = mix(paint.image.astype(np.float32) if paint.image.dtype != np.float32 else paint.image)
-    alpha = np.full(len(uv), 1.0, np.float32) if paint.alpha is None else mix(paint.alpha[..., None].astype(np.float32))[:, 0] / 255
-    return colour, alpha
+    top = image[y0, x0] * (1 - fx) + image[y0, x1] * fx
+    bottom = image[y1, x0] * (1 - fx) + image[y1, x1] * fx
+    return top * (1 - fy) + bottom * fy
 
 
 def _uv_at(paint: Paint, face: np.ndarray, bary: np.ndarray) -> np.ndarray:
@@ -133,7 +127,7 @@ def _albedo(scene: Scene, raster: Raster, seen: np.ndarray, camera: Camera, pain
         if len(mine):
             own = first_face[face[mine]]
             coarse = _coarser(paint, own, camera.project(seen[scene.faces[face[mine]]]))
-            image[rows[mine], columns[mine]] = _sample(coarse, _uv_at(coarse, own, bary[mine]))[0]
+            image[rows[mine], columns[mine]] = _sample(coarse.image, _uv_at(coarse, own, bary[mine]))
     return image
 
 
@@ -231,8 +225,10 @@ def _decals(albedo: np.ndarray, raster: Raster, decals: Sequence[Decal], placeme
         # Behind the surface by less than 6 mm still counts: brows sink into the skin of some faces.
         rows, columns = np.nonzero(over.mask & raster.mask & (over.depth < raster.depth + 0.006))
         face, bary = over.face[rows, columns], over.bary[rows, columns]
-        colour, alpha = _sample(decal.paint, _uv_at(decal.paint, face, bary))
-        albedo[rows, columns] += alpha[:, None] * (colour - albedo[rows, columns])
+        uv = _uv_at(decal.paint, face, bary)
+        colour = _sample(decal.paint.image, uv)
+        alpha = 1.0 if decal.paint.alpha is None else _sample(decal.paint.alpha[..., None], uv) / 255
+        albedo[rows, columns] += alpha * (colour - albedo[rows, columns])
 
 
 def sun_directions(placement: Placement, rng: np.random.Generator) -> np.ndarray:

@@ -176,6 +176,8 @@ def is_skirt(pattern: Pattern, frame: Frame) -> bool:
     if pattern.asset.kind == "bottom" and pattern.asset.poses != "any":
         return True
     level = max(frame.hip - 0.35, float(frame.where[:, 1].min()) + 0.03)
+    if level > frame.hip - 0.15:
+        return False  # too short to tell from shorts
     band = (np.abs(frame.where[:, 1] - level) < 0.04) & (frame.arm < 0.3)
     if not band.any():
         return False
