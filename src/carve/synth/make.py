@@ -47,8 +47,6 @@ from carve.synth.scene import Scene, build_scene
 from carve.synth.shards import Person, ShardRecord, Split, finish, resume, write_block
 from carve.synth.wardrobe import Wardrobe, held_out
 
-BLOCK = 10
-"""People in a block: what one worker makes in one go, and what an interruption loses at most."""
 VALIDATION = 10
 """Every so many-th person is for validation."""
 DRAPED = 0.4
@@ -69,6 +67,8 @@ class Plan:
     """Simulated garments in the library; 0 for none."""
     samples: tuple[int, int, int] = (8192, 8192, 4096)
     """Points of each person and space with a signed distance: on the surface, near it, anywhere in the box."""
+    block: int = 10
+    """People in a block: what one worker makes in one go, and what an interruption loses at most."""
 
 
 @dataclass
@@ -366,8 +366,8 @@ def _one_thread() -> None:
 def _block(folder: Path, block: int, fingerprint: str) -> tuple[int, tuple[ShardRecord, ...]]:
     assert _WORKER is not None
     maker = _WORKER
-    first = block * BLOCK
-    indices = range(first, min(first + BLOCK, maker.plan.people))
+    first = block * maker.plan.block
+    indices = range(first, min(first + maker.plan.block, maker.plan.people))
     return block, write_block(folder, block, ((split_of(i), make_person(maker, i)) for i in indices), fingerprint)
 
 
@@ -419,7 +419,7 @@ def make_people(assets: Path, folder: Path, library: Path | None, plan: Plan, wo
     """Write all blocks that are missing, and dataset.json at the end; returns its path."""
     mark = fingerprint_of(assets, plan, library)
     done = resume(folder, mark)
-    blocks = range(-(-plan.people // BLOCK))
+    blocks = range(-(-plan.people // plan.block))
     full = {b: records for b, records in done.items() if b in blocks and sum(len(r.keys) for r in records) == _size(b, plan)}
     missing = [b for b in blocks if b not in full]
     count = sum(_size(b, plan) for b in full)
@@ -440,7 +440,7 @@ def make_people(assets: Path, folder: Path, library: Path | None, plan: Plan, wo
 
 
 def _size(block: int, plan: Plan) -> int:
-    return min(BLOCK, plan.people - block * BLOCK)
+    return min(plan.block, plan.people - block * plan.block)
 
 
 def _run(
