@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "numpy", "mediapipe", "numba", "scipy", "anny", "PIL", "pydantic", "rich")
+HEAVY = ("torch", "numpy", "mediapipe", "numba", "scipy", "anny", "PIL", "pydantic", "rich", "warp", "newton")
 
 
 def loaded_after(code: str) -> set[str]:
@@ -19,7 +19,7 @@ def loaded_after(code: str) -> set[str]:
     return set(result.stderr.split())
 
 
-@pytest.mark.parametrize("command", ["--help", "--version", "reconstruct --help", "animate --help"])
+@pytest.mark.parametrize("command", ["--help", "--version", "reconstruct --help", "animate --help", "synth make --help"])
 def test_help_loads_nothing_heavy(command: str) -> None:
     code = f"from carve.app.cli import run\ntry:\n    run({command.split()!r})\nexcept SystemExit:\n    pass"
     assert not loaded_after(code) & set(HEAVY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,9 @@ def _make(arguments: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from carve.records import CarveError
+
+    if importlib.util.find_spec("newton") is None:
+        raise CarveError("carve synth make needs newton to drape cloth; install it with: pip install 'carve[synth]'")
     from carve.synth.assets import read_assets
     from carve.synth.bodies import load_full_body
     from carve.synth.make import Plan, make_drapes, make_people
