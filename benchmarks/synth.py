@@ -79,9 +79,9 @@ def correspondence(people: list[tuple[ShardSet, int]]) -> dict[str, float]:
 def distances(assets: Path, library: Path, count: int, points: int, seconds: float) -> dict[str, Any]:
     """The signed distance of `count` people against brute force.
 
-    The sign of every point from exact solid angles of every solid. From outside, the nearest point of any solid's surface, uncut, is on the
-    outer surface: that distance is taken over all triangles of the solids. From inside the distance is taken over all triangles of the outer
-    surface; whether that surface is right is asked of the reference of the tests, point by point for `seconds` a person.
+    The sign of every point is held against exact solid angles of every solid. From outside, the nearest point of any solid's surface,
+    uncut, is on the outer surface: that distance is taken over all triangles of the solids. From inside it is taken over all triangles of
+    the outer surface; whether that surface is right is asked of the reference of the tests, point by point for `seconds` a person.
     """
     maker = open_maker(assets, Plan(people=count), library)
     result = {"people": 0, "points": 0, "wrong_signs": 0, "worst_outside_mm": 0.0, "worst_inside_mm": 0.0}

@@ -28,6 +28,7 @@ from carve.synth.outfits import varied
 from carve.synth.person import SKIN_CLEARANCE, placed
 from carve.synth.poses import Pose, pose_path, sample_pose
 from carve.synth.records import PARTS
+from carve.synth.shards import full_disk
 from carve.synth.view_codec import pack_arrays, unpack_arrays
 from carve.synth.wardrobe import Item, Split, Wardrobe
 
@@ -214,11 +215,12 @@ def write_drape(folder: Path, stored: StoredDrape) -> None:
         "traits": asdict(stored.traits),
         "report": stored.report,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for ending, data in ((".npz", pack_arrays(arrays)), (".json", json.dumps(meta, indent=1).encode())):
-        partial = folder / f"{stored.name}{ending}.part"
-        partial.write_bytes(data)
-        partial.replace(folder / f"{stored.name}{ending}")
+    with full_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for ending, data in ((".npz", pack_arrays(arrays)), (".json", json.dumps(meta, indent=1).encode())):
+            partial = folder / f"{stored.name}{ending}.part"
+            partial.write_bytes(data)
+            partial.replace(folder / f"{stored.name}{ending}")
 
 
 def read_drape(path: Path, wardrobe: Wardrobe) -> StoredDrape:

@@ -73,7 +73,7 @@ def write_shard(path: Path, people: Iterable[Person], split: Split = "train", bl
         CarveError: the disk is full.
         ValueError: a person's key is not usable or comes twice.
     """
-    with _full_disk(path.parent), _Tar(path) as tar:
+    with full_disk(path.parent), _Tar(path) as tar:
         for person in people:
             tar.add(person)
         record = tar.complete(split, block, fingerprint)
@@ -91,7 +91,7 @@ def write_block(folder: Path, block: int, people: Iterable[tuple[Split, Person]]
         ValueError: a person's key is not usable or comes twice.
     """
     progress = _progress(folder, block)
-    with _full_disk(folder):
+    with full_disk(folder):
         progress.parent.mkdir(parents=True, exist_ok=True)
         progress.unlink(missing_ok=True)
         tars = {split: _Tar(folder / shard_name(split, block)) for split in get_args(Split)}
@@ -124,7 +124,7 @@ def resume(folder: Path, fingerprint: str) -> dict[int, tuple[ShardRecord, ...]]
     What a killed run left unfinished is removed, and so is the dataset.json of other settings, since its shards are about to be replaced. A
     block whose note is unreadable or whose shards are missing or of another size counts as not made.
     """
-    with _full_disk(folder):
+    with full_disk(folder):
         (folder / "progress").mkdir(parents=True, exist_ok=True)
     for part in [*folder.glob("*.part"), *folder.glob("progress/*.part")]:
         part.unlink()
@@ -196,7 +196,7 @@ def finish(
         "credits": credits,
         "shards": [asdict(r) for r in shards],
     }
-    with _full_disk(folder):
+    with full_disk(folder):
         _write_json(folder / "dataset.json", header)
     return folder / "dataset.json"
 
@@ -287,7 +287,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def _full_disk(folder: Path) -> Iterator[None]:
+def full_disk(folder: Path) -> Iterator[None]:
     """Turn a full disk into a CarveError."""
     try:
         yield
