@@ -10,11 +10,10 @@ import pytest
 from carve.geometry.mesh import is_watertight, signed_volume
 from carve.geometry.queries import MeshQueries
 from carve.synth.beards import BeardStyle, beard_pattern
-from carve.synth.bodies import ShapedBody, Traits, full_cache_path, load_full_body, shape_body
+from carve.synth.bodies import ShapedBody, Traits, load_full_body, shape_body
 from carve.synth.garments import fit
 
 PHENOTYPES = {"gender": 0.0, "age": 0.7, "muscle": 0.5, "weight": 0.5, "height": 0.45, "proportions": 0.6, "cupsize": 0.5, "firmness": 0.5}
-needs_body = pytest.mark.skipif(not full_cache_path().exists(), reason="the whole body model has not been built")
 
 
 @lru_cache(maxsize=1)
@@ -22,7 +21,6 @@ def man() -> ShapedBody:
     return shape_body(load_full_body(), Traits(30, PHENOTYPES, (1 / 3, 1 / 3, 1 / 3), {}, {}))
 
 
-@needs_body
 @pytest.mark.parametrize("style", ["stubble", "short", "full", "moustache", "goatee"])
 def test_a_beard_is_a_closed_shell_rooted_in_the_skin_that_leaves_lips_and_eyes_free(style: BeardStyle) -> None:
     body, shaped = load_full_body(), man()
@@ -49,7 +47,6 @@ def test_a_beard_is_a_closed_shell_rooted_in_the_skin_that_leaves_lips_and_eyes_
     assert not queries.blocked(shaped.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]], ahead[:2]).any()
 
 
-@needs_body
 def test_beards_are_drawn_from_the_generator_alone() -> None:
     body, shaped = load_full_body(), man()
     first, again, other = (beard_pattern(body, shaped, "short", np.random.default_rng(seed)) for seed in (1, 1, 2))

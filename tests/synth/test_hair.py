@@ -11,14 +11,13 @@ import pytest
 from carve.geometry.mesh import components, is_watertight, signed_volume, unique_edges
 from carve.geometry.queries import MeshQueries
 from carve.synth.assets import GarmentAsset, read_assets
-from carve.synth.bodies import FullBody, ShapedBody, Traits, full_cache_path, load_full_body, shape_body
+from carve.synth.bodies import FullBody, ShapedBody, Traits, load_full_body, shape_body
 from carve.synth.garments import Pattern, fit
 from carve.synth.hair import gradient_noise, hair_pattern, moved_to, strand_image, with_relief, wrapped_hair
 
 ASSETS = Path(__file__).parents[2].parent / "shared" / "assets"
 BASE = {"age": 0.7, "muscle": 0.5, "weight": 0.5, "height": 0.45, "proportions": 0.6, "cupsize": 0.5, "firmness": 0.5}
 needs_assets = pytest.mark.skipif(not ASSETS.is_dir(), reason="the shared asset pack is absent")
-needs_body = pytest.mark.skipif(not full_cache_path().exists(), reason="the whole body model has not been built")
 
 
 @lru_cache(maxsize=4)
@@ -47,7 +46,6 @@ def longest(pattern: Pattern, shaped: ShapedBody) -> float:
 
 
 @needs_assets
-@needs_body
 @pytest.mark.parametrize("name", ["bob01", "ponytail01"])
 def test_a_wrapped_style_is_one_solid_that_covers_the_scalp_and_leaves_the_eyes_free(name: str) -> None:
     body, shaped = load_full_body(), person(1.0)
@@ -67,7 +65,6 @@ def test_a_wrapped_style_is_one_solid_that_covers_the_scalp_and_leaves_the_eyes_
 
 
 @needs_assets
-@needs_body
 def test_the_scalp_stays_below_the_hair_on_other_bodies() -> None:
     body, shaped = load_full_body(), person(1.0)
     pattern = wrapped("ponytail01")
@@ -80,7 +77,6 @@ def test_the_scalp_stays_below_the_hair_on_other_bodies() -> None:
 
 
 @needs_assets
-@needs_body
 def test_relief_only_moves_vertices_a_little_and_depends_on_its_seed_alone() -> None:
     body, shaped = load_full_body(), person(1.0)
     smooth = wrapped("ponytail01")
@@ -93,7 +89,6 @@ def test_relief_only_moves_vertices_a_little_and_depends_on_its_seed_alone() -> 
 
 
 @needs_assets
-@needs_body
 def test_wrapping_is_deterministic() -> None:
     body, shaped, asset = load_full_body(), person(1.0), assets()["ponytail01"]
     first, second = hair_pattern(body, asset, shaped, relief_seed=4), with_relief(wrapped("ponytail01"), body, shaped, "straight", 4)
@@ -103,7 +98,6 @@ def test_wrapping_is_deterministic() -> None:
 
 
 @needs_assets
-@needs_body
 def test_offsets_reproduce_any_positions_on_the_body_they_were_made_for() -> None:
     pattern, shaped = wrapped("ponytail01"), person(0.0)
     target = fit(pattern, shaped) + np.random.default_rng(0).normal(0, 0.01, pattern.offsets.shape)
