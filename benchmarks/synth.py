@@ -33,7 +33,7 @@ from carve.synth.shard_reader import ShardSet, open_shards
 HERE = Path(__file__).parent
 GAP = 0.0005
 """What a signed distance may be off, metres."""
-SPACING = 0.0004
+SPACING = 0.0015
 """Between samples of faces that may bound nothing, metres."""
 
 
@@ -135,7 +135,7 @@ def distances(assets: Path, library: Path, first: int, count: int, points: int) 
         faces = np.concatenate([solid.faces + start for solid, start in zip(solids, starts, strict=True)]).astype(np.int64)
         outside = distance(vertices, faces, query[~inside])
         within = distance(surface.vertices, surface.faces.astype(np.int64), query[inside])
-        # A face that bounds nothing, inside out or a cap on a cap, may be nearer than the outer surface: the truth lies between the distance
+        # A face that bounds nothing, inside out or a cap on a cap, may be nearer than the outer surface: the truth lies between the way
         # to all faces and the fast one. Where these differ by too much, the faces that are nearer are sampled.
         gap = np.abs(fast[~inside]) - outside
         result["worst_outside_mm"] = max(result["worst_outside_mm"], 1000 * float(gap[gap < GAP].max()), 1000 * float(-gap.min()))
