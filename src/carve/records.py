@@ -166,6 +166,17 @@ class NormalMaps:
     """(H, W) float16 log-variance of the front normals (radians squared)."""
     mask: np.ndarray
     """(H, W) bool: pixels that hold normals."""
+    log_variance_back: np.ndarray | None = None
+    """(H, W) float16 log-variance of the back normals (radians squared)."""
+    coverage: np.ndarray | None = None
+    """(H, W) float32 soft coverage 0..1 of the person, refined."""
+    depth: np.ndarray | None = None
+    """(H, W) float32 relative depth towards the viewer, up to one constant, in pixels of the photo at the person's distance (times distance
+    over focal length: metres); zero outside the mask."""
+    depth_log_variance: np.ndarray | None = None
+    """(H, W) float32 log of the depth's expected squared error in pixels."""
+    source: str = "surface"
+    """Where the normals came from: `network`, `file`, `model` (a user's own), `surface` (rendered from the reconstruction)."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
 from carve.app.synth import add_synth
+from carve.app.train import add_train
 
 if TYPE_CHECKING:
     from carve.io.run_folder import Existing
@@ -62,6 +63,7 @@ def _parser() -> _Parser:
 
     commands.add_parser("doctor", help="say what is installed and what is missing")
     add_synth(commands.add_parser("synth", help="make synthetic people for training"))
+    add_train(commands.add_parser("train", help="train a network on synthetic people"))
     commands.add_parser("settings", help="print every setting with its default as a settings file")
     return parser
 
@@ -187,9 +189,16 @@ def _synth(arguments: argparse.Namespace) -> int:
     return run_synth(arguments)
 
 
+def _train(arguments: argparse.Namespace) -> int:
+    from carve.app.train import run_train
+
+    return run_train(arguments)
+
+
 _COMMANDS = {
     "reconstruct": _reconstruct,
     "synth": _synth,
+    "train": _train,
     "preview": _preview,
     "animate": _animate,
     "doctor": _doctor,

@@ -34,6 +34,7 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     make.add_argument(
         "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes; the result does not depend on it"
     )
+    make.add_argument("--no-distances", action="store_true", help="leave the outer surface and its signed distances out; normals need none")
     make.add_argument("--skip-bad", action="store_true", help="leave garments out that are missing a file or malformed, and list them")
     make.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sheet = actions.add_parser("sheet", help="contact sheets of a data set: photograph, normals, canonical mesh")
@@ -64,7 +65,7 @@ def _make(arguments: argparse.Namespace) -> int:
 
     if arguments.drapes < 0:
         raise CarveError("--drapes cannot be negative; give 0 for none")
-    plan = Plan(arguments.people, arguments.seed, arguments.views, arguments.drapes)
+    plan = Plan(arguments.people, arguments.seed, arguments.views, arguments.drapes, distances=not arguments.no_distances)
     read = read_assets(arguments.assets, arguments.skip_bad)
     library = arguments.library or arguments.out / "drapes"
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)

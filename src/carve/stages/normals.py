@@ -1,36 +1,145 @@
-"""Normal maps of the clothed person. Without a network they are those of the posed surface."""
+"""Normal maps of the clothed person from the photo: a network's, on a square crop around the person.
+
+The network is asked about the crop and about its mirror image, and both answers are averaged. Given no body it says what the photo alone
+tells; given one, what the clothes change.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+import cv2
 import numpy as np
+import torch
 
-from carve.geometry.mesh import vertex_normals
-from carve.geometry.raster import rasterise
-from carve.records import NormalMaps, Observation, PosedSurface
+from carve.geometry.normal_maps import front_and_back
+from carve.geometry.window import Window
+from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
+from carve.records import BodyFit, CarveError, NormalMaps, Observation, PosedSurface
 
 
 @dataclass(frozen=True)
 class Params:
     """Settings of the stage."""
 
-    angle_sigma_degrees: float = 20.0
-    """Expected error of a normal that no network has seen, degrees."""
+    size: Literal[256, 512, 768] = 512
+    """Side of the crop that the network is given, pixels."""
+    fill: float = 0.86
+    """Share of the crop that the person's longer side takes."""
+    mirror: bool = True
+    """Whether the mirrored crop is asked about too."""
+    refine_mask: bool = True
+    """Whether the network's mask replaces a detected one; a mask that was given stays."""
+
+
+def predict_normals(observation: Observation, body: BodyFit | None, network: NormalsNet, params: Params) -> NormalMaps:
+    """Front and back normals, their doubt, the person's mask and relative depth, at the photo's full size.
+
+    `body` is the fitted body; None asks what the photo alone tells.
+    """
+    height, width = observation.mask.shape
+    window = person_window(observation.mask, params)
+    image = torch.from_numpy(window.cut(observation.photo.pixels).transpose(2, 0, 1).astype(np.float32) / 255)[None]
+    # Nothing is known beyond the picture: the mask ends there.
+    cut = window.cut(observation.mask.astype(np.float32)) * window.within(width, height)
+    mask = torch.from_numpy(cut)[None, None]
+    front, back = _body_maps(body, window)
+    with torch.inference_mode():
+        out = network(image, mask, front, back)
+        if params.mirror:
+            out = _mean(out, mirrored(network(image.flip(3), mask.flip(3), *(_mirror(n) for n in (front, back)))))
+    found = out.mask_logit.sigmoid()[0, 0].numpy()
+    logit = window.paste(out.mask_logit[0, 0].numpy() + 20, width, height) - 20
+    kept = not params.refine_mask or observation.mask_source != "detector"
+    coverage = observation.mask if kept else (1 / (1 + np.exp(-logit))).astype(np.float32)
+    shown = coverage > 0.5
+
+    def full(values: np.ndarray, outside: float = 0.0) -> np.ndarray:
+        return np.where(shown, window.paste(values, width, height), outside)
+
+    def normals(values: torch.Tensor) -> np.ndarray:
+        image = _spread(values[0].permute(1, 2, 0).numpy(), found)
+        pasted = window.paste(image, width, height)
+        length = np.linalg.norm(pasted, axis=-1, keepdims=True)
+        return np.where(shown[..., None], pasted / np.maximum(length, 1e-6), 0).astype(np.float16)
+
+    doubt = [2 * scale[0, 0].numpy() + VARIANCE_OF_SCALE for scale in (out.log_scale_front, out.log_scale_back)]
+    spread = 2 * out.depth_log_scale[0, 0].numpy() + np.log(2) + 2 * np.log(window.side)
+    return NormalMaps(
+        front=normals(out.front),
+        back=normals(out.back),
+        log_variance=full(doubt[0]).astype(np.float16),
+        mask=shown,
+        log_variance_back=full(doubt[1]).astype(np.float16),
+        coverage=coverage,
+        depth=full(out.depth[0, 0].numpy() * window.side).astype(np.float32),
+        depth_log_variance=full(spread).astype(np.float32),
+        source="network",
+    )
+
+
+def person_window(mask: np.ndarray, params: Params) -> Window:
+    """The square around a person's mask (H, W)."""
+    shown = (mask > 0.5).astype(np.uint8)
+    if not shown.any():
+        raise CarveError("The person's mask is empty; give one with --mask.")
+    left, top, width, height = cv2.boundingRect(shown)
+    side = max(width, height) / params.fill
+    return Window(left + width / 2 - side / 2, top + height / 2 - side / 2, side, params.size)
+
+
+def _body_maps(body: BodyFit | None, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
+    """(1, 3, S/2, S/2) front and back normals of the body in the window, zero without one."""
+    half = window.size // 2
+    if body is None:
+        return torch.zeros(1, 3, half, half), torch.zeros(1, 3, half, half)
+    camera = body.camera.cropped(window.left, window.top, half, half, half / window.side)
+    front, back = (
+        torch.from_numpy(np.ascontiguousarray(n.transpose(2, 0, 1)))[None] for n in front_and_back(body.posed, body.faces, camera)
+    )
+    return front, back
+
+
+def _mirror(normals: torch.Tensor) -> torch.Tensor:
+    """Normal maps (B, 3, S, S) of the mirrored picture."""
+    return normals.flip(3) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
+
+
+def mirrored(out: NormalsOutput) -> NormalsOutput:
+    """What the network said of a mirrored crop, mirrored back."""
+    return NormalsOutput(
+        front=_mirror(out.front),
+        back=_mirror(out.back),
+        log_scale_front=out.log_scale_front.flip(3),
+        log_scale_back=out.log_scale_back.flip(3),
+        mask_logit=out.mask_logit.flip(3),
+        depth=out.depth.flip(3),
+        depth_log_scale=out.depth_log_scale.flip(3),
+    )
+
+
+def _mean(a: NormalsOutput, b: NormalsOutput) -> NormalsOutput:
+    """The mean of two answers, of normals made unit again; depths are shifted to agree over the person."""
+    middle = {name: (getattr(a, name) + getattr(b, name)) / 2 for name in a.__dataclass_fields__}
+    for side in ("front", "back"):
+        middle[side] = torch.nn.functional.normalize(middle[side], dim=1)
+    person = middle["mask_logit"].sigmoid()
+    shift = ((a.depth - b.depth) * person).sum() / person.sum().clamp(min=1)
+    middle["depth"] = (a.depth + b.depth + shift) / 2
+    return NormalsOutput(**middle)
+
+
+def _spread(image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
+    """Values (S, S, 3) of covered pixels continued outward by some pixels, so that resizing mixes no background into the outline."""
+    weight = (coverage > 0.5).astype(np.float32)
+    near, mass = cv2.blur(image * weight[..., None], (7, 7)), cv2.blur(weight, (7, 7))
+    return np.where((weight > 0)[..., None], image, near / np.maximum(mass, 1e-6)[..., None]).astype(np.float32)
 
 
 def render_normals(observation: Observation, posed: PosedSurface, params: Params) -> NormalMaps:
-    """Front and back normals of the posed surface, camera frame, at the photo's full size."""
-    faces = posed.canonical.faces
-    normals = vertex_normals(posed.vertices, faces)
-    front = rasterise(posed.vertices, faces, posed.camera)
-    back = rasterise(posed.vertices, faces, posed.camera, farthest=True)
-
-    def image(raster_normals: np.ndarray) -> np.ndarray:
-        length = np.linalg.norm(raster_normals, axis=-1, keepdims=True)
-        return (raster_normals / np.maximum(length, 1e-6)).astype(np.float16)
-
-    variance = np.where(front.mask, 2 * np.log(np.radians(params.angle_sigma_degrees)), 0.0)
-    return NormalMaps(
-        image(front.interpolate(normals, faces)), image(back.interpolate(normals, faces)), variance.astype(np.float16), front.mask
-    )
+    """Front and back normals of the posed surface, camera frame, at the photo's full size: for comparison, no network is asked."""
+    front, back = front_and_back(posed.vertices, posed.canonical.faces, posed.camera)
+    mask = (front != 0).any(-1)
+    variance = np.where(mask, 2 * np.log(np.radians(20.0)), 0.0).astype(np.float16)
+    return NormalMaps(front.astype(np.float16), back.astype(np.float16), variance, mask)

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from carve.body.landmarks import pixels_per_metre
 from carve.geometry.camera import Camera, focal_from_equivalent
+from carve.geometry.window import Window
 from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_face, run_hands, run_pose_augmented
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
 
@@ -50,38 +51,6 @@ class Params:
     """Mean mask above which a pixel is person for certain."""
     largest_hole: float = 0.002
     """Holes in the mask up to this share of the person are filled; larger ones are gaps between limbs."""
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A square window of the photo, resized to `size` pixels."""
-
-    left: float
-    top: float
-    side: float
-    size: int
-
-    @property
-    def scale(self) -> float:
-        return self.size / self.side
-
-    def cut(self, image: np.ndarray) -> np.ndarray:
-        """The window's pixels; beyond the picture its border is repeated."""
-        if self.scale < 0.75:  # warping only samples: what is to shrink is averaged first
-            image = cv2.GaussianBlur(image, (0, 0), 0.4 / self.scale)
-        return cv2.warpAffine(image, self._matrix(), (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-    def paste(self, image: np.ndarray, width: int, height: int) -> np.ndarray:
-        """The reverse of `cut` for one channel: a picture of the full size, zero outside the window."""
-        return cv2.warpAffine(image, self._matrix(), (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-
-    def to_photo(self, pixels: np.ndarray) -> np.ndarray:
-        return pixels / self.scale + [self.left, self.top]
-
-    def _matrix(self) -> np.ndarray:
-        # OpenCV counts from the first pixel's centre, carve from its corner.
-        s = self.scale
-        return np.array([[s, 0, 0.5 * s - 0.5 - s * self.left], [0, s, 0.5 * s - 0.5 - s * self.top]])
 
 
 def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landmarks: Landmarks | None = None) -> Observation:
@@ -179,11 +148,11 @@ def _choose(people: list[Detection], wanted: int | None, mask: np.ndarray | None
     return int(np.argmin([np.linalg.norm(p.centre - middle) for p in people]))
 
 
-def _run(pixels: np.ndarray, person: Detection, others: list[Detection], params: Params) -> tuple[_Window, list[PoseRun]]:
+def _run(pixels: np.ndarray, person: Detection, others: list[Detection], params: Params) -> tuple[Window, list[PoseRun]]:
     """The augmented runs on the person's crop; other people's heads are painted over so that the network does not jump to them."""
     side = round(2 * params.crop_margin * person.radius)
     corner = np.round(person.centre - side / 2)  # whole pixels: an unscaled crop must not be blurred by resampling
-    window = _Window(float(corner[0]), float(corner[1]), side, max(min(side, 1024), params.network_size))
+    window = Window(float(corner[0]), float(corner[1]), side, max(min(side, 1024), params.network_size))
     if others:
         pixels = pixels.copy()
         for other in others:
@@ -197,7 +166,7 @@ def _run(pixels: np.ndarray, person: Detection, others: list[Detection], params:
     return window, near
 
 
-def _landmarks(pixels: np.ndarray, window: _Window, runs: list[PoseRun]) -> Landmarks:
+def _landmarks(pixels: np.ndarray, window: Window, runs: list[PoseRun]) -> Landmarks:
     """Median and spread of the body's landmarks over the runs, then hands on wrist crops and the face on a head crop."""
     height, width = pixels.shape[:2]
     flat = np.stack([window.to_photo(r.pixels) for r in runs])
@@ -251,7 +220,7 @@ def _hand(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, side: str) -> 
     knuckles = (at("index") + at("pinky")) / 2
     reach = float(max(np.linalg.norm(knuckles - wrist), 0.3 * np.linalg.norm(wrist - elbow)))
     middle, side_length = wrist + 0.9 * (knuckles - wrist), 5.0 * reach
-    window = _Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
+    window = Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
     for uv, world, score in sorted(run_hands(window.cut(pixels)), key=lambda h: np.linalg.norm(window.to_photo(h[0][0]) - wrist)):
         photo_uv = window.to_photo(uv)
         if np.linalg.norm(photo_uv[0] - wrist) < 0.9 * reach:
@@ -266,7 +235,7 @@ def _face(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray) -> tuple[np.nd
         return None
     middle = head.mean(0)
     side_length = 3.2 * max(np.ptp(head[:, 0]), np.ptp(head[:, 1]))
-    window = _Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
+    window = Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
     found = run_face(window.cut(pixels))
     if found is None:
         return None
@@ -274,7 +243,7 @@ def _face(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray) -> tuple[np.nd
     return window.to_photo(uv), points / window.scale
 
 
-def _mask(pixels: np.ndarray, window: _Window, runs: list[PoseRun], params: Params) -> np.ndarray:
+def _mask(pixels: np.ndarray, window: Window, runs: list[PoseRun], params: Params) -> np.ndarray:
     """(H, W) float32 person mask: mean over the runs, moved to the picture's edges, one piece, small holes filled."""
     height, width = pixels.shape[:2]
     mean = np.mean([r.mask for r in runs], 0)
@@ -282,7 +251,7 @@ def _mask(pixels: np.ndarray, window: _Window, runs: list[PoseRun], params: Para
     if len(rows) < 50:
         raise CarveError("The person could not be cut out of the photo: give a mask with --mask.")
     shrink = min(1.0, params.mask_size / max(int(np.ptp(rows)), int(np.ptp(columns)), 1))
-    small = _Window(window.left, window.top, window.side, max(int(window.size * shrink), 64) if shrink < 1 else window.size)
+    small = Window(window.left, window.top, window.side, max(int(window.size * shrink), 64) if shrink < 1 else window.size)
     image = small.cut(pixels)
     probability = cv2.resize(mean, (small.size, small.size), interpolation=cv2.INTER_AREA)
     labels = np.where(probability > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)

@@ -12,9 +12,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from carve.geometry.camera import Camera
+from carve.geometry.normal_maps import front_and_back
 from carve.records import CarveError
 from carve.synth.augmentation import Field
+from carve.synth.bodies import load_full_body
+from carve.synth.fitted_body import ARRAYS, FittedBodies
 from carve.synth.photograph import Photograph, photograph, view_fields
+from carve.synth.rough_mask import rough_mask
 from carve.synth.scenery import load_scenery
 from carve.synth.shard_reader import open_shards
 from carve.synth.shards import Split
@@ -37,6 +41,8 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
     | body_mask | (1, S, S) float32 | 1 where body_normal_front is known (if it is asked for) |
     | depth | (1, S, S) float32 | metres along the viewing axis, zero outside the mask |
     | part, region | (1, S, S) uint8 | see `carve.synth.records.View`; 0 outside the mask |
+    | rough_mask | (1, S, S) float32 | the mask as a detector would give it (with `observed`) |
+    | fitted_normal_front, fitted_normal_back | (3, S/2, S/2) float32 | of the body as a fit would give it (with `observed`) |
     | landmarks | (L, 4) float32 | u, v in pixels of the sample, distance in metres, 1 where seen |
     | camera | (5,) float32 | focal length, cx, cy, width, height in pixels of the sample |
     | up | (3,) float32 | against gravity, camera frame |
@@ -55,6 +61,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         size: Literal[256, 512] = 512,
         fields: tuple[Field, ...] = DEFAULT_FIELDS,
         augmented: bool = True,
+        observed: bool = False,
         seed: int = 0,
         verify: bool = True,
     ) -> None:
@@ -67,6 +74,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
             size: side of the photographs, pixels.
             fields: the truth that is wanted; less takes less time.
             augmented: frame anew, mirror and occlude; without, the framing is the stored one and colours and light alone vary.
+            observed: add mask and body with the errors that carve's own first stages make.
             seed: of everything that is drawn.
             verify: compare the shards with their checksums first.
 
@@ -77,6 +85,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         self.shards = open_shards(folder, split, verify)
         self.scenery = load_scenery(assets)
         self.size, self.fields, self.augmented, self.seed = size, fields, augmented, seed
+        self._bodies = FittedBodies(load_full_body()) if observed else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see the change
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -92,7 +101,11 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         return len(self.shards)
 
     def __getitem__(self, i: int) -> dict[str, Any]:
-        """Item i of the present epoch.
+        """Item i of the present epoch; see `draw`."""
+        return self.draw(i, int(self._epoch))
+
+    def draw(self, i: int, epoch: int) -> dict[str, Any]:
+        """Item i of an epoch.
 
         Raises:
             IndexError: i is not in 0 to len - 1.
@@ -102,9 +115,28 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         info = self.shards.person(p)
         names = _landmark_names(info, self.shards.people()[p])
         view = self.shards.view(p, v, view_fields(self.fields))
-        rng = np.random.default_rng((self.seed, int(self._epoch), i))
+        rng = np.random.default_rng((self.seed, epoch, i))
         drawn = photograph(view, names, self.scenery, rng, self.size, self.fields, self.augmented)
-        return _tensors(drawn) | {"key": f"{self.shards.people()[p]}.v{v}"}
+        item = _tensors(drawn) | {"key": f"{self.shards.people()[p]}.v{v}"}
+        if self._bodies is not None:
+            placement = info["cameras"][v]
+            vertices = self._bodies.draw(
+                self.shards.arrays(p, ARRAYS), np.array(placement["rotation"]), np.array(placement["translation"]), rng
+            )
+            item |= _observed(self._bodies, vertices, drawn, rng)
+        return item
+
+
+def _observed(bodies: FittedBodies, vertices: np.ndarray, drawn: Photograph, rng: np.random.Generator) -> dict[str, Tensor]:
+    """The rough mask, and the maps of fitted vertices (V, 3) of the view's camera frame after the sample's motion."""
+    half = drawn.truth.camera.cropped(0, 0, drawn.visible.shape[1] // 2, drawn.visible.shape[0] // 2, 0.5)
+    faces = bodies.faces[:, ::-1] if drawn.motion.flip else bodies.faces
+    front, back = front_and_back(vertices @ drawn.motion.turn.T, faces, half)
+    return {
+        "rough_mask": torch.from_numpy(rough_mask(drawn.visible, rng))[None],
+        "fitted_normal_front": torch.from_numpy(np.ascontiguousarray(front.transpose(2, 0, 1))),
+        "fitted_normal_back": torch.from_numpy(np.ascontiguousarray(back.transpose(2, 0, 1))),
+    }
 
 
 def _stop_threads_of_opencv() -> None:

@@ -2,8 +2,8 @@
 
 The sign comes from the solid angle of every face (van Oosterom & Strackee, "The solid angle of a plane triangle", IEEE Trans. Biomed.
 Eng. 30, 1983). The distance comes from a search over the solids' faces, nearest first, by the exact distance of a point to a triangle.
-Where a face may be partly inside another solid, because some face near it lies on both sides of its plane, it is divided into four; below
-the finest size its centre decides. Nothing is cut and no boundary is propagated.
+Where a face may be partly inside, because some face near it lies on both sides of its plane or crosses it from a corner that they share, it
+is divided into four; below the finest size its centre decides. Nothing is cut and no boundary is propagated.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ FINEST = 1e-4
 """Metres: the radius below which a part of a face counts as wholly outer or wholly not; the error is at most twice that."""
 STEP = 1e-7
 """Metres off a face to the points in front and behind that tell whether it is outer."""
+SHORTEST = 1e-9
+"""Metres: two faces that share a corner cross where they have more than this in common."""
 
 
 def solid_angle_winding(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -68,6 +70,20 @@ def _inside_one(solids: Sequence[Solid], points: np.ndarray) -> np.ndarray:
     return found
 
 
+def _on_line(height: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last place (M,) on a line where triangles meet it: (M, 3) corners' heights over a plane and places along a line in it.
+
+    Infinite and the wrong way round for a triangle that does not meet the plane.
+    """
+    height = np.where(np.abs(height) < 1e-13, 0, height)
+    onward, then = np.roll(height, -1, 1), np.roll(along, -1, 1)
+    crosses = height * onward < 0
+    share = np.where(crosses, height / np.where(crosses, height - onward, 1), 0)
+    met = np.concatenate([height == 0, crosses], 1)
+    place = np.concatenate([along, along + share * (then - along)], 1)
+    return np.where(met, place, np.inf).min(1), np.where(met, place, -np.inf).max(1)
+
+
 class BruteForce:
     """The union of solids, asked face by face; what is known of a face is kept for the next point."""
 
@@ -88,15 +104,26 @@ class BruteForce:
         """(N,) bool: the winding number of one of the solids exceeds 1/2."""
         return _inside_one(self.solids, points)
 
-    def _may_cross(self, corners: np.ndarray, centre: np.ndarray, radius: float, others: np.ndarray) -> np.ndarray:
-        """(M,) bool: faces reach into the sphere round a triangle (3, 3), and neither lies on one side of the other's plane."""
+    def _may_cross(self, face: int, corners: np.ndarray, centre: np.ndarray, radius: float, others: np.ndarray) -> np.ndarray:
+        """(M,) bool: the faces `others` (M,) may cross the part (3, 3) of a face, in the sphere round it.
+
+        Faces with two corners in common meet in that edge alone. With one, they cross if they have more in common than the corner: the
+        planes' line runs through both. With none, they may cross if neither lies on one side of the other's plane.
+        """
+        common = (self._index[others][:, :, None] == self._index[face]).any(2)
+        shared = common.sum(1)
         nearest = nearest_on_triangles(self.corners[others], np.broadcast_to(centre, (len(others), 3)))
         reach = np.linalg.norm(nearest - centre, axis=1) < radius
-        normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-        theirs = (self.corners[others] - corners[0]) @ normal
+        theirs = (self.corners[others] - corners[0]) @ self._normal[face]
         ours = np.einsum("mkd,md->mk", corners - self.corners[others, :1], self._normal[others])
         one_side = (theirs > 0).all(1) | (theirs < 0).all(1) | (ours > 0).all(1) | (ours < 0).all(1)
-        return reach & ~one_side
+        along = np.cross(self._normal[face], self._normal[others])
+        along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
+        theirs = np.where(common, 0, theirs)
+        first, last = _on_line(theirs, np.einsum("mkd,md->mk", self.corners[others] - corners[0], along))
+        our_first, our_last = _on_line(ours, along @ (corners - corners[0]).T)
+        overlap = np.minimum(last, our_last) - np.maximum(first, our_first) > SHORTEST
+        return reach & np.where(shared == 0, ~one_side, (shared == 1) & overlap)
 
     def _outer(self, path: tuple[int, ...], corners: np.ndarray) -> bool | None:
         """Whether the part (3, 3) of face path[0] is outer; None where the part must be divided."""
@@ -105,8 +132,7 @@ class BruteForce:
             centre = corners.mean(0)
             radius = np.linalg.norm(corners - centre, axis=1).max()
             close = np.flatnonzero(np.linalg.norm(self._centre - centre, axis=1) < self._radius + radius)
-            close = close[~np.isin(self._index[close], self._index[face]).any(1)]
-            crossing = self._owner[close[self._may_cross(corners, centre, radius, close)]]
+            crossing = self._owner[close[self._may_cross(face, corners, centre, radius, close)]]
             if len(crossing) and radius > self._finest:
                 # A solid that holds the centre and whose surface stays away holds all of the part.
                 away = [s for k, s in enumerate(self.solids) if k != self._owner[face] and k not in crossing]

@@ -32,6 +32,8 @@ class Photograph:
     visible: np.ndarray
     """(S, S) bool: the mask without what stands in front of the person."""
     truth: Truth
+    motion: Motion
+    """How the picture was moved against the stored view."""
 
 
 def view_fields(fields: tuple[Field, ...]) -> tuple[str, ...]:
@@ -65,4 +67,4 @@ def photograph(
     visible = truth.mask if cover is None else truth.mask & (cover < 0.5)
     if cover is not None:
         hide(truth.landmarks, cover)
-    return Photograph(develop(picture, rng), visible, truth)
+    return Photograph(develop(picture, rng), visible, truth, motion)

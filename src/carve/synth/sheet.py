@@ -23,9 +23,13 @@ COLUMNS = 5
 
 
 def _canonical_picture(shards: ShardSet, person: int, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: the outer surface in the canonical pose, coloured by its normals."""
-    arrays = shards.arrays(person, ("outer_vertices", "outer_faces"))
-    vertices, faces = arrays["outer_vertices"].astype(float), arrays["outer_faces"].astype(np.int64)
+    """(size, size, 3) uint8: the outer surface in the canonical pose (all shown triangles if it was not made), coloured by its normals."""
+    if shards.header["settings"]["distances"]:
+        arrays = shards.arrays(person, ("outer_vertices", "outer_faces"))
+        vertices, faces = arrays["outer_vertices"].astype(float), arrays["outer_faces"].astype(np.int64)
+    else:
+        arrays = shards.arrays(person, ("canonical", "faces", "shown"))
+        vertices, faces = arrays["canonical"].astype(float), arrays["faces"][arrays["shown"]].astype(np.int64)
     low, high = vertices.min(0), vertices.max(0)
     distance = 5.0
     seen = vertices - (low + high) / 2 - np.array([0.0, 0.0, distance])

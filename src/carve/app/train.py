@@ -1,0 +1,101 @@
+"""The command `carve train`: fit a network that ships to synthetic people."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+from pathlib import Path
+
+from carve.app.synth import positive
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
+def add_train(command: argparse.ArgumentParser) -> None:
+    """The arguments of `carve train`."""
+    networks = command.add_subparsers(dest="network", required=True, metavar="NETWORK")
+    normals = networks.add_parser("normals", help="front and back normals, mask and depth from a photo")
+    normals.add_argument("data", type=Path, help="a folder of `carve synth make`")
+    normals.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
+    normals.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder; a run that was stopped goes on in it")
+    normals.add_argument("--samples", type=positive, default=60000, metavar="N", help="photographs to learn from in all (default: 60000)")
+    normals.add_argument("--finish", type=share, default=0.15, metavar="SHARE", help="share of them at 512 px, at the end (default: 0.15)")
+    normals.add_argument("--batch", type=positive, default=8, metavar="N", help="photographs a step at 256 px, half as many at 512")
+    normals.add_argument("--learning-rate", type=float, default=1.5e-3, metavar="X")
+    normals.add_argument("--people", type=share, default=1.0, metavar="SHARE", help="share of the people to learn from (default: all)")
+    normals.add_argument("--validation", type=positive, default=64, metavar="N", help="photographs to judge by")
+    normals.add_argument("--evaluate-every", type=positive, default=1000, metavar="STEPS")
+    normals.add_argument("--device", default="cpu", help="cpu or cuda")
+    normals.add_argument("--workers", type=int, default=1, metavar="N", help="processes that draw photographs, 0 for none")
+    normals.add_argument("--minutes", type=float, metavar="M", help="stop after so long, with a checkpoint to go on from")
+    normals.add_argument("--seed", type=int, default=0)
+    normals.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Train; write the weights and their card when all steps are done. The exit code."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from carve.records import CarveError
+
+    if importlib.util.find_spec("matplotlib") is None:
+        raise CarveError("carve train needs matplotlib to draw the loss; install it with: pip install 'carve[train]'")
+    import torch
+
+    from carve.networks.weights import write_weights
+    from carve.train.loop import Schedule, read_log
+    from carve.train.normals import card, phases, train_normals
+
+    if arguments.device != "cpu" and not torch.cuda.is_available():
+        raise CarveError(f"This machine has no device {arguments.device}; use --device cpu.")
+    schedule = Schedule(
+        phases(arguments.samples, arguments.finish, arguments.batch), learning_rate=arguments.learning_rate, seed=arguments.seed
+    )
+    console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("training", total=schedule.steps)
+
+        def report(done: int, total: int, line: str) -> None:
+            progress.update(task, completed=done, total=total)
+            if line:
+                progress.console.print(line)
+
+        run = train_normals(
+            arguments.data,
+            arguments.assets,
+            arguments.out,
+            schedule,
+            share=arguments.people,
+            validation=arguments.validation,
+            evaluate_every=arguments.evaluate_every,
+            device=arguments.device,
+            workers=arguments.workers,
+            stop_after=None if arguments.minutes is None else 60 * arguments.minutes,
+            report=report,
+        )
+    if run.step < schedule.steps:
+        console.print(f"stopped after step {run.step} of {schedule.steps}; the same command goes on")
+        return 0
+    figures = {k: v for k, v in read_log(arguments.out / "evaluation.csv")[-1].items() if k not in ("step", "seconds")}
+    print(write_weights(arguments.out, "normals", run.average, card(run, arguments.data, schedule, figures, _commit())))
+    return 0
+
+
+def _commit() -> str:
+    """The commit that the code was at, with a plus if files differ from it; `unknown` outside a clone."""
+    here = Path(__file__).parent
+    try:
+        name = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return name + ("+" if changed.strip() else "")

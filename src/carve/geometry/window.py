@@ -1,0 +1,50 @@
+"""A square window of a photo, resized: what a network is given, and how its answer goes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square window of the photo, resized to `size` pixels."""
+
+    left: float
+    """Of its corner, pixels of the photo; may lie beyond the picture."""
+    top: float
+    side: float
+    """Pixels of the photo."""
+    size: int
+    """Pixels of the window."""
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the window per pixel of the photo."""
+        return self.size / self.side
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The window's pixels of (H, W) or (H, W, C); beyond the picture its border is repeated."""
+        if self.scale < 0.75:  # warping only samples: what is to shrink is averaged first
+            image = cv2.GaussianBlur(image, (0, 0), 0.4 / self.scale)
+        return cv2.warpAffine(image, self._matrix(), (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def paste(self, image: np.ndarray, width: int, height: int) -> np.ndarray:
+        """The reverse of `cut` for (size, size) or (size, size, C): a picture of the full size, zero outside the window."""
+        return cv2.warpAffine(image, self._matrix(), (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+    def within(self, width: int, height: int) -> np.ndarray:
+        """(size, size) bool: the window's pixels that lie in a photo of this size."""
+        at = self.to_photo(np.arange(self.size)[:, None] + np.array([0.5, 0.5]))
+        return ((at[:, 1] >= 0) & (at[:, 1] < height))[:, None] & ((at[:, 0] >= 0) & (at[:, 0] < width))[None]
+
+    def to_photo(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels (..., 2) of the window to pixels of the photo."""
+        return pixels / self.scale + [self.left, self.top]
+
+    def _matrix(self) -> np.ndarray:
+        # OpenCV counts from the first pixel's centre, carve from its corner.
+        s = self.scale
+        return np.array([[s, 0, 0.5 * s - 0.5 - s * self.left], [0, s, 0.5 * s - 0.5 - s * self.top]])

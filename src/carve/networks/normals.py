@@ -1,0 +1,186 @@
+"""The normals network: from a photo, a mask and a body's normal maps to the clothed person's normals, mask and relative depth.
+
+A U-Net whose work is done at a quarter of the picture's resolution and below; one layer at half resolution keeps the edges, and the output
+is shuffled up to full resolution (Shi et al., CVPR 2016). It returns the difference to the body's normals, so that a body that is right is
+kept, and it was trained without the body as often as with it, so that the photo wins over one that is wrong.
+
+Notation: S side of the square crop, a multiple of 32; C channels. n unit normals of the camera frame, b the scale of an angle's
+error: errors theta are taken for distributed as exp(-theta / b) over the two directions of a plane, E[theta^2] = 6 b^2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from carve.networks.weights import FOLDER, read_card, read_weights
+from carve.records import CarveError
+
+INPUTS = 11
+"""Colour, mask, front and back normals of the body, whether there is a body."""
+OUTPUTS = 11
+"""Front and back differences, their log b, mask logit, depth, its log-scale."""
+DEPTH_UNIT = 0.1
+"""Depth that one unit of the network's output stands for, sides of the crop."""
+VARIANCE_OF_SCALE = math.log(6.0)
+"""log E[theta^2] = 2 log b + this."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the network's weights fit."""
+
+    widths: tuple[int, int, int, int, int] = (32, 64, 96, 144, 192)
+    """Channels at 1/2, 1/4, 1/8, 1/16, 1/32 of the resolution."""
+    blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    """Residual blocks on the way down at 1/4 to 1/32."""
+    heads: int = 6
+    """Attention heads at 1/32."""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class NormalsOutput:
+    """What the network says of B crops of S x S pixels."""
+
+    front: Tensor
+    """(B, 3, S, S) unit normals of the nearest surface, camera frame."""
+    back: Tensor
+    """(B, 3, S, S) unit normals of the farthest surface."""
+    log_scale_front: Tensor
+    """(B, 1, S, S) log b, radians."""
+    log_scale_back: Tensor
+    """(B, 1, S, S)"""
+    mask_logit: Tensor
+    """(B, 1, S, S)"""
+    depth: Tensor
+    """(B, 1, S, S) towards the viewer, up to a constant, in sides of the crop at the person's distance."""
+    depth_log_scale: Tensor
+    """(B, 1, S, S) log of the mean absolute error of `depth`, same unit."""
+
+
+class _Block(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))), the second convolution starting at zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, width)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.second(functional.silu(self.first(functional.silu(self.norm(x)))))
+        return x + out
+
+
+class _Attention(nn.Module):
+    """Self-attention over all places of the coarsest level, with a learned embedding of the place's row and column."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(8, width)
+        self.query_key_value = nn.Conv2d(width, 3 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+        self.place = nn.Conv2d(2, width, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, width, height, across = x.shape
+        rows = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)
+        columns = torch.linspace(-1, 1, across, device=x.device, dtype=x.dtype)
+        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
+        places = self.query_key_value(self.norm(x) + self.place(grid)).flatten(2)
+        q, k, v = (p.reshape(count, self.heads, width // self.heads, -1).transpose(2, 3) for p in places.chunk(3, 1))
+        seen = functional.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(count, width, height, across)
+        result: Tensor = x + self.out(seen)
+        return result
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """(B, 3, ...) to unit length; faster on a CPU than torch's own over channels."""
+    return vectors * (vectors.square().sum(1, keepdim=True) + 1e-8).rsqrt()
+
+
+class NormalsNet(nn.Module):
+    """See the module's head."""
+
+    def __init__(self, architecture: Architecture | None = None) -> None:
+        super().__init__()
+        self.architecture = architecture or Architecture()
+        widths, blocks = self.architecture.widths, self.architecture.blocks
+        self.stem = nn.Conv2d(INPUTS, widths[0], 3, stride=2, padding=1)
+        self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
+        self.encode = nn.ModuleList([nn.Sequential(*[_Block(w) for _ in range(n)]) for w, n in zip(widths[1:], blocks, strict=True)])
+        self.attention = _Attention(widths[-1], self.architecture.heads)
+        upward = list(zip(widths[:0:-1], widths[-2::-1], strict=False))
+        self.up = nn.ModuleList([nn.Conv2d(a, b, 1) for a, b in upward])
+        self.skip = nn.ModuleList([nn.Conv2d(b, b, 1) for _, b in upward])
+        # Convolutions at half resolution are dear: a single one there.
+        self.decode = nn.ModuleList([_Block(b) for _, b in upward[:-1]])
+        self.last = nn.Conv2d(widths[0], widths[0], 3, padding=1)
+        self.head = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor, mask: Tensor, body_front: Tensor, body_back: Tensor) -> NormalsOutput:
+        """Crops to maps.
+
+        Args:
+            image: (B, 3, S, S) sRGB 0..1.
+            mask: (B, 1, S, S) the detector's, 0..1.
+            body_front: (B, 3, S', S') normals of the body's nearest surface, camera frame, zero outside or where there is no body;
+                stretched to S.
+            body_back: (B, 3, S', S') of its farthest surface.
+        """
+        size = image.shape[-2:]
+        front, back = (functional.interpolate(n, size, mode="bilinear", align_corners=False) for n in (body_front, body_back))
+        has_body = (front.square().sum(1, keepdim=True) > 0.25).to(image.dtype)
+        x = torch.cat([4 * (image - 0.45), 2 * mask - 1, front, back, has_body], 1).contiguous(memory_format=torch.channels_last)
+        levels = [self.stem(x)]
+        for down, encode in zip(self.down, self.encode, strict=True):
+            levels.append(encode(down(functional.silu(levels[-1]))))
+        y = self.attention(levels[-1])
+        for up, skip, decode, level in zip(self.up, self.skip, [*self.decode, self.last], levels[-2::-1], strict=True):
+            y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + skip(level))
+        out = functional.pixel_shuffle(self.head(functional.silu(y)), 2).float()
+        toward = torch.tensor([0.0, 0.0, 0.5], device=out.device)[:, None, None]
+        # Beside the body, and without one, the difference is counted from the viewing axis.
+        front = front.float() + (1 - has_body.float()) * toward
+        back = back.float() - (1 - has_body.float()) * toward
+        return NormalsOutput(
+            front=_unit(front + out[:, 0:3]),
+            back=_unit(back + out[:, 3:6]),
+            log_scale_front=out[:, 6:7].clamp(-4, 1) - 1.5,
+            log_scale_back=out[:, 7:8].clamp(-4, 1) - 1.5,
+            mask_logit=4 * out[:, 8:9] + 4 * (2 * mask.float() - 1),
+            depth=DEPTH_UNIT * out[:, 9:10],
+            depth_log_scale=out[:, 10:11].clamp(-4, 3) + math.log(0.02),
+        )
+
+
+def load_normals_net(folder: Path = FOLDER) -> NormalsNet:
+    """The network with the weights that ship, or those of another folder, ready to be asked.
+
+    Raises:
+        CarveError: weights or card are missing or damaged, or do not fit each other.
+    """
+    card = read_card("normals", folder)
+    tensors = read_weights("normals", folder)
+    try:
+        network = NormalsNet(Architecture(**{name: tuple(v) if isinstance(v, list) else v for name, v in card["architecture"].items()}))
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CarveError(f"The weights in {folder} do not fit this version of carve; install carve again.") from error
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

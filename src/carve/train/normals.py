@@ -1,0 +1,277 @@
+"""Train the normals network on synthetic photographs.
+
+Notation: n true and n' predicted unit normals, c = |n - n'| their chord, which is the angle between them for small angles; b the predicted
+scale of the angle's error, see `carve.networks.normals`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Subset
+
+from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput
+from carve.synth.augmentation import Field
+from carve.synth.dataset import SyntheticPhotos
+from carve.train.loop import Batch, Phase, Run, Schedule, train
+
+FIELDS: tuple[Field, ...] = ("normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth")
+
+
+@dataclass(frozen=True)
+class Params:
+    """What the loss is made of."""
+
+    no_body: float = 0.35
+    """Share of the samples that are given no body."""
+    true_body: float = 0.15
+    """Share that is given the true one instead of one with fit errors."""
+    gradient: float = 0.5
+    """Weight of the differences between neighbours' normals, at distances of 1, 2 and 4 pixels."""
+    back: float = 0.5
+    """Weight of the back against the front."""
+    doubt: float = 0.1
+    """Weight of the likelihood of the errors under the predicted scales."""
+    mask: float = 0.3
+    """Weight of the mask's cross-entropy."""
+    depth: float = 0.15
+    """Weight of the depth's likelihood."""
+
+
+def normals_loss(network: nn.Module, batch: Batch, step: int, params: Params) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a batch and its parts; drawing which samples get which body uses torch's generator."""
+    draw = torch.rand(len(batch["image"]), 1, 1, 1).to(batch["image"].device)
+    half = batch["fitted_normal_front"].shape[-2:]
+    bodies = []
+    for side in ("front", "back"):
+        true = functional.interpolate(batch[f"body_normal_{side}"], half, mode="area")
+        body = torch.where(draw < params.no_body + params.true_body, true, batch[f"fitted_normal_{side}"])
+        bodies.append(torch.where(draw < params.no_body, torch.zeros_like(body), body))
+    device = batch["image"].device.type
+    with torch.autocast(device, torch.bfloat16):
+        out: NormalsOutput = network(batch["image"], batch["rough_mask"], *bodies)
+    seen = batch["weight"] * batch["visible"]
+    front, front_doubt, front_edges = _normal_terms(out.front, out.log_scale_front, batch["normal_front"], seen)
+    back, back_doubt, back_edges = _normal_terms(out.back, out.log_scale_back, batch["normal_back"], seen)
+    mask = functional.binary_cross_entropy_with_logits(out.mask_logit, batch["visible"] * batch["weight"].clamp(min=0.0))
+    depth = _depth_term(out, batch, seen)
+    total = front + params.gradient * front_edges + params.back * (back + params.gradient * back_edges)
+    total = total + params.doubt * (front_doubt + back_doubt) + params.mask * mask + params.depth * depth
+    parts = {"front": front, "back": back, "edges": front_edges, "doubt": front_doubt, "mask": mask, "depth": depth}
+    return total, {name: float(value.detach()) for name, value in parts.items()}
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def _normal_terms(predicted: Tensor, log_scale: Tensor, true: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean chord; the chords' likelihood, which teaches the scale alone; mean error of the differences between neighbours."""
+    weight = weight * (true.square().sum(1, keepdim=True) > 0.25)
+    chord = ((predicted - true).square().sum(1, keepdim=True) + 1e-6).sqrt()
+    doubt = _mean(chord.detach() * (-log_scale).exp() + 2 * log_scale, weight)
+    edges = predicted.new_zeros(())
+    for distance in (1, 2, 4):
+        for axis in (2, 3):
+            span = predicted.shape[axis] - distance
+            first = [t.narrow(axis, 0, span) for t in (predicted, true, weight)]
+            second = [t.narrow(axis, distance, span) for t in (predicted, true, weight)]
+            change = ((second[0] - first[0]) - (second[1] - first[1])).abs().sum(1, keepdim=True)
+            edges = edges + _mean(change, first[2] * second[2]) / 6
+    return _mean(chord, weight), doubt, edges
+
+
+def true_depth(batch: Batch) -> Tensor:
+    """(B, 1, S, S) towards the viewer, in sides of the crop at the person's distance, mean zero over the person."""
+    depth, seen = batch["depth"], batch["mask"] * (batch["depth"] > 0)
+    distance = (depth * seen).sum((1, 2, 3), keepdim=True) / seen.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    focal = batch["camera"][:, 0].reshape(-1, 1, 1, 1)
+    return (distance - depth) * seen * focal / distance.clamp(min=0.1) / depth.shape[-1]
+
+
+def _depth_term(out: NormalsOutput, batch: Batch, weight: Tensor) -> Tensor:
+    """Likelihood of the depth's error under exp(-|e| / b) / 2 b; each sample's constant is the best one for the mean."""
+    error = out.depth - true_depth(batch)
+    weight = weight * (batch["depth"] > 0)
+    middle = (error * weight).sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    gap = (error - middle).abs()
+    # Scales learn from errors, errors from a fixed scale, so that doubt does not excuse them.
+    likelihood = gap.detach() * (-out.depth_log_scale).exp() + out.depth_log_scale
+    return _mean(20 * gap + 0.1 * likelihood, weight)
+
+
+@torch.no_grad()
+def evaluate_normals(network: nn.Module, batches: DataLoader[Batch], device: str) -> dict[str, float]:
+    """Mean angles in degrees over validation photographs, with bodies as fitted and without; ratios to the body's own; mask and depth.
+
+    `front_ratio` and `back_ratio` compare with the fitted body over the pixels where it is. `certain` is the error of the tenth of the
+    pixels that are most certain against that of the least certain tenth.
+    """
+    sums: dict[str, list[float]] = {}
+
+    def add(name: str, value: Tensor, weight: Tensor) -> None:
+        sums.setdefault(name, [0.0, 0.0])
+        sums[name][0] += float((value * weight).sum())
+        sums[name][1] += float(weight.sum())
+
+    ious, certain = [], []
+    was = network.training
+    network.eval()
+    for raw in batches:
+        batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in raw.items()}
+        seen = batch["visible"] * (batch["normal_front"].square().sum(1, keepdim=True) > 0.25)
+        size = batch["image"].shape[-2:]
+        for kind in ("fitted", "none", "true"):
+            body = [
+                torch.zeros_like(batch[f"fitted_normal_{side}"])
+                if kind == "none"
+                else batch[f"fitted_normal_{side}"] if kind == "fitted" else batch[f"body_normal_{side}"]
+                for side in ("front", "back")
+            ]  # fmt: skip
+            with torch.autocast(torch.device(device).type, torch.bfloat16):
+                out: NormalsOutput = network(batch["image"], batch["rough_mask"], *body)
+            for side, found, naked in (("front", out.front, body[0]), ("back", out.back, body[1])):
+                error = angles(found, batch[f"normal_{side}"])
+                add(f"{side}_{kind}", error, seen)
+                if kind != "none":
+                    naked = functional.interpolate(naked, size, mode="bilinear", align_corners=False)
+                    both = seen * (naked.square().sum(1, keepdim=True) > 0.25)
+                    add(f"{side}_{kind}_there", error, both)
+                    add(f"{side}_{kind}_body", angles(functional.normalize(naked, dim=1), batch[f"normal_{side}"]), both)
+            if kind == "fitted":
+                certain.append(_certainty(angles(out.front, batch["normal_front"])[seen > 0], out.log_scale_front[seen > 0]))
+                for guess, truth in zip(out.mask_logit > 0, batch["visible"] > 0.5, strict=True):
+                    ious.append(float((guess & truth).sum() / (guess | truth).sum().clamp(min=1)))
+            if kind == "none":
+                gap = out.depth - true_depth(batch)
+                where = seen * (batch["depth"] > 0)
+                gap = gap - (gap * where).sum((1, 2, 3), keepdim=True) / where.sum((1, 2, 3), keepdim=True).clamp(min=1)
+                add("depth_error_percent", 100 * gap.abs(), where)
+    network.train(was)
+    mean = {name: total / max(count, 1.0) for name, (total, count) in sums.items()}
+    kept = ("front_fitted", "front_none", "back_fitted", "back_none", "depth_error_percent")
+    result = {name: mean[name] for name in kept}
+    for side in ("front", "back"):
+        for kind in ("fitted", "true"):
+            result[f"{side}_ratio_{kind}"] = mean[f"{side}_{kind}_there"] / mean[f"{side}_{kind}_body"]
+    result["mask_iou"] = float(torch.tensor(ious).median())
+    result["certain"] = sum(certain) / len(certain)
+    return result
+
+
+def angles(a: Tensor, b: Tensor) -> Tensor:
+    """(B, 1, ...) degrees between unit vectors (B, 3, ...)."""
+    return torch.rad2deg(2 * torch.asin(((a - b).square().sum(1, keepdim=True).sqrt() / 2).clamp(max=1)))
+
+
+def _certainty(errors: Tensor, log_scale: Tensor) -> float:
+    order = errors[log_scale.argsort()]
+    tenth = max(1, len(order) // 10)
+    return float(order[:tenth].mean() / order[-tenth:].mean().clamp(min=1e-6))
+
+
+def train_normals(
+    data: Path,
+    assets: Path,
+    folder: Path,
+    schedule: Schedule,
+    *,
+    params: Params | None = None,
+    architecture: Architecture | None = None,
+    share: float = 1.0,
+    validation: int = 64,
+    evaluate_every: int = 1000,
+    device: str = "cpu",
+    workers: int = 1,
+    stop_after: float | None = None,
+    verify: bool = True,
+    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> Run:
+    """Train on the data set's train split, or on its first `share` of the people; judge on `validation` pairs of the other split.
+
+    Raises:
+        CarveError: the data set, the assets or a checkpoint in `folder` cannot be used.
+    """
+    params, architecture = params or Params(), architecture or Architecture()
+
+    def source(size: int) -> _Share:
+        photos = SyntheticPhotos(
+            data, "train", assets, size=size, fields=FIELDS, observed=True, seed=schedule.seed, verify=verify  # type: ignore[arg-type]
+        )  # fmt: skip
+        return _Share(photos, share)
+
+    size = schedule.phases[-1].size
+    held = SyntheticPhotos(
+        data, "val", assets, size=size, fields=FIELDS, augmented=False, observed=True, seed=1, verify=verify  # type: ignore[arg-type]
+    )  # fmt: skip
+    chosen = torch.linspace(0, len(held) - 1, min(validation, len(held))).round().int().tolist()
+    batches: DataLoader[Batch] = DataLoader(Subset(held, chosen), batch_size=4)
+    settings = {
+        "params": asdict(params),
+        "architecture": architecture.as_json(),
+        "data": held.shards.header["fingerprint"],
+        "people": held.shards.header["people"],
+        "share": share,
+    }
+    return train(
+        lambda: NormalsNet(architecture),
+        source,
+        lambda network, batch, step: normals_loss(network, batch, step, params),
+        schedule,
+        folder,
+        evaluate=lambda network: evaluate_normals(network, batches, device),
+        evaluate_every=evaluate_every,
+        settings=settings,
+        device=device,
+        workers=workers,
+        stop_after=stop_after,
+        report=report,
+    )
+
+
+class _Share:
+    """The pairs of the first people of a data set."""
+
+    def __init__(self, photos: SyntheticPhotos, share: float) -> None:
+        self._photos = photos
+        people = max(1, math.ceil(share * len(photos.shards.people())))
+        self._count = photos.shards.starts[people]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def draw(self, i: int, epoch: int) -> Batch:
+        """Item i of an epoch."""
+        return self._photos.draw(i, epoch)
+
+
+def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str) -> dict[str, Any]:
+    """What is said of the weights, JSON-ready: data, seed, steps, commit, figures, licences."""
+    header = json.loads((data / "dataset.json").read_text())
+    return {
+        "network": "normals",
+        "architecture": run.network.architecture.as_json(),  # type: ignore[union-attr, operator]
+        "data": {key: header[key] for key in ("carve", "fingerprint", "seed", "people", "settings")},
+        "schedule": asdict(schedule),
+        "steps": run.step,
+        "seconds": round(run.seconds),
+        "commit": commit,
+        "figures": {name: round(float(value), 4) for name, value in figures.items()},
+        "variance": f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}",
+        "licences": header["licences"],
+    }
+
+
+def phases(samples: int, finish: float, batch: int, small: int = 256, large: int = 512) -> tuple[Phase, ...]:
+    """So many samples: the last `finish` of them at `large` pixels with half the batch, the others at `small`."""
+    last = round(samples * finish)
+    found = (Phase(small, (samples - last) // batch, batch), Phase(large, last // max(1, batch // 2), max(1, batch // 2)))
+    return tuple(phase for phase in found if phase.steps > 0)
