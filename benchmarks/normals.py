@@ -160,7 +160,7 @@ def main() -> None:
             true = true_maps(subject.case)[0]
         if arguments.sheets:
             arguments.sheets.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(arguments.sheets / f"{subject.name}.jpg"), sheet_row(observation, body, maps, alone, true)[..., ::-1])
+            cv2.imwrite(str(arguments.sheets / f"{subject.name}.png"), sheet_row(observation, body, maps, alone, true)[..., ::-1])
         results[subject.name] = values
         print(subject.name, json.dumps({k: round(v, 3) for k, v in values.items()}), flush=True)
     names = list(dict.fromkeys(k for v in results.values() for k in v))

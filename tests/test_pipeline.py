@@ -29,13 +29,24 @@ CONTRACT = {name for name in OUTPUT_FILES if not name.endswith((".obj", ".mtl", 
 FUNCTIONS = {
     "observe": "observe",
     "fit_body": "fit_body",
+    "refit_body": "refit_body",
     "canonical": "build_canonical",
     "refine": "refine",
-    "normals": "render_normals",
     "texture": "bake_texture",
     "rig": "rig",
 }
-"""Stage -> the name of its function in `carve.pipeline`."""
+"""Stage -> the name of its function in `carve.pipeline`; `predict_normals` serves two."""
+
+AFTER = {
+    "observe": STAGES,
+    "fit_body": ("fit_body", *STAGES[3:]),
+    "normals": ("evidence", *STAGES[3:]),
+    "canonical": ("canonical", "refine", "texture", "rig"),
+    "refine": ("refine", "texture", "rig"),
+    "texture": ("texture", "rig"),
+    "rig": ("rig",),
+}
+"""Group of settings -> the stages that run when one of it changes."""
 
 
 @dataclasses.dataclass
@@ -68,7 +79,9 @@ class Fakes:
             return dataclasses.replace(made.textured, surface=inputs[1])
         if name == "rig":
             return Avatar(*inputs[:4], made.confidence, {"rig": {"checked": True}})
-        return {"fit_body": made.body, "canonical": made.surface.canonical, "normals": made.normals}[name]
+        if name in ("evidence", "normals"):
+            return dataclasses.replace(made.normals)
+        return {"canonical": made.surface.canonical}.get(name) or dataclasses.replace(made.body)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +103,9 @@ def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fakes = Fakes(made, made.observation.photo, Counter(), {}, {})
     for stage, function in FUNCTIONS.items():
         monkeypatch.setattr(pipeline, function, fakes.stage(stage))
+    asked = {name: fakes.stage(name) for name in ("evidence", "normals")}
+    monkeypatch.setattr(pipeline, "predict_normals", lambda *inputs: asked["evidence" if inputs[1] is None else "normals"](*inputs))
+    monkeypatch.setattr(pipeline, "load_normals_net", lambda: "the normals network")
     monkeypatch.setattr(pipeline, "load_anny", lambda progress: fakes.calls.update(["load"]) or "the body model")
     monkeypatch.setattr("carve.io.outputs.preview_sheet", lambda avatar: np.zeros((4, 4, 3), np.uint8))
     return fakes
@@ -110,7 +126,7 @@ def some_setting(stage: str) -> str:
 def test_every_file_of_the_contract_is_written(fakes: Fakes, tmp_path: Path) -> None:
     avatar = run(fakes, tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == CONTRACT | {"stages"}
-    assert fakes.calls == Counter([*STAGES, "load"])
+    assert fakes.calls == Counter([*STAGES, "load", "load"])
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert set(report["seconds"]) == {*STAGES, "loading", "outputs"}
     assert set(report["peak_memory_mib"]) == set(STAGES)
@@ -156,22 +172,13 @@ def test_resume_skips_what_has_not_changed(fakes: Fakes, tmp_path: Path) -> None
     assert second.observation.photo is fakes.photo
 
 
-@pytest.mark.parametrize("changed", STAGES)
+@pytest.mark.parametrize("changed", AFTER)
 def test_a_changed_setting_runs_its_stage_and_what_follows(fakes: Fakes, tmp_path: Path, changed: str) -> None:
     run(fakes, tmp_path / "out")
     fakes.calls.clear()
     run(fakes, tmp_path / "out", [some_setting(changed)], existing="resume")
-    depends_on = {
-        "observe": set(STAGES),
-        "fit_body": {"fit_body", "canonical", "refine", "normals", "texture", "rig"},
-        "canonical": {"canonical", "refine", "normals", "texture", "rig"},
-        "refine": {"refine", "normals", "texture", "rig"},
-        "normals": {"normals", "rig"},
-        "texture": {"texture", "rig"},
-        "rig": {"rig"},
-    }
-    assert set(fakes.calls) - {"load"} == depends_on[changed]
-    assert ("load" in fakes.calls) == ("fit_body" in depends_on[changed])
+    assert set(fakes.calls) - {"load"} == set(AFTER[changed])
+    assert ("load" in fakes.calls) == ("refit_body" in AFTER[changed])
 
 
 def test_another_photo_mask_or_seed_runs_everything(fakes: Fakes, tmp_path: Path) -> None:
@@ -195,7 +202,7 @@ def test_from_a_stage_runs_it_and_all_that_follow(fakes: Fakes, tmp_path: Path) 
     run(fakes, tmp_path / "out")
     fakes.calls.clear()
     avatar = run(fakes, tmp_path / "out", start="refine")
-    assert set(fakes.calls) == {"refine", "normals", "texture", "rig"}
+    assert set(fakes.calls) == {"refine", "texture", "rig"}
     assert avatar.report["warnings"] == []
     avatar = run(fakes, tmp_path / "out", [some_setting("fit_body")], start="texture")
     assert any("'fit_body' was kept" in warning for warning in avatar.report["warnings"])
@@ -270,7 +277,7 @@ def test_an_interruption_keeps_what_is_finished(fakes: Fakes, tmp_path: Path) ->
     fakes.fail.clear()
     fakes.calls.clear()
     run(fakes, tmp_path / "out", existing="resume")
-    assert set(fakes.calls) == {"refine", "normals", "texture", "rig"}
+    assert set(fakes.calls) == {"refine", "texture", "rig"}
     assert {file.name for file in (tmp_path / "out").iterdir()} == CONTRACT | {"stages"}
 
 

@@ -1,8 +1,9 @@
 """The algorithm on one page: one photo in, one avatar out.
 
-    Photo -> Observation -> BodyFit -> CanonicalSurface -> PosedSurface -> NormalMaps, TexturedSurface -> Avatar
+    Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
 
-Without learned stages the normal maps are rendered from the refined surface, so `normals` follows `refine`.
+The body is fitted twice: to the landmarks, and then to what the normals network says of the photo alone. With that body the network is
+asked again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks
 from carve.io.outputs import Extra, write_outputs, write_report
 from carve.io.run_folder import Existing, RunFolder
+from carve.networks.normals import load_normals_net
+from carve.networks.weights import identity
+from carve.own_normals import own_normals
 from carve.provenance import licences, versions
 from carve.records import (
     Avatar,
@@ -40,8 +44,8 @@ from carve.records import (
 from carve.runner import Deferred, Progress, StageRunner, silent
 from carve.settings import Settings, StageName, preset_note
 from carve.stages.canonical import build_canonical
-from carve.stages.fit_body import fit_body
-from carve.stages.normals import render_normals
+from carve.stages.fit_body import fit_body, refit_body
+from carve.stages.normals import predict_normals, with_mask
 from carve.stages.observe import observe
 from carve.stages.refine import refine
 from carve.stages.rig import rig
@@ -56,6 +60,9 @@ def reconstruct(
     mask: Path | str | np.ndarray | None = None,
     landmarks: Path | str | Landmarks | None = None,
     body_model: Path | str | None = None,
+    normals_front: Path | str | None = None,
+    normals_back: Path | str | None = None,
+    normals_model: Path | str | None = None,
     existing: Existing = "refuse",
     start: StageName | None = None,
     extras: Sequence[Extra] = (),
@@ -70,6 +77,9 @@ def reconstruct(
         mask: the person's mask, (H, W) float 0..1 or a picture of the photo's size; replaces the detector's.
         landmarks: the person's 2D landmarks or a file such as OUT/stages/landmarks.json; replaces the detector's.
         body_model: an SMPL or SMPL-X file; the bundled free body model if None.
+        normals_front: a PNG with the front normals, which replace the network's.
+        normals_back: the same for the back.
+        normals_model: an ONNX model for the normals, its conventions in a JSON file of its name.
         existing: what to do with an `out` that holds something.
         start: take the stages before this one from `out` as they are and run it and those after it.
         extras: formats to write beside GLB.
@@ -88,9 +98,10 @@ def reconstruct(
     given_mask = read_mask(Path(mask), source.size) if isinstance(mask, (str, Path)) else mask
     given_landmarks = read_landmarks(Path(landmarks)) if isinstance(landmarks, (str, Path)) else landmarks
     model = _body_model(Path(body_model) if body_model is not None else None, progress)
+    own = own_normals(source.size, *(Path(p) if p is not None else None for p in (normals_front, normals_back, normals_model)))
     with RunFolder(Path(out), "resume" if start else existing) if out is not None else nullcontext() as folder:
         run = StageRunner(settings.seed, folder, start, progress)
-        avatar = run_stages(run, source, settings, given_mask, given_landmarks, model)
+        avatar = run_stages(run, source, settings, given_mask, given_landmarks, model, own)
         if folder:
             with folder.publishing() as files:
                 begin = time.perf_counter()
@@ -101,19 +112,29 @@ def reconstruct(
 
 
 def run_stages(
-    run: StageRunner, photo: Photo, settings: Settings, mask: np.ndarray | None, landmarks: Landmarks | None, model: Deferred
+    run: StageRunner,
+    photo: Photo,
+    settings: Settings,
+    mask: np.ndarray | None,
+    landmarks: Landmarks | None,
+    model: Deferred,
+    own: Deferred | None = None,
 ) -> Avatar:
     """The stages in their order. `run` skips those whose kept record still fits."""
     report: dict[str, Any] = {}
+    network = Deferred(identity("normals"), load_normals_net)
     run.give("photo", photo)
     observation = run("observe", Observation, observe, photo, settings.observe, mask, landmarks)
     run.export("landmarks.json", landmark_document(observation.landmarks))
-    body = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
-    canonical = run("canonical", CanonicalSurface, build_canonical, observation, body, settings.canonical)
-    posed = run("refine", PosedSurface, refine, observation, body, canonical, settings.refine)
-    normals = run("normals", NormalMaps, render_normals, observation, posed, settings.normals)
-    textured = run("texture", TexturedSurface, bake_texture, observation, posed, settings.texture)
-    avatar = run("rig", Avatar, rig, observation, body, normals, textured, settings.rig, Deferred("report", lambda: report))
+    first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
+    evidence = run("evidence", NormalMaps, predict_normals, observation, None, network, settings.normals)
+    body = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
+    normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own)
+    seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
+    canonical = run("canonical", CanonicalSurface, build_canonical, seen, body, settings.canonical)
+    posed = run("refine", PosedSurface, refine, seen, body, canonical, settings.refine)
+    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture)
+    avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings))
 
 
@@ -144,6 +165,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
         "people": as_plain(observation.people),
         "person": observation.person,
         "mask_source": observation.mask_source,
+        "normals_source": avatar.normals.source,
         "focal_source": observation.focal_source,
         "visible_share": float(observation.visible_share),
         "body": {

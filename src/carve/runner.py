@@ -63,6 +63,12 @@ class StageRunner:
         """Make an input record known to the stages that follow."""
         self.known[name], self.prints[name] = record, fingerprint(record)
 
+    def derive(self, name: str, record: Record, *sources: str) -> Record:
+        """Make a record known that follows from known ones and is made anew every time."""
+        self.known[name] = record
+        self.prints[name] = hashlib.sha256(" ".join([name, *(self.prints[source] for source in sources)]).encode()).hexdigest()
+        return record
+
     def export(self, name: str, value: Any) -> None:
         """Write a JSON file for people to edit beside the stages' records, if there is a folder."""
         if self.folder:

@@ -21,10 +21,13 @@ from carve.stages import canonical, fit_body, normals, observe, refine, rig, tex
 Preset = Literal["fast", "standard", "best"]
 """`fast` uses no learned surface; `standard` and `best` are reserved for the learned stages and equal `fast` until those exist."""
 
-StageName = Literal["observe", "fit_body", "canonical", "refine", "normals", "texture", "rig"]
+StageName = Literal["observe", "fit_body", "evidence", "refit_body", "normals", "canonical", "refine", "texture", "rig"]
 """The stages in the order in which they run."""
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
+
+SETTINGS_OF: dict[StageName, StageName] = {"evidence": "normals", "refit_body": "fit_body"}
+"""Stages that go by another's settings: the same work done once more."""
 
 Params = TypeVar("Params")
 
@@ -39,9 +42,9 @@ class Settings:
     """Seed of every random number; the same seed and input give the same avatar."""
     observe: observe.Params = field(default_factory=observe.Params)
     fit_body: fit_body.Params = field(default_factory=fit_body.Params)
+    normals: normals.Params = field(default_factory=normals.Params)
     canonical: canonical.Params = field(default_factory=canonical.Params)
     refine: refine.Params = field(default_factory=refine.Params)
-    normals: normals.Params = field(default_factory=normals.Params)
     texture: texture.Params = field(default_factory=texture.Params)
     rig: rig.Params = field(default_factory=rig.Params)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carve.io.run_folder import Existing
 
 PRESETS = ("fast", "standard", "best")
-STAGES = ("observe", "fit_body", "canonical", "refine", "normals", "texture", "rig")
+STAGES = ("observe", "fit_body", "evidence", "refit_body", "normals", "canonical", "refine", "texture", "rig")
 """Copies of `carve.settings`' closed choices, which cannot be imported without torch; a test holds them equal."""
 
 DONE, STAGE_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
@@ -79,6 +79,10 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     person.add_argument("--landmarks", type=Path, metavar="FILE", help="2D landmarks, such as DIR/stages/landmarks.json after editing")
     person.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the photo")
     person.add_argument("--body-model", type=Path, metavar="FILE", help="an SMPL or SMPL-X file that you hold a licence for")
+    own = command.add_argument_group("normals of your own (docs/own_normals.md)")
+    own.add_argument("--normals-front", type=Path, metavar="FILE", help="a PNG of the photo's size, encoded as OUT/normals_front.png")
+    own.add_argument("--normals-back", type=Path, metavar="FILE", help="the same for the back")
+    own.add_argument("--normals-model", type=Path, metavar="FILE", help="an ONNX model; FILE's name with .json says what goes in and out")
     settings = command.add_argument_group("settings")
     settings.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file; `carve settings` prints one")
     settings.add_argument("--set", action="append", default=[], metavar="STAGE.FIELD=VALUE", help="one setting; may be repeated")
@@ -129,6 +133,9 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
             mask=arguments.mask,
             landmarks=arguments.landmarks,
             body_model=arguments.body_model,
+            normals_front=arguments.normals_front,
+            normals_back=arguments.normals_back,
+            normals_model=arguments.normals_model,
             existing=existing,
             start=arguments.start,
             extras=[extra for extra in ("obj", "ply") if getattr(arguments, extra)],

@@ -1,7 +1,11 @@
 """What normals and relative depth of the clothed person, seen in the photo, say of the body below: differentiable.
 
-Notation: M vertices that look at the maps, N_v of them visible. Everything is compared after a low-pass, since clothes are not skin; the
-body's depth is compared up to one constant, which is the maps' own unknown and the cloth's thickness together.
+Notation: M sampled vertices of the body, of which some are visible; n their normals, z their depth towards the viewer in metres; N, Z what
+the maps say at a vertex' pixel, sigma_n (radians) and sigma_z (metres) its spread; w its weight, c a constant, rho robust.
+    loss = W_n sum w rho(|n - N|^2 / sigma_n^2) / sum w + W_z sum w rho((z - Z - c)^2 / sigma_z^2) / sum w
+W_n and W_z say how many independent observations a map counts for: its errors are alike over whole limbs. The maps are low-passed, since
+clothes have folds and bodies have none, and are not asked near the person's outline, where cloth and the body below it part. c is what the
+depth leaves open, and the thickness of the clothes.
 """
 
 from __future__ import annotations
@@ -23,126 +27,149 @@ from carve.geometry.skinning import skin
 from carve.records import NormalMaps
 
 GRID = 100.0
-"""Pixels per metre that the maps are compared at: one a centimetre."""
+"""Pixels per metre at which maps and body are compared: one a centimetre is enough for a body."""
+BLUR = 0.02
+"""Standard deviation of the low-pass, metres."""
+MARGIN = 0.015
+"""Width of the rim along the outline that is not asked, metres; it fades in over as much again."""
+FACING = 0.25
+"""Cosine between a normal and the direction to the camera below which a vertex is too near the body's own outline."""
+OCCLUSION = 0.015
+"""How far a vertex may lie behind the nearest surface and still count as visible, metres."""
+STEP = 0.06
+"""Jump in depth from pixel to pixel that is the outline of a limb before another part, metres."""
+TRUST = {"hand": 0.3, "foot": 0.5}
+"""Endings of REGIONS -> weight, where it is not one: fingers and shoes look little like the body model's."""
+FEWEST = 60
+"""Visible vertices below which maps say nothing."""
 
 
-@dataclass
-class EvidenceParams:
-    blur: float = 0.02
-    margin: float = 0.015
-    cloth_degrees: float = 12.0
-    cloth: float = 0.02
-    normal_weight: float = 30.0
-    depth_weight: float = 30.0
-    facing: float = 0.25
-    through: bool = True
-    head: float = 1.0
-    gain_sigma: float = 0.0
+@dataclass(frozen=True)
+class Weights:
+    """How much the maps are believed."""
+
+    normals: float
+    """W_n."""
+    depth: float
+    """W_z."""
+    cloth_radians: float
+    """Spread of the angle between smoothed cloth and body."""
+    cloth: float
+    """Spread of the clothes' thickness along the viewing axis, metres."""
 
 
 def robust(square: Tensor) -> Tensor:
+    """Charbonnier-like growth: quadratic below one sigma, linear beyond."""
     return 2 * ((1 + square).sqrt() - 1)
 
 
 class SurfaceEvidence:
-    def __init__(self, maps: NormalMaps, camera: Camera, body: ReducedBody, rest: np.ndarray, per_metre: float, params: EvidenceParams) -> None:
-        self.params, self.body, self.per_metre = params, body, per_metre
-        scale = min(1.0, GRID / per_metre)
+    """The maps at the resolution of the comparison, and which of the sampled vertices look at them."""
+
+    def __init__(self, maps: NormalMaps, camera: Camera, per_metre: float, body: ReducedBody, rest: np.ndarray, sample: np.ndarray) -> None:
+        """Prepare the comparison.
+
+        Args:
+            maps: of the photo; without `depth` the normals alone are compared.
+            camera: of the photo.
+            per_metre: pixels of the photo per metre at the person's distance.
+            body: whose sampled skin is compared.
+            rest: (V, 3) the body's shape at rest, for normals and visibility.
+            sample: (M,) the vertices that `body` samples.
+        """
+        self.body, self.rest, self.sample = body, rest, sample
         height, width = maps.mask.shape
+        scale = min(1.0, GRID / per_metre)
         size = (max(round(width * scale), 8), max(round(height * scale), 8))
-        self.camera = Camera(size[0], size[1], camera.focal * size[0] / width, camera.cx * size[0] / width, camera.cy * size[1] / height)
-        self.aspect = (size[0] / width, size[1] / height)
-        grid = per_metre * scale
-        known = maps.mask & np.isfinite(maps.depth) & (np.linalg.norm(maps.front.astype(np.float32), axis=-1) > 0.5)
-        shrink = lambda a: cv2.resize(np.asarray(a, np.float32), size, interpolation=cv2.INTER_AREA)  # noqa: E731
-        share = shrink(known)
-        inside = share > 0.99
-        blurred = lambda a: _blur(shrink(np.where(known if a.ndim == 2 else known[..., None], a, 0)), share, params.blur * grid)  # noqa: E731
-        normal = blurred(maps.front.astype(np.float32))
-        normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
-        depth = blurred(maps.depth) / per_metre
-        variance = np.exp(blurred(maps.log_variance.astype(np.float32))) + np.radians(params.cloth_degrees) ** 2
-        depth_variance = np.exp(blurred(maps.depth_log_variance)) / per_metre**2 + params.cloth**2
-        edge = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-        weight = np.clip(edge / (params.margin * grid) - 1, 0, 1) if inside.any() else np.zeros(inside.shape)
-        # steps in depth are no surface
-        channels = np.concatenate([normal, depth[..., None], variance[..., None], depth_variance[..., None], weight[..., None]], -1)
-        self.maps = torch.as_tensor(channels, dtype=torch.float32).permute(2, 0, 1)[None]
-        self.valid = bool((weight > 0).sum() > 100)
-        model = body.model
-        self.normals = torch.as_tensor(vertex_normals(rest, model.faces), dtype=torch.float32)
-        trust = np.ones(len(REGIONS))
-        trust[[i for i, r in enumerate(REGIONS) if r.endswith("hand")]] = 0.3
-        trust[[i for i, r in enumerate(REGIONS) if r.endswith("foot")]] = 0.5
-        trust[REGIONS.index("head")] = params.head
-        self.trust = torch.as_tensor(trust[model.region], dtype=torch.float32)
-        self.visible = np.zeros(len(rest), bool)
+        self.camera = Camera(*size, camera.focal * scale, camera.cx * size[0] / width, camera.cy * size[1] / height)
+        self.has_depth = maps.depth is not None
+        self.maps = torch.from_numpy(_channels(maps, size, per_metre, scale * per_metre))[None]
+        self.normals = torch.as_tensor(vertex_normals(rest, body.model.faces)[sample], dtype=torch.float32)
+        trust = np.array([next((t for ending, t in TRUST.items() if name.endswith(ending)), 1.0) for name in REGIONS])
+        self.trust = torch.as_tensor(trust[body.model.region[sample]], dtype=torch.float32)
+        self.seen = torch.zeros(0, dtype=torch.int64)
 
-    def look(self, x: np.ndarray) -> None:
-        """Which of the body's vertices (V, 3), camera frame, the camera sees."""
-        faces = self.body.model.faces
-        raster = rasterise(x, faces, self.camera)
-        pixel = self.camera.project(x)
-        column, row = np.floor(pixel).astype(int).T
-        shown = (column >= 0) & (row >= 0) & (column < self.camera.width) & (row < self.camera.height) & (x[:, 2] < 0)
-        r, c = np.where(shown, row, 0), np.where(shown, column, 0)
-        far = ndimage.maximum_filter(np.where(raster.mask, raster.depth, 0), 3)
-        normal = vertex_normals(x, faces)
-        ray = x / np.linalg.norm(x, axis=1, keepdims=True)
-        facing = -(normal * ray).sum(1)
-        near = -x[:, 2] < np.where(raster.mask, raster.depth, np.inf)[r, c] + 0.015
-        # steps between limbs: blurred
-        step = far - ndimage.minimum_filter(np.where(raster.mask, raster.depth, 0), 3) > 0.06
-        self.visible = shown & near & (facing > self.params.facing) & ~step[r, c]
+    def look(self, shaped: Shaped, posed: Posed, scale: Tensor) -> bool:
+        """Find the vertices that the camera sees of the first of the posed bodies; whether they are enough to say anything."""
+        model = self.body.model
+        rotation, shift = (t.detach() for t in _transforms(shaped, posed, scale))
+        bones = torch.cat([rotation, shift[..., None]], -1).double().numpy()[self.body.articulation.attached]
+        points = skin(self.rest * float(scale[0].detach()), bones, model.bones, model.weights)
+        raster = rasterise(points, model.faces, self.camera)
+        depth = np.where(raster.mask, raster.depth, 0)
+        jump = ndimage.maximum_filter(depth, 3) - ndimage.minimum_filter(depth, 3) > STEP
+        at = points[self.sample]
+        pixel = np.floor(self.camera.project(at)).astype(np.int64)
+        inside = (pixel >= 0).all(1) & (pixel < [self.camera.width, self.camera.height]).all(1) & (at[:, 2] < 0)
+        column, row = np.where(inside, pixel.T, 0)
+        facing = -(vertex_normals(points, model.faces)[self.sample] * at).sum(1) / np.linalg.norm(at, axis=1)
+        # A jump beside the background belongs to the outline, which the margin of the maps keeps away from.
+        seen = inside & (facing > FACING) & ~jump[row, column] & (-at[:, 2] < raster.depth[row, column] + OCCLUSION)
+        seen &= self.maps[0, -1].numpy()[row, column] > 0
+        self.seen = torch.from_numpy(np.flatnonzero(seen))
+        return len(self.seen) >= FEWEST
 
-    def loss(self, points: Tensor, normals: Tensor, area: Tensor) -> Tensor:
-        p = self.params
-        pixels = self.camera.project(points)
-        grid = pixels / pixels.new_tensor([self.camera.width, self.camera.height]) * 2 - 1
-        if not p.through:
-            grid = grid.detach()
+    def loss(self, shaped: Shaped, posed: Posed, scale: Tensor, weights: Weights) -> Tensor:
+        """The loss of the vertices that `look` found, for the first of the posed bodies."""
+        points, normals = self._skin(shaped, posed, scale)
+        grid = self.camera.project(points) / points.new_tensor([self.camera.width, self.camera.height]) * 2 - 1
         read = torch.nn.functional.grid_sample(self.maps, grid[None, None], align_corners=False, padding_mode="zeros")[0, :, 0]
-        weight = area * read[6].detach()
+        variance, depth_variance = read[4].detach() + weights.cloth_radians**2, read[5].detach() + weights.cloth**2
+        weight = self.trust[self.seen] * read[6].detach()
         total = weight.sum().clamp(min=1e-9)
-        apart = ((normals - read[:3].T) ** 2).sum(1) / read[4].detach().clamp(min=1e-4)
-        loss = p.normal_weight * (weight * robust(apart)).sum() / total
+        loss = weights.normals * (weight * robust(((normals - read[:3].T) ** 2).sum(1) / variance)).sum() / total
+        if not self.has_depth:
+            return loss
         residual = points[:, 2] - read[3]
-        spread = read[5].detach().clamp(min=1e-6)
-        with torch.no_grad():
-            constant = residual[weight > 0].median() if bool((weight > 0).any()) else residual.new_zeros(())
-            for _ in range(8):
-                w = weight / spread / (1 + (residual - constant) ** 2 / spread).sqrt()
-                constant = (w * residual).sum() / w.sum().clamp(min=1e-9)
-        self.constant = constant
-        return loss + p.depth_weight * (weight * robust((residual - constant) ** 2 / spread)).sum() / total
+        constant = _middle(residual.detach(), weight, depth_variance)
+        return loss + weights.depth * (weight * robust((residual - constant) ** 2 / depth_variance)).sum() / total
+
+    def _skin(self, shaped: Shaped, posed: Posed, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Points and unit normals of the visible vertices, (N, 3) each; normals turn with the blended rotations."""
+        rotation, shift = _transforms(shaped, posed, scale)
+        blended = self.body.weights[self.seen] @ torch.cat([rotation.flatten(1), shift], 1)
+        turn = blended[:, :9].view(-1, 3, 3)
+        points = (turn @ (scale[0] * shaped.vertices[self.seen])[..., None])[..., 0] + blended[:, 9:]
+        return points, torch.nn.functional.normalize((turn @ self.normals[self.seen][..., None])[..., 0], dim=1)
 
 
-def skin_with_normals(body: ReducedBody, shaped: Shaped, posed: Posed, scale: Tensor, normals: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
-    r = posed.rotations[0]
-    shift = posed.heads[0] - (r @ (scale[0] * shaped.heads)[..., None])[..., 0]
-    blended = body.weights[pick] @ torch.cat([r.flatten(1), shift], 1)
-    turn = blended[:, :9].view(-1, 3, 3)
-    points = (turn @ (scale[0] * shaped.vertices[pick])[..., None])[..., 0] + blended[:, 9:]
-    turned = (turn @ normals[pick][..., None])[..., 0]
-    return points, turned / turned.norm(dim=1, keepdim=True).clamp(min=1e-6)
+def _transforms(shaped: Shaped, posed: Posed, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotations (P, 3, 3) and shifts (P, 3) of the first body's moving bones."""
+    rotation = posed.rotations[0]
+    return rotation, posed.heads[0] - (rotation @ (scale[0] * shaped.heads)[..., None])[..., 0]
 
 
-def full_skin(body: ReducedBody, rest: np.ndarray, shaped: Shaped, posed: Posed, scale: Tensor) -> np.ndarray:
-    r = posed.rotations[0].detach()
-    shift = posed.heads[0].detach() - (r @ (scale[0].detach() * shaped.heads.detach())[..., None])[..., 0]
-    maps = torch.cat([r, shift[..., None]], -1).double().numpy()[body.articulation.attached]
-    return skin(rest * float(scale[0]), maps, body.model.bones, body.model.weights)
+def _middle(residual: Tensor, weight: Tensor, variance: Tensor) -> Tensor:
+    """The constant that makes the robust loss of the residuals least, by reweighted means from the median."""
+    if not bool((weight > 0).any()):
+        return residual.new_zeros(())
+    constant = residual[weight > 0].median()
+    for _ in range(8):
+        share = weight / variance / (1 + (residual - constant) ** 2 / variance).sqrt()
+        constant = (share * residual).sum() / share.sum()
+    return constant
 
 
-def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    corners = vertices[faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-    return np.bincount(faces.ravel(), np.repeat(area / 3, 3), len(vertices))
+def _channels(maps: NormalMaps, size: tuple[int, int], per_metre: float, grid: float) -> np.ndarray:
+    """(7, h, w) float32: normal, depth in metres, their variances, weight 0..1; `grid` is pixels per metre of `size`."""
+    front = maps.front.astype(np.float32)
+    depth = maps.depth if maps.depth is not None else np.zeros(maps.mask.shape, np.float32)
+    spread = maps.depth_log_variance if maps.depth_log_variance is not None else np.zeros(maps.mask.shape, np.float32)
+    variance = maps.log_variance.astype(np.float32)
+    known = maps.mask & (np.linalg.norm(front, axis=-1) > 0.5)
+    known &= np.isfinite(front).all(-1) & np.isfinite(depth) & np.isfinite(spread) & np.isfinite(variance)
+    share = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(share, (0, 0), BLUR * grid)
 
+    def smooth(image: np.ndarray) -> np.ndarray:
+        """Mean of the known pixels around."""
+        small = cv2.resize(np.where(known, image, 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return np.where(soft > 0.02, cv2.GaussianBlur(small, (0, 0), BLUR * grid) / np.maximum(soft, 0.02), 0)
 
-def _blur(image: np.ndarray, share: np.ndarray, sigma: float) -> np.ndarray:
-    """Low-pass of values that are sums over `share` of each pixel; zero where there is none."""
-    soft = cv2.GaussianBlur(share, (0, 0), sigma)
-    value = cv2.GaussianBlur(image, (0, 0), sigma)
-    soft = soft[..., None] if image.ndim == 3 else soft
-    return np.where(soft > 0.02, value / np.maximum(soft, 0.02), 0)
+    normal = np.stack([smooth(front[..., k]) for k in range(3)])
+    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-6)
+    # Padded: the picture's border is an outline too, as far as maps go.
+    edge = ndimage.distance_transform_edt(np.pad(share > 0.99, 1))[1:-1, 1:-1]
+    weight = np.clip(edge / (MARGIN * grid) - 1, 0, 1)
+    metres = smooth(depth) / per_metre, np.exp(smooth(spread)) / per_metre**2
+    return np.stack([*normal, metres[0], np.exp(smooth(variance)), metres[1], weight]).astype(np.float32)

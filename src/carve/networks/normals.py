@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -179,8 +180,8 @@ def load_normals_net(folder: Path = FOLDER) -> NormalsNet:
     card = read_card("normals", folder)
     tensors = read_weights("normals", folder)
     try:
-        network = NormalsNet(Architecture(**{name: tuple(v) if isinstance(v, list) else v for name, v in card["architecture"].items()}))
+        network = NormalsNet(TypeAdapter(Architecture).validate_python(card["architecture"]))
         network.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError) as error:
         raise CarveError(f"The weights in {folder} do not fit this version of carve; install carve again.") from error
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

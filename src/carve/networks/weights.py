@@ -41,6 +41,8 @@ def read_card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     path = folder / f"{name}.json"
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(card, dict):
+            raise ValueError("no JSON object")
     except (OSError, ValueError) as error:
         raise CarveError(f"The weights' card {path} cannot be read ({error}); install carve again.") from error
     return card

@@ -4,7 +4,8 @@ Notation: N starts, D joint angles, L landmarks, residuals in metres at the pers
 term has a physical spread. theta is the camera's pitch: gravity's up in the camera frame is (0, cos theta, sin theta).
 
 What a single photo does not show is depth; beside the detector's own depth it is taken from how people stand: upright over their feet,
-before a camera held at an ordinary height.
+before a camera held at an ordinary height. Normals and relative depth that were predicted from the photo show it better: `refit_body`
+goes on from a first fit with them.
 """
 
 from __future__ import annotations
@@ -12,21 +13,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
-import cv2
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from carve.body.articulation import Articulation, build_articulation
+from carve.body.joint_angles import angles_of_pose, pose_of_angles
 from carve.body.landmarks import pixels_per_metre
 from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
 from carve.body.reduced import Posed, ReducedBody, Shaped
+from carve.body.silhouette import Silhouette
+from carve.body.surface_evidence import SurfaceEvidence, Weights, robust
 from carve.geometry.camera import Camera
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import matrix_from_rotvec
-from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
-from carve.records import BodyFit, CarveError, Landmarks, Observation, Pose, StageError
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.records import BodyFit, CarveError, Landmarks, NormalMaps, Observation, StageError
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,18 @@ class Params:
     """Share of its usual spread that the pose of a leg beyond the picture keeps: it stands."""
     pose_weight: float = 1.0
     """Weight of the pose prior."""
+    refit_steps: int = 70
+    """Steps of the second fit, to normals and depth."""
+    refit_depth_doubt: float = 2.5
+    """How many times worse the landmarks' depth is held to be, once there are normals and depth to go by."""
+    normals_weight: float = 40.0
+    """How many independent landmarks the normals count for."""
+    relief_weight: float = 25.0
+    """How many independent landmarks the relative depth counts for."""
+    cloth_degrees: float = 15.0
+    """Expected angle between smoothed cloth and the body below."""
+    cloth_thickness: float = 0.02
+    """Expected spread of the clothes' thickness towards the viewer, metres."""
 
 
 BODY_LANDMARKS: tuple[str, ...] = (
@@ -81,6 +95,9 @@ BODY_LANDMARKS: tuple[str, ...] = (
 
 KNUCKLES = {"pinky": "LittleProximal", "index": "IndexProximal"}
 """mediapipe's hand points of the body network -> humanoid bone suffix."""
+
+LOOK_EVERY = 25
+"""Steps after which the second fit finds anew which vertices the camera sees."""
 
 EXTRA_BONES = ("neck", "head", "hips")
 """Humanoid bones whose heads the priors look at."""
@@ -147,7 +164,7 @@ def fit_body(observation: Observation, model: BodyModel, params: Params) -> Body
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
     try:
-        problem = _prepare(observation, model, params)
+        problem = _prepare(observation, model, params, _any_sample(model, params.samples))
         state = _descend_starts(problem, _starts(problem, model), params)
         state, loss = _descend_full(problem, state, observation, params)
     finally:
@@ -155,7 +172,76 @@ def fit_body(observation: Observation, model: BodyModel, params: Params) -> Body
     return _finish(observation, model, problem, state, loss, params)
 
 
-def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Problem:
+def refit_body(observation: Observation, first: BodyFit, seen: NormalMaps, model: BodyModel, params: Params) -> BodyFit:
+    """Fit the body once more, from the first fit on, to normals and depth that were predicted without it.
+
+    The silhouette is that of `seen.coverage` if there is one. Maps that tell nothing of the body (no valid pixel where it is) leave the
+    first fit as it was, with a note. Raises StageError if the optimiser returns a number that is not finite.
+    """
+    if seen.coverage is not None:
+        observation = replace(observation, mask=seen.coverage)
+    doubtful = replace(params, depth_sigma=params.depth_sigma * params.refit_depth_doubt)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        sample = _even_sample(model, params.samples)
+        problem = _prepare(observation, model, doubtful, sample)
+        state = _state_of(first, model, problem)
+        per_metre = observation.camera.focal / -float(state.position[0, 2])
+        with torch.no_grad():
+            rest = rest_pose(model, state.shape)[0].double().numpy()
+            shaped = problem.body.shaped(state.shape)
+            posed = _pose(problem, state, shaped)
+        evidence = SurfaceEvidence(seen, observation.camera, per_metre, problem.body, rest, sample)
+        if not evidence.look(shaped, posed, state.log_scale.exp()):
+            return replace(first, notes=(*first.notes, "Normals and depth cover too little of the body to correct its fit."))
+        state, loss = _descend_full(problem, state, observation, doubtful, evidence)
+    finally:
+        torch.set_num_threads(threads)
+    fit = _finish(observation, model, problem, state, loss, params)
+    return replace(fit, notes=first.notes)
+
+
+def _any_sample(model: BodyModel, count: int) -> np.ndarray:
+    """(M,) sorted vertices, all as likely."""
+    rng = np.random.default_rng(0)
+    return np.sort(rng.choice(len(model.template), min(count, len(model.template)), replace=False))
+
+
+def _even_sample(model: BodyModel, count: int) -> np.ndarray:
+    """(M,) sorted vertices, as likely as there is skin around them: face and hands have most vertices but little skin."""
+    vertices = rest_pose(model, model.prior.mean)[0].detach().double().numpy()
+    corners = vertices[model.faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    share = np.bincount(model.faces.ravel(), np.repeat(area, 3), len(vertices))
+    rng = np.random.default_rng(0)
+    return np.sort(rng.choice(len(share), min(count, int((share > 0).sum())), replace=False, p=share / share.sum()))
+
+
+def _state_of(fit: BodyFit, model: BodyModel, problem: _Problem) -> _State:
+    """The unknowns that a finished fit has come from; the detector's tilt, which it does not keep, is zero."""
+    articulation = problem.body.articulation
+    shape = torch.tensor([fit.shape[name] for name in model.shape_names], dtype=torch.float32)
+    canonical = canonical_body(model, shape)
+    angles, root = angles_of_pose(articulation, canonical, fit.pose)
+    scale = float(np.ptp(fit.skeleton.heads[:, 1]) / np.ptp(canonical.skeleton.heads[:, 1]))
+    # A height that was given has taken the place of the size that was fitted.
+    size = 1.0 if fit.height_source == "argument" else scale
+    as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32)[None]  # noqa: E731
+    return _State(
+        angles=as_tensor(angles),
+        root=as_tensor(root),
+        turn=torch.zeros(1, 3),
+        position=as_tensor(fit.pose.root_position * size / scale),
+        log_scale=as_tensor(np.log(size)),
+        pitch=as_tensor(np.arctan2(fit.up[2], fit.up[1])),
+        tilt=torch.zeros(1),
+        shape=shape,
+    )
+
+
+def _prepare(observation: Observation, model: BodyModel, params: Params, sample: np.ndarray) -> _Problem:
+    """`sample` (M,) are the vertices that see the silhouette."""
     marks = observation.landmarks
     shape = model.prior.mean
     heads = rest_pose(model, shape)[1].double().numpy()
@@ -166,8 +252,6 @@ def _prepare(observation: Observation, model: BodyModel, params: Params) -> _Pro
             if f"{side}{bone}" in model.humanoid:
                 wanted[f"{side}_{name}"] = model.humanoid[f"{side}{bone}"]
     wanted |= {f"bone:{vrm}": model.humanoid[vrm] for vrm in EXTRA_BONES}
-    rng = np.random.default_rng(0)
-    sample = np.sort(rng.choice(len(model.template), min(params.samples, len(model.template)), replace=False))
     body = ReducedBody(model, articulation, wanted, sample)
     found = {name: i for i, name in enumerate(marks.names)}
     rows = [found.get(name, -1) for name in body.names]
@@ -280,20 +364,15 @@ def _pose(problem: _Problem, state: _State, shaped: Shaped) -> Posed:
     return problem.body.posed(shaped, state.angles, root, state.position, state.log_scale.exp())
 
 
-def _robust(square: Tensor) -> Tensor:
-    """Charbonnier-like growth: quadratic below one sigma, linear beyond."""
-    return 2 * ((1 + square).sqrt() - 1)
-
-
 def _landmark_loss(problem: _Problem, state: _State, posed: Posed, params: Params) -> Tensor:
     """(N,) landmarks, depth, face, priors of pose, gravity, balance and camera."""
     points = posed.landmarks
     pixels = problem.camera.project(points)
     residual = (pixels - problem.target) / problem.per_metre
-    flat = _robust((residual**2).sum(-1) / problem.sigma**2)
+    flat = robust((residual**2).sum(-1) / problem.sigma**2)
     hips = points[:, list(problem.hips)].mean(1)
     expected = problem.depth + state.tilt[:, None] * (points[..., 1] - hips[:, None, 1])
-    deep = _robust(((points[..., 2] - hips[:, None, 2]) - expected) ** 2 / problem.depth_sigma**2)
+    deep = robust(((points[..., 2] - hips[:, None, 2]) - expected) ** 2 / problem.depth_sigma**2)
     loss = (problem.weight * (flat + deep)).sum(1)
     if problem.face is not None:
         head = posed.rotations[:, _part(problem, "head")]
@@ -301,13 +380,13 @@ def _landmark_loss(problem: _Problem, state: _State, posed: Posed, params: Param
     angles = state.angles
     prior = ((angles - problem.angle_mean) / problem.angle_sigma) ** 2
     beyond = (angles - problem.high).clamp(min=0) + (problem.low - angles).clamp(min=0)
-    loss = loss + params.pose_weight * (0.5 * _robust(prior).sum(1)) + 300 * (beyond**2).sum(1)
+    loss = loss + params.pose_weight * (0.5 * robust(prior).sum(1)) + 300 * (beyond**2).sum(1)
     up = torch.stack([torch.zeros_like(state.pitch), state.pitch.cos(), state.pitch.sin()], 1)
     away = torch.stack([torch.zeros_like(state.pitch), -state.pitch.sin(), state.pitch.cos()], 1)
     index = {name: i for i, name in enumerate(problem.body.names)}
     trunk = points[:, index["bone:neck"]] - hips
     lean = torch.atan2((trunk * away).sum(1), (trunk * up).sum(1))
-    loss = loss + _robust((lean / np.radians(params.upright_degrees)) ** 2)
+    loss = loss + robust((lean / np.radians(params.upright_degrees)) ** 2)
     feet = points[:, problem.feet]
     heights = (feet * up[:, None]).sum(-1)
     ground = -torch.logsumexp(-heights / 0.02, 1) * 0.02
@@ -315,7 +394,7 @@ def _landmark_loss(problem: _Problem, state: _State, posed: Posed, params: Param
     pressed = torch.softmax(-heights / 0.06, 1)
     support = (pressed[..., None] * feet).sum(1)
     offset = ((mass - support) * away).sum(1)
-    loss = loss + problem.feet_seen * 2 * _robust((offset / params.balance_sigma) ** 2)
+    loss = loss + problem.feet_seen * 2 * robust((offset / params.balance_sigma) ** 2)
     camera = (-ground - params.camera_height) / params.camera_height_sigma
     loss = loss + problem.feet_seen * camera**2 + ((state.pitch - 0.06) / np.radians(params.pitch_sigma_degrees)) ** 2
     return loss + (state.log_scale / 0.05) ** 2 + (state.tilt / params.tilt_sigma) ** 2
@@ -359,64 +438,33 @@ def _descend_starts(problem: _Problem, state: _State, params: Params) -> _State:
     return _State(**chosen, shape=state.shape.detach().clone())
 
 
-class _Silhouette:
-    """Two-sided distance between the projected skin and the mask's outline."""
-
-    def __init__(self, observation: Observation, per_metre: float) -> None:
-        mask = observation.mask > 0.5
-        height, width = mask.shape
-        # One pixel a centimetre is enough for a body.
-        self.scale = min(1.0, 100 / per_metre)
-        size = (max(int(width * self.scale), 8), max(int(height * self.scale), 8))
-        small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-        padded = np.pad(small, 1)
-        outside = ndimage.distance_transform_edt(~padded)[1:-1, 1:-1] if small.any() else np.zeros(small.shape)
-        self.metres = 1 / (per_metre * self.scale)
-        self.to_small = torch.tensor([size[0] / width, size[1] / height], dtype=torch.float32)
-        self.outside = torch.as_tensor(outside * self.metres, dtype=torch.float32)[None, None]
-        self.size = size
-        contours, _ = cv2.findContours(small.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        points = np.concatenate([c[:, 0] for c in contours if len(c) > 12] or [np.zeros((0, 2))]) + 0.5
-        # The picture's border is not the person's outline.
-        inner = (points > 2).all(1) & (points < np.array(size) - 2).all(1)
-        points = points[inner]
-        self.outline = torch.as_tensor(points[:: max(1, len(points) // 350)], dtype=torch.float32)
-
-    def loss(self, pixels: Tensor, sigma: float = 0.02) -> Tensor:
-        """Projected skin (M, 2), full-photo pixels: how far it leaves the mask, and how far the outline is from any of it."""
-        small = pixels * self.to_small
-        grid = small / torch.tensor(self.size) * 2 - 1
-        away = torch.nn.functional.grid_sample(self.outside, grid[None, None], align_corners=False, padding_mode="border")[0, 0, 0]
-        # What lies beyond the picture may be anywhere.
-        shown = (grid.detach().abs() < 1).all(1)
-        inside = (_robust((away / sigma) ** 2) * shown).sum() / shown.sum().clamp(min=1) * 30
-        if not len(self.outline):
-            return inside
-        nearest = torch.cdist(self.outline, small.clamp(-1e4, 1e4)).amin(1) * self.metres
-        # Cloth and hair stand off the skin: the first centimetres cost little.
-        cover = _robust((nearest.clamp(min=0) / 0.04) ** 2).mean() * 30
-        return inside + cover
-
-
-def _descend_full(problem: _Problem, state: _State, observation: Observation, params: Params) -> tuple[_State, float]:
-    """The best start again, now with shape and silhouette."""
-    silhouette = _Silhouette(observation, problem.per_metre)
+def _descend_full(
+    problem: _Problem, state: _State, observation: Observation, params: Params, evidence: SurfaceEvidence | None = None
+) -> tuple[_State, float]:
+    """One start on everything: shape and silhouette too, and normals and depth if there are any."""
+    silhouette = Silhouette(observation, problem.per_metre)
+    weights = Weights(params.normals_weight, params.relief_weight, float(np.radians(params.cloth_degrees)), params.cloth_thickness)
     prior = problem.body.model.prior
     unknown = [field.name for field in fields(state) if field.name != "root"]
     state = replace(state, **{name: getattr(state, name).detach().clone().requires_grad_() for name in unknown})
 
     def loss(step: int) -> Tensor:
         shaped = problem.body.shaped(state.shape)
-        posed = _pose(problem, state, shaped)
+        posed, size = _pose(problem, state, shaped), state.log_scale.exp()
         total = _landmark_loss(problem, state, posed, params)
-        pixels = problem.camera.project(problem.body.skin(shaped, posed, state.log_scale.exp()))
+        if evidence is not None:
+            if step % LOOK_EVERY == 0:
+                evidence.look(shaped, posed, size)
+            total = total + evidence.loss(shaped, posed, size, weights)
+        pixels = problem.camera.project(problem.body.skin(shaped, posed, size))
         beyond = (state.shape - prior.high).clamp(min=0) + (prior.low - state.shape).clamp(min=0)
         likely = (((state.shape - prior.mean) / prior.sigma) ** 2).sum() * 0.5
         return total + params.silhouette_weight * silhouette.loss(pixels) + params.shape_weight * likely + 300 * (beyond**2).sum()
 
     lr = params.learning_rate
     distance = float(-state.position.detach()[0, 2])
-    final = _optimise([*state.leaves(), state.shape], [0.5 * lr, 0.5 * lr, 0.01 * distance, 0.004, 0.006, 0.006, lr], params.steps, loss)
+    rates = [0.5 * lr, 0.5 * lr, 0.01 * distance, 0.004, 0.006, 0.006, lr]
+    final = _optimise([*state.leaves(), state.shape], rates, params.steps if evidence is None else params.refit_steps, loss)
     return state, float(final)
 
 
@@ -436,7 +484,7 @@ def _finish(observation: Observation, model: BodyModel, problem: _Problem, state
     canonical = CanonicalBody(
         canonical.vertices * scale, replace(canonical.skeleton, heads=canonical.skeleton.heads * scale), canonical.rest_rotations
     )
-    pose = _pose_record(articulation, canonical, angles, root, position)
+    pose = pose_of_angles(articulation, canonical, angles, root, position)
     rotations, heads = forward_kinematics(pose.rotations, canonical.skeleton.heads, canonical.skeleton.parents, pose.root_position)
     posed = skin(canonical.vertices, bone_transforms(rotations, heads, canonical.skeleton.heads), model.bones, model.weights)
     if not np.isfinite(posed).all():
@@ -461,18 +509,6 @@ def _finish(observation: Observation, model: BodyModel, problem: _Problem, state
         residuals=_residuals(observation, problem, state, posed, model, loss),
         notes=(),
     )
-
-
-def _pose_record(articulation: Articulation, canonical: CanonicalBody, angles: np.ndarray, root: np.ndarray, position: np.ndarray) -> Pose:
-    """Joint angles against the rest pose to local rotations against the canonical pose."""
-    skeleton = canonical.skeleton
-    local = np.tile(np.eye(3), (len(skeleton.names), 1, 1))
-    turns = torch.as_tensor(np.einsum("d,pd,dc->pc", angles, articulation.shares, articulation.axes))
-    local[articulation.moving] = matrix_from_rotvec(turns).numpy()
-    local[0] = root @ local[0]
-    from_rest, _ = forward_kinematics(local, skeleton.heads, skeleton.parents, position)
-    against_canonical = from_rest @ np.swapaxes(canonical.rest_rotations, -1, -2)
-    return Pose(local_rotations(against_canonical, skeleton.parents), position)
 
 
 def _joint_confidence(observation: Observation, model: BodyModel) -> np.ndarray:

@@ -6,7 +6,8 @@ tells; given one, what the clothes change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -23,23 +24,59 @@ from carve.records import BodyFit, CarveError, NormalMaps, Observation, PosedSur
 class Params:
     """Settings of the stage."""
 
-    size: Literal[256, 512, 768] = 512
-    """Side of the crop that the network is given, pixels."""
     fill: float = 0.86
     """Share of the crop that the person's longer side takes."""
+    size: Literal[256, 512, 768] = 512
+    """Side of the crop that the network is given, pixels."""
     mirror: bool = True
     """Whether the mirrored crop is asked about too."""
     refine_mask: bool = True
     """Whether the network's mask replaces a detected one; a mask that was given stays."""
+    own_sigma_degrees: float = 5.0
+    """Expected error of normals that the user brings, degrees."""
 
 
-def predict_normals(observation: Observation, body: BodyFit | None, network: NormalsNet, params: Params) -> NormalMaps:
+@dataclass(frozen=True)
+class OwnNormals:
+    """Normals that the user brings in place of the network's: maps, or a model to be asked."""
+
+    front: np.ndarray | None = None
+    """(H, W, 3) float32 unit normals of the photo's size, camera frame, zero where there are none."""
+    back: np.ndarray | None = None
+    """(H, W, 3) of the farthest surface."""
+    model: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]] | None = None
+    """Takes a square crop (S, S, 3) uint8, coverage (S, S), the body's front and back normals (S, S, 3); returns front and back (S, S, 3)."""
+    side: int = 512
+    """S."""
+
+
+def predict_normals(
+    observation: Observation, body: BodyFit | None, network: NormalsNet, params: Params, own: OwnNormals | None = None
+) -> NormalMaps:
     """Front and back normals, their doubt, the person's mask and relative depth, at the photo's full size.
 
-    `body` is the fitted body; None asks what the photo alone tells.
+    `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some.
     """
+    maps = _ask(observation, body, network, params)
+    if own is not None and own.model is not None:
+        front, back = _ask_model(observation, body, own, params)
+        maps = _replaced(_replaced(maps, "front", front, "model", params), "back", back, "model", params)
+    if own is not None:
+        maps = _replaced(_replaced(maps, "front", own.front, "file", params), "back", own.back, "file", params)
+    return maps
+
+
+def with_mask(observation: Observation, maps: NormalMaps) -> Observation:
+    """The observation with the mask that the maps refined."""
+    if maps.coverage is None or observation.mask_source != "detector":
+        return observation
+    return replace(observation, mask=maps.coverage, mask_source="network")
+
+
+def _ask(observation: Observation, body: BodyFit | None, network: NormalsNet, params: Params) -> NormalMaps:
+    """What our network says."""
     height, width = observation.mask.shape
-    window = person_window(observation.mask, params)
+    window = person_window(observation.mask, params.fill, params.size)
     image = torch.from_numpy(window.cut(observation.photo.pixels).transpose(2, 0, 1).astype(np.float32) / 255)[None]
     # Nothing is known beyond the picture: the mask ends there.
     cut = window.cut(observation.mask.astype(np.float32)) * window.within(width, height)
@@ -79,26 +116,58 @@ def predict_normals(observation: Observation, body: BodyFit | None, network: Nor
     )
 
 
-def person_window(mask: np.ndarray, params: Params) -> Window:
-    """The square around a person's mask (H, W)."""
+def person_window(mask: np.ndarray, fill: float, size: int) -> Window:
+    """The square of `size` pixels around a person's mask (H, W), whose longer side takes a share of `fill`."""
     shown = (mask > 0.5).astype(np.uint8)
     if not shown.any():
         raise CarveError("The person's mask is empty; give one with --mask.")
     left, top, width, height = cv2.boundingRect(shown)
-    side = max(width, height) / params.fill
-    return Window(left + width / 2 - side / 2, top + height / 2 - side / 2, side, params.size)
+    side = max(width, height) / fill
+    return Window(left + width / 2 - side / 2, top + height / 2 - side / 2, side, size)
 
 
 def _body_maps(body: BodyFit | None, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
     """(1, 3, S/2, S/2) front and back normals of the body in the window, zero without one."""
-    half = window.size // 2
-    if body is None:
-        return torch.zeros(1, 3, half, half), torch.zeros(1, 3, half, half)
-    camera = body.camera.cropped(window.left, window.top, half, half, half / window.side)
-    front, back = (
-        torch.from_numpy(np.ascontiguousarray(n.transpose(2, 0, 1)))[None] for n in front_and_back(body.posed, body.faces, camera)
-    )
+    half = Window(window.left, window.top, window.side, window.size // 2)
+    front, back = (torch.from_numpy(np.ascontiguousarray(n.transpose(2, 0, 1)))[None] for n in _body_in(body, half))
     return front, back
+
+
+def _body_in(body: BodyFit | None, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Front and back normals (S, S, 3) of the body in a window of S pixels, zero without a body."""
+    if body is None:
+        return np.zeros((window.size, window.size, 3), np.float32), np.zeros((window.size, window.size, 3), np.float32)
+    camera = body.camera.cropped(window.left, window.top, window.size, window.size, window.scale)
+    return front_and_back(body.posed, body.faces, camera)
+
+
+def _ask_model(
+    observation: Observation, body: BodyFit | None, own: OwnNormals, params: Params
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Front and back normals (H, W, 3) of the user's model, at the photo's full size."""
+    assert own.model is not None
+    height, width = observation.mask.shape
+    window = person_window(observation.mask, params.fill, own.side)
+    crop, coverage = window.cut(observation.photo.pixels), window.cut(observation.mask.astype(np.float32)) * window.within(width, height)
+    found = own.model(crop, coverage, *_body_in(body, window))
+    front, back = (None if n is None else window.paste(_spread(n, (n != 0).any(-1)), width, height) for n in found)
+    assert front is not None
+    return front, back
+
+
+def _replaced(maps: NormalMaps, side: Literal["front", "back"], normals: np.ndarray | None, source: str, params: Params) -> NormalMaps:
+    """The maps with other normals (H, W, 3) on one side, where there are some inside the mask."""
+    if normals is None:
+        return maps
+    length = np.linalg.norm(normals, axis=-1)
+    there = maps.mask & (length > 0.5)
+    doubt = "log_variance" if side == "front" else "log_variance_back"
+    before = getattr(maps, doubt)
+    variance = np.zeros(maps.mask.shape, np.float16) if before is None else before.copy()
+    variance[there] = 2 * np.log(np.radians(params.own_sigma_degrees))
+    image = getattr(maps, side).copy()
+    image[there] = (normals[there] / length[there][:, None]).astype(np.float16)
+    return replace(maps, **{side: image, doubt: variance, "source": source})
 
 
 def _mirror(normals: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ ARRAYS = ("body_canonical", "transforms", "heads_canonical", "heads_posed")
 """The stored arrays of a person that `FittedBodies.draw` reads."""
 
 LIMBS: dict[str, str] = {
-    "hips": "spine",
+    "hips": "chest",  # the spine's first bone starts where the hips do
     "spine": "upperChest",
     "neck": "head",
     **{f"{side}{bone}": f"{side}{end}" for side in ("left", "right") for bone, end in (("UpperArm", "LowerArm"), ("LowerArm", "Hand"))},

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -57,12 +58,12 @@ class Schedule:
         """K."""
         return sum(phase.steps for phase in self.phases)
 
-    def phase_of(self, step: int) -> tuple[Phase, int]:
-        """The phase of a step and the number of samples before that phase."""
+    def phase_of(self, step: int) -> tuple[Phase, range]:
+        """The phase of a step and the numbers of the samples from that step to the end of the phase."""
         before = 0
         for phase in self.phases:
             if step < phase.steps:
-                return phase, before
+                return phase, range(before + step * phase.batch, before + phase.steps * phase.batch)
             step -= phase.steps
             before += phase.steps * phase.batch
         raise IndexError("beyond the last step")
@@ -151,9 +152,13 @@ def train(
         report: called with steps done, steps in all and a line for the user (may be empty).
 
     Raises:
-        CarveError: the folder holds a checkpoint of another schedule or other settings, or the loss is not finite.
+        CarveError: the folder cannot be made, or holds a checkpoint that is damaged or of another schedule or other settings; the loss is
+            not finite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CarveError(f"The folder {folder} cannot be made ({error.strerror}); give another one.") from error
     torch.manual_seed(schedule.seed)
     network = make().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = make().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -161,8 +166,7 @@ def train(
     optimiser = torch.optim.AdamW(_groups(network, schedule.weight_decay), lr=schedule.learning_rate, betas=(0.9, 0.98))
     run = Run(network, average.eval().requires_grad_(False), optimiser)
     identity = json.loads(json.dumps({"schedule": asdict(schedule), "settings": settings or {}}))
-    _resume(run, folder, identity)
-    log = _Log(folder, log_every)
+    log = _Log(folder, log_every, _resume(run, folder, identity))
     begin, saved, before = time.monotonic(), time.monotonic(), run.seconds
     network.train()
     while run.step < schedule.steps:
@@ -176,7 +180,7 @@ def train(
             if not torch.isfinite(value):
                 raise CarveError(f"The loss of step {run.step} is not finite; lower --learning-rate and start again in another folder.")
             optimiser.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             norm = float(nn.utils.clip_grad_norm_(network.parameters(), schedule.clip))
             optimiser.step()
             run.step += 1
@@ -191,7 +195,7 @@ def train(
                 report(run.step, schedule.steps, "evaluation " + " ".join(f"{k} {v:.4g}" for k, v in found.items()))
             stop = stop_after is not None and time.monotonic() - begin > stop_after
             if stop or run.step == schedule.steps or time.monotonic() - saved > checkpoint_seconds:
-                _save(run, folder, identity)
+                _save(run, folder, identity, log.pending)
                 log.draw()
                 saved = time.monotonic()
             if stop:
@@ -211,9 +215,7 @@ def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
 
 def _batches(schedule: Schedule, step: int, source: Callable[[int], Drawable], workers: int) -> Iterator[Batch]:
     """The batches from `step` to the end of its phase."""
-    phase, before = schedule.phase_of(step)
-    first = step - sum(p.steps for p in schedule.phases[: schedule.phases.index(phase)])
-    numbers = range(before + first * phase.batch, before + phase.steps * phase.batch)
+    phase, numbers = schedule.phase_of(step)
     yield from DataLoader(
         _Numbered(source(phase.size), schedule.seed),
         batch_size=phase.batch,
@@ -230,62 +232,72 @@ def _follow(run: Run, schedule: Schedule) -> None:
     with torch.no_grad():
         for mean, now in zip(run.average.parameters(), run.network.parameters(), strict=True):
             mean.lerp_(now, 1 - keep)
-        for mean, now in zip(run.average.buffers(), run.network.buffers(), strict=True):
-            mean.copy_(now)
+        for kept, present in zip(run.average.buffers(), run.network.buffers(), strict=True):
+            kept.copy_(present)
 
 
-def _save(run: Run, folder: Path, identity: Mapping[str, Any]) -> None:
-    """Weights, averaged weights and the optimiser's moments, then the JSON that names the step; both appear complete or not at all."""
+def _save(run: Run, folder: Path, identity: Mapping[str, Any], pending: list[dict[str, float]]) -> None:
+    """Weights, averaged weights and the optimiser's moments, then the JSON that names the step; both appear complete or not at all.
+
+    `pending` are the log's steps that no row was written of.
+    """
     tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in run.average.state_dict().items()}
     for number, state in run.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{k}": torch.as_tensor(v) for k, v in state.items()}
     name = f"checkpoint-{run.step}.safetensors"
-    pending = folder / f"{name}.part"
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, pending)
-    pending.replace(folder / name)
+    part = folder / f"{name}.part"
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
+    part.replace(folder / name)
     note = folder / "checkpoint.json.part"
-    note.write_text(json.dumps({"file": name, "step": run.step, "seconds": run.seconds, **identity}, indent=1))
+    note.write_text(json.dumps({"file": name, "step": run.step, "seconds": run.seconds, "pending": pending, **identity}, indent=1))
     note.replace(folder / "checkpoint.json")
     for old in folder.glob("checkpoint-*.safetensors"):
         if old.name != name:
             old.unlink()
 
 
-def _resume(run: Run, folder: Path, identity: Mapping[str, Any]) -> None:
+def _resume(run: Run, folder: Path, identity: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Take in the checkpoint, if there is one; the log's steps that no row was written of."""
     path = folder / "checkpoint.json"
     if not path.is_file():
-        return
-    note = json.loads(path.read_text())
-    for what, wanted in identity.items():
-        if note.get(what) != wanted:
-            raise CarveError(f"{folder} holds a training with another {what}; give another folder or the same options as before.")
-    tensors = load_file(folder / note["file"])
-    part = lambda name: {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}  # noqa: E731
-    run.network.load_state_dict(part("network"))
-    run.average.load_state_dict(part("average"))
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in part("optimiser").items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
-    run.optimiser.load_state_dict({**run.optimiser.state_dict(), "state": state})
-    run.step, run.seconds = int(note["step"]), float(note["seconds"])
+        return []
+    try:
+        note = json.loads(path.read_text())
+        different = [what for what, wanted in identity.items() if note.get(what) != wanted]
+        if different:
+            raise CarveError(f"{folder} holds a training with another {different[0]}; give another folder or the same options as before.")
+        tensors = load_file(folder / note["file"])
+        part = lambda name: {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}  # noqa: E731
+        run.network.load_state_dict(part("network"))
+        run.average.load_state_dict(part("average"))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in part("optimiser").items():
+            number, name = key.split(".", 1)
+            state.setdefault(int(number), {})[name] = value
+        run.optimiser.load_state_dict({**run.optimiser.state_dict(), "state": state})
+        run.step, run.seconds = int(note["step"]), float(note["seconds"])
+        pending: list[dict[str, float]] = note.get("pending", [])
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise CarveError(f"The checkpoint in {folder} is damaged or of another network; delete {path.name} to start anew.") from error
+    return pending
 
 
 class _Log:
     """loss.csv, evaluation.csv and loss.png of a run; rows after the checkpoint that a run goes on from are written again."""
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: int, pending: list[dict[str, float]]) -> None:
         self._folder, self._every = folder, every
-        self._rows: list[dict[str, float]] = []
+        self.pending = pending
+        """Steps since the last row."""
 
     def add(self, step: int, seconds: float, row: Mapping[str, float]) -> str:
         """Take in one step; a line for the user when a row was written, else nothing."""
-        self._rows.append(dict(row))
+        self.pending.append(dict(row))
         if step % self._every:
             return ""
-        mean = {k: float(np.mean([r[k] for r in self._rows if k in r])) for k in self._rows[-1]}
-        self._rows = []
+        mean = {k: float(np.mean([r[k] for r in self.pending if k in r])) for k in self.pending[-1]}
+        self.pending = []
         self._append("loss.csv", {"step": step, "seconds": round(seconds, 1), **mean})
         return f"step {step} " + " ".join(f"{k} {v:.4g}" for k, v in mean.items())
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput
+from carve.records import CarveError
 from carve.synth.augmentation import Field
 from carve.synth.dataset import SyntheticPhotos
 from carve.train.loop import Batch, Phase, Run, Schedule, train
@@ -76,16 +77,16 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
 def _normal_terms(predicted: Tensor, log_scale: Tensor, true: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean chord; the chords' likelihood, which teaches the scale alone; mean error of the differences between neighbours."""
     weight = weight * (true.square().sum(1, keepdim=True) > 0.25)
-    chord = ((predicted - true).square().sum(1, keepdim=True) + 1e-6).sqrt()
+    error = predicted - true
+    chord = (error.square().sum(1, keepdim=True) + 1e-6).sqrt()
     doubt = _mean(chord.detach() * (-log_scale).exp() + 2 * log_scale, weight)
     edges = predicted.new_zeros(())
     for distance in (1, 2, 4):
         for axis in (2, 3):
             span = predicted.shape[axis] - distance
-            first = [t.narrow(axis, 0, span) for t in (predicted, true, weight)]
-            second = [t.narrow(axis, distance, span) for t in (predicted, true, weight)]
-            change = ((second[0] - first[0]) - (second[1] - first[1])).abs().sum(1, keepdim=True)
-            edges = edges + _mean(change, first[2] * second[2]) / 6
+            change = (error.narrow(axis, distance, span) - error.narrow(axis, 0, span)).abs().sum(1, keepdim=True)
+            both = weight.narrow(axis, distance, span) * weight.narrow(axis, 0, span)
+            edges = edges + _mean(change, both) / 6
     return _mean(chord, weight), doubt, edges
 
 
@@ -198,9 +199,11 @@ def train_normals(
     """Train on the data set's train split, or on its first `share` of the people; judge on `validation` pairs of the other split.
 
     Raises:
-        CarveError: the data set, the assets or a checkpoint in `folder` cannot be used.
+        CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
     """
     params, architecture = params or Params(), architecture or Architecture()
+    if not schedule.steps:
+        raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
 
     def source(size: int) -> _Share:
         photos = SyntheticPhotos(
@@ -212,6 +215,9 @@ def train_normals(
     held = SyntheticPhotos(
         data, "val", assets, size=size, fields=FIELDS, augmented=False, observed=True, seed=1, verify=verify  # type: ignore[arg-type]
     )  # fmt: skip
+    for split in ("train", "val"):
+        if not held.shards.header["splits"].get(split, {}).get("people"):
+            raise CarveError(f"{data} has nobody in its split {split}; make ten people or more, every tenth is for validation.")
     chosen = torch.linspace(0, len(held) - 1, min(validation, len(held))).round().int().tolist()
     batches: DataLoader[Batch] = DataLoader(Subset(held, chosen), batch_size=4)
     settings = {
