@@ -1,4 +1,4 @@
-"""Slow, plain loops over all triangles: exact winding numbers and distances, to hold fast ones against.
+"""Plain loops over triangles in double precision: exact winding numbers and distances, to hold fast ones against.
 
 Sources: van Oosterom & Strackee, "The solid angle of a plane triangle" (1983); Ericson, "Real-Time Collision Detection" (2005), 5.1.5.
 """
@@ -68,8 +68,11 @@ def _squared(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> floa
 
 
 @numba.njit(cache=True)
-def distance(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N,) distance of points (N, 3) from the nearest of all triangles; a triangle's bounding sphere decides whether it is looked at."""
+def distance(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) distance of points (N, 3) from the nearest of all triangles and (N,) that triangle.
+
+    A triangle's bounding sphere decides whether it is looked at.
+    """
     count = len(faces)
     centre, radius = np.empty((count, 3)), np.empty(count)
     for f in range(count):
@@ -77,7 +80,7 @@ def distance(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray) -> np.
         for d in range(3):
             centre[f, d] = (a[d] + b[d] + c[d]) / 3
         radius[f] = math.sqrt(max(_norm(a, centre[f]), _norm(b, centre[f]), _norm(c, centre[f])))
-    out = np.empty(len(points))
+    out, nearest = np.empty(len(points)), np.zeros(len(points), np.int64)
     for n in range(len(points)):
         p = points[n]
         best = np.inf
@@ -88,10 +91,41 @@ def distance(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray) -> np.
                 squared = _squared(p, vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]])
                 if squared < best * best:
                     best = math.sqrt(squared)
+                    nearest[n] = f
         out[n] = best
-    return out
+    return out, nearest
 
 
 @numba.njit(cache=True)
 def _norm(a: np.ndarray, b: np.ndarray) -> float:
     return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2
+
+
+@numba.njit(cache=True)
+def spread(corners: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 3) inside triangles (F, 3, 3), at most `spacing` metres apart and one each at least, and the triangle (N,) of each."""
+    origin, steps = np.empty(len(corners), np.int64), np.empty((len(corners), 2), np.int64)
+    total = 0
+    for f in range(len(corners)):
+        # Rows along the two shorter edges.
+        longest = -1.0
+        for k in range(3):
+            length = _norm(corners[f, (k + 1) % 3], corners[f, (k + 2) % 3])
+            if length > longest:
+                longest, origin[f] = length, k
+        for e in range(2):
+            steps[f, e] = max(1, math.ceil(math.sqrt(_norm(corners[f, origin[f]], corners[f, (origin[f] + 1 + e) % 3])) / spacing))
+        total += steps[f, 0] * steps[f, 1]
+    points, face = np.empty((total, 3)), np.empty(total, np.int64)
+    filled = 0
+    for f in range(len(corners)):
+        a, b, c = corners[f, origin[f]], corners[f, (origin[f] + 1) % 3], corners[f, (origin[f] + 2) % 3]
+        for i in range(steps[f, 0]):
+            for j in range(steps[f, 1]):
+                u, v = (i + 1 / 3) / steps[f, 0], (j + 1 / 3) / steps[f, 1]
+                if u + v < 1:
+                    for d in range(3):
+                        points[filled, d] = (1 - u - v) * a[d] + u * b[d] + v * c[d]
+                    face[filled] = f
+                    filled += 1
+    return points[:filled].copy(), face[:filled].copy()

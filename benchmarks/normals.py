@@ -30,10 +30,11 @@ from carve.networks.normals import load_normals_net
 from carve.networks.weights import FOLDER
 from carve.records import BodyFit, NormalMaps, Observation
 from carve.stages.fit_body import Params as FitParams
-from carve.stages.fit_body import fit_body
+from carve.stages.fit_body import fit_body, refit_body
 from carve.stages.normals import Params, predict_normals
 from carve.stages.observe import Params as ObserveParams
 from carve.stages.observe import observe
+from refit import LIMBS, joint_errors, joints_of
 from subjects import Subject, find_subjects
 
 HERE = Path(__file__).parent
@@ -53,13 +54,15 @@ def prepared(subject: Subject, work: Path) -> tuple[Observation, BodyFit]:
 def true_maps(case: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Front and back normals (H, W, 3) of a case's own surface through its own camera, turned to the camera or from it, and where."""
     truth = np.load(case / "gt.npz", allow_pickle=False)
-    note = json.loads((case / "camera.json").read_text())
-    matrix = np.array(note["projection"])
-    camera = Camera(note["width"], note["height"], matrix[0, 0], -matrix[0, 2], -matrix[1, 2])
+    camera = true_camera(case)
     vertices, faces = truth["vertices"].astype(float), truth["faces"].astype(np.int64)
     corner = vertices[faces]
     toward = np.einsum("fi,fi->f", face_normals(vertices, faces), corner.mean(1)) < 0
-    normals = vertex_normals(vertices, faces)
+    # Vertices are doubled at the texture's seams: smooth normals need them as one.
+    _, one = np.unique(vertices.round(5), axis=0, return_inverse=True)
+    welded = np.zeros((one.max() + 1, 3))
+    welded[one.ravel()] = vertices
+    normals = vertex_normals(welded, one.ravel()[faces])[one.ravel()]
     maps = []
     for farthest in (False, True):
         raster = rasterise(vertices, faces, camera, farthest)
@@ -72,6 +75,39 @@ def true_maps(case: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(H, W) degrees between unit vectors."""
     return np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(a.astype(float) - b, axis=-1) / 2, 0, 1)))
+
+
+def true_camera(case: Path) -> Camera:
+    """That of a case."""
+    note = json.loads((case / "camera.json").read_text())
+    matrix = np.array(note["projection"])
+    return Camera(note["width"], note["height"], matrix[0, 0], -matrix[0, 2], -matrix[1, 2])
+
+
+def registered(points: np.ndarray, camera: Camera, true: Camera, depth: float) -> np.ndarray:
+    """Points (N, 3) of a camera's frame scaled and shifted, as the scorer does, so that the true camera sees each at its own pixel.
+
+    `depth` is their mean z in the true camera's frame.
+    """
+    pixels = camera.project(points)
+    rows = []
+    for i in range(2):
+        a = true.projection[i, :3] - pixels[:, i : i + 1] * true.projection[2, :3]
+        rows.append(np.column_stack([np.einsum("ij,ij->i", a, points), a]))
+    system = np.concatenate(rows)
+    norm = np.linalg.norm(system, axis=0)
+    solution = np.linalg.svd(system / norm)[2][-1] / norm
+    moved = points + solution[1:] / solution[0]
+    return moved * (depth / moved[:, 2].mean())
+
+
+def true_joints(case: Path) -> np.ndarray:
+    """(J, 3) the case's own `JOINTS`, camera frame."""
+    truth = np.load(case / "gt.npz", allow_pickle=False)
+    names = [str(n).split(":")[-1].removeprefix("mixamorig7").removeprefix("mixamorig") for n in truth["joint_names"]]
+    of_bone = {"UpperArm": "Arm", "LowerArm": "ForeArm", "Hand": "Hand", "UpperLeg": "UpLeg", "LowerLeg": "Leg", "Foot": "Foot"}
+    wanted = ["Neck", "Head", *(f"{side}{of_bone[limb]}" for side in ("Left", "Right") for limb in LIMBS)]
+    return truth["joints"][[names.index(name) for name in wanted]].astype(float)
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -141,30 +177,39 @@ def main() -> None:
             prepared(subject, arguments.work)
             print(subject.name, flush=True)
         return
-    network = load_normals_net(arguments.weights)
+    network, model = load_normals_net(arguments.weights), load_anny()
     results: dict[str, dict[str, float]] = {}
     for subject in subjects:
         observation, body = prepared(subject, arguments.work)
         begin = time.perf_counter()
         alone = predict_normals(observation, None, network, Params())
         middle = time.perf_counter()
-        maps = predict_normals(observation, body, network, Params())
-        values = {"seconds": time.perf_counter() - middle, "seconds_photo_alone": middle - begin}
+        refit = refit_body(observation, body, alone, model, FitParams())
+        fitted = time.perf_counter()
+        maps = predict_normals(observation, refit, network, Params())
+        values = {"seconds": time.perf_counter() - fitted, "seconds_photo_alone": middle - begin, "seconds_refit": fitted - middle}
         true = None
         if subject.mask is not None:
             given = read_mask(subject.mask, observation.photo.size) > 0.5
             values["mask_iou"] = iou(maps.mask, given)
             values["mask_iou_before"] = iou(observation.mask > 0.5, given)
         if subject.case is not None:
-            values |= judge_case(subject.case, body, maps, alone)
+            values |= judge_case(subject.case, refit, maps, alone)
+            joints = true_joints(subject.case)
+            for name, fit in (("before", body), ("after", refit)):
+                own = registered(joints_of(fit), fit.camera, true_camera(subject.case), float(joints[:, 2].mean()))
+                values[f"joints_root_mm_{name}"], values[f"joints_procrustes_mm_{name}"] = joint_errors(own, joints)
             true = true_maps(subject.case)[0]
         if arguments.sheets:
             arguments.sheets.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(arguments.sheets / f"{subject.name}.png"), sheet_row(observation, body, maps, alone, true)[..., ::-1])
+            cv2.imwrite(str(arguments.sheets / f"{subject.name}.png"), sheet_row(observation, refit, maps, alone, true)[..., ::-1])
         results[subject.name] = values
         print(subject.name, json.dumps({k: round(v, 3) for k, v in values.items()}), flush=True)
     names = list(dict.fromkeys(k for v in results.values() for k in v))
     medians: dict[str, Any] = {n: round(median([v[n] for v in results.values() if n in v]), 4) for n in names}
+    for kind in ("root", "procrustes"):
+        if f"joints_{kind}_mm_before" in medians:
+            medians[f"joints_{kind}_ratio"] = round(medians[f"joints_{kind}_mm_after"] / medians[f"joints_{kind}_mm_before"], 4)
     print(json.dumps(medians, indent=1))
     if not arguments.only and arguments.weights == FOLDER:
         (HERE / "normals.json").write_text(json.dumps({"median": medians, "subjects": results}, indent=1) + "\n")

@@ -24,7 +24,7 @@ from carve.geometry.camera import Camera
 from carve.geometry.skinning import forward_kinematics
 from carve.networks.normals import load_normals_net
 from carve.networks.weights import FOLDER
-from carve.records import BodyFit, NormalMaps, Observation, Photo
+from carve.records import BodyFit, CarveError, NormalMaps, Observation, Photo
 from carve.stages import normals
 from carve.stages.fit_body import Params, fit_body, refit_body
 from carve.stages.observe import Params as ObserveParams
@@ -72,7 +72,11 @@ def photographs(data: Path, split: str, assets: Path, count: int) -> Iterator[tu
         if (marks[:, :2] < 0).any() or (marks[:, :2] > [width, height]).any():
             continue
         pixels = (item["image"].numpy().transpose(1, 2, 0) * 255).round().astype(np.uint8)
-        seen = replace(observe(Photo(pixels, None, focal, item["key"]), ObserveParams()), camera=camera)
+        try:
+            seen = replace(observe(Photo(pixels, None, focal, item["key"]), ObserveParams()), camera=camera)
+        except CarveError as error:
+            print(f"{item['key']} is left out: {error}")
+            continue
         yield item, seen, camera.rays(marks[:, :2]) * marks[:, 2:3]
         count -= 1
         if count == 0:

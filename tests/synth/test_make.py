@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from carve.app.cli import UNUSABLE, run
 from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import skin
+from carve.synth.augmentation import Motion, draw_motion
 from carve.synth.dataset import SyntheticPhotos
+from carve.synth.fitted_body import FitErrors, FittedBodies
 from carve.synth.make import Plan, landmark_names, make_people, make_person, open_maker, split_of
+from carve.synth.records import View
 from carve.synth.shard_reader import open_shards
 
 PLAN = Plan(people=2, seed=5, views=2, drapes=0, samples=(2000, 2000, 1000), block=1)
@@ -102,6 +108,74 @@ def test_a_person_made_alone_is_the_same(made: Path, pack: Path) -> None:
         np.testing.assert_array_equal(values, alone.arrays[name], err_msg=name)
     np.testing.assert_array_equal(shards.view(1, 1).albedo, alone.views[1].albedo)
     np.testing.assert_array_equal(shards.view(1, 1).sun_free, alone.views[1].sun_free)
+
+
+def test_a_fitted_body_without_errors_is_the_stored_one(made: Path, pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through mirroring and turning: a wrong sign anywhere between the shards and the sample would show."""
+    motions: list[Motion] = []
+
+    def draw(view: View, rng: np.random.Generator) -> Motion:
+        motions.append(draw_motion(view, rng))
+        return motions[-1]
+
+    exact = FitErrors(tilt=0.0, turn=0.0, twist=0.0, shift=0.0, girth=0.0)
+    monkeypatch.setattr("carve.synth.dataset.FittedBodies", partial(FittedBodies, errors=exact))
+    monkeypatch.setattr("carve.synth.photograph.draw_motion", draw)
+    photos = SyntheticPhotos(made, "train", pack, size=256, fields=("body_normal_front", "body_normal_back"), observed=True)
+    pooled = lambda values: torch.nn.functional.avg_pool2d(values, 2)  # noqa: E731
+    for i in range(8):
+        item = photos.draw(i % 4, i)
+        mask, known = pooled(item["mask"])[0] == 1, pooled(item["body_mask"])[0]
+        for side in ("front", "back"):
+            stored, found = pooled(item[f"body_normal_{side}"]), item[f"fitted_normal_{side}"]
+            there = found.norm(dim=0) > 0
+            # Stored normals are continued a few pixels beyond the body's outline, as far as the mask goes.
+            assert (known > 0)[there & mask].float().mean() > 0.995
+            near = torch.nn.functional.max_pool2d(there[None].float(), 5, 1, 2)[0] > 0
+            assert near[known == 1].float().mean() > 0.99
+            inner = (stored.norm(dim=0) > 0.97) & there
+            assert inner.sum() > 0.6 * (known == 1).sum()
+            angle = torch.rad2deg((found - stored / stored.norm(dim=0).clamp(min=1e-6)).norm(dim=0)[inner])
+            assert angle.mean() < 3, (side, motions[-1])
+    assert {m.flip for m in motions} == {True, False}
+    assert any(m.angle for m in motions)
+
+
+def test_without_distances_all_else_is_the_same(made: Path, pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And sheets are still drawn: of the triangles that are shown."""
+    plan = replace(PLAN, people=1, distances=False)
+    folder = make_people(pack, tmp_path / "data", None, plan, 1, False, lambda *_: None).parent
+    assert json.loads((folder / "dataset.json").read_text())["settings"]["distances"] is False
+    lean, full = open_shards(folder, "train"), open_shards(made, "train")
+    found, expected = lean.arrays(0), full.arrays(0)
+    spaces = {f"{space}_{name}" for space in ("canonical", "posed") for name in ("surface", "normal", "points", "distance")}
+    assert set(expected) - set(found) == spaces | {"outer_vertices", "outer_faces", "outer_layer"}
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+    info, other = lean.person(0), full.person(0)
+    assert info.pop("outer") == {}
+    assert other.pop("outer")
+    assert info == other
+    for v in range(2):
+        for name in ("albedo", "normal", "normal_back", "body_normal", "depth", "coverage"):
+            np.testing.assert_array_equal(getattr(lean.view(0, v), name), getattr(full.view(0, v), name), err_msg=name)
+    out = tmp_path / "sheet.png"
+    assert run(["synth", "sheet", str(folder), "--assets", str(pack), "--out", str(out), "--people", "1", "--size", "96"]) == 0
+    capsys.readouterr()
+    assert (tmp_path / "sheet_1.png").stat().st_size > 10_000
+
+
+def test_the_option_no_distances_reaches_the_plan(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+
+    def note(assets: Path, folder: Path, library: Path | None, plan: Plan, *_: object) -> Path:
+        plans.append(plan)
+        return folder / "dataset.json"
+
+    monkeypatch.setattr("carve.synth.make.make_people", note)
+    command = ["synth", "make", "--assets", str(pack), "--out", str(tmp_path / "data"), "--people", "1", "--drapes", "0", "--quiet"]
+    assert run(command) == run([*command, "--no-distances"]) == 0
+    assert [plan.distances for plan in plans] == [True, False]
 
 
 def test_sheets_are_written(made: Path, pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,6 +161,66 @@ def test_a_surface_that_crosses_itself() -> None:
     np.testing.assert_allclose(outer.signed_distance(surface, points), reference, atol=2 * FINEST)
 
 
+def test_faces_that_share_a_corner_and_cross() -> None:
+    """Two pyramids on a pentagram: one closed surface, w = 2 round its axis. Each face runs through others that have the apex in common."""
+    turn = np.arange(10) * np.pi / 5
+    # The inner corners are where the pentagram's lines cross.
+    radius = np.where(np.arange(10) % 2 == 0, 0.5, 0.5 * np.cos(0.4 * np.pi) / np.cos(0.2 * np.pi))
+    ring = np.column_stack([radius * np.cos(turn), radius * np.sin(turn), np.zeros(10)])
+    vertices = np.concatenate([ring, [[0, 0, 0.3], [0, 0, -0.4]]])
+
+    def pyramids(corners: np.ndarray) -> np.ndarray:
+        onward, apex = np.roll(corners, -1), np.full(len(corners), 10)
+        return np.concatenate([np.column_stack([corners, onward, apex]), np.column_stack([onward, corners, apex + 1])])
+
+    star, outline = pyramids(np.arange(5) * 4 % 10), pyramids(np.arange(10))
+    assert solid_angle_winding(vertices, star, np.zeros((1, 3)))[0] == pytest.approx(2, abs=1e-9)
+    points = np.random.default_rng(5).uniform(-0.5, 0.5, (60, 3))
+    corners = np.repeat(vertices[outline][None], len(points), 0).reshape(-1, 3, 3)
+    away = np.linalg.norm(nearest_on_triangles(corners, np.repeat(points, 20, 0)) - np.repeat(points, 20, 0), axis=1)
+    exact = away.reshape(-1, 20).min(1) * np.where(solid_angle_winding(vertices, outline, points) > 0.5, -1, 1)
+    solid = outer.Solid(vertices, star, np.zeros(10, bool), 0)
+    np.testing.assert_allclose(reference_signed_distance([solid], points), exact, atol=2 * FINEST)
+    surface = outer.outer_surface([layer((vertices, star))], "canonical")
+    assert surface.exact
+    np.testing.assert_allclose(outer.signed_distance(surface, points), exact, atol=1e-6)
+
+
+def test_a_fin_that_runs_out_into_nothing() -> None:
+    """A box with a fin from 2 micrometres to none, through which a rod passes: pieces of the fin near its edge count like all others."""
+    outline = np.array([[0, 0], [0.2, 0], [0.1, 2e-6], [0.1, 0.1], [0, 0.1]])
+    vertices = np.concatenate([np.column_stack([outline, np.full(5, z)]) for z in (-0.1, 0.1)])
+    end = np.array([[2, 3, 4], [2, 4, 0], [2, 0, 1]])
+    sides = [t for i in range(5) for t in ([i, (i + 1) % 5, i + 5], [(i + 1) % 5, (i + 1) % 5 + 5, i + 5])]
+    finned = layer((vertices, np.concatenate([end[:, ::-1], end + 5, sides])))
+    rod = layer(box((0.01, 0.1, 0.02), centre=(0.17, 0.0, 0.0)))
+    surface = outer.outer_surface([finned, rod], "canonical")
+    assert surface.exact
+    assert not surface.notes
+    assert volume(surface) == pytest.approx(0.2 * (0.1 * 0.1 + 0.1 * 2e-6 / 2) + 0.01 * 0.1 * 0.02, abs=1e-8)
+    points = np.array([[0.21, 0.0, 0.01], [0.19, 0.02, -0.07], [0.15, -0.01, 0.05], [0.2, 0.0, 0.103]])
+    np.testing.assert_allclose(outer.signed_distance(surface, points), [0.01, 0.02, 0.01, 0.003], atol=1e-6)
+
+
+def test_interior_is_where_solid_angles_say() -> None:
+    layers = dressed()
+    solids, _ = outer.person_solids(layers, "canonical")
+    interior = outer.Interior(solids)
+    rng = np.random.default_rng(7)
+    corners = np.concatenate([s.vertices[s.faces] for s in solids])
+    face = rng.integers(len(corners), size=300)
+    on, normal = (
+        np.einsum("nk,nkd->nd", rng.dirichlet(np.ones(3), 300), corners[face]),
+        np.cross(*np.diff(corners[face], axis=1).swapaxes(0, 1)),
+    )
+    step = 1e-8 * normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    points = np.concatenate([rng.uniform(-0.6, 0.6, (300, 3)), on + step, on - step])
+    winding = np.stack([solid_angle_winding(s.vertices, s.faces, points) for s in solids], 1)
+    np.testing.assert_array_equal(interior.holds(points), (winding > 0.5).any(1))
+    own = rng.integers(len(solids), size=len(points))
+    np.testing.assert_array_equal(interior.holds(points, own), winding[np.arange(len(points)), own] > 0.5)
+
+
 def test_cuts_cover_each_triangle_and_cross_nothing() -> None:
     rng = np.random.default_rng(6)
     vertices = rng.uniform(-1, 1, (60, 3))

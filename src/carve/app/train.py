@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 from carve.app.synth import positive
@@ -18,6 +20,22 @@ def share(text: str) -> float:
     return value
 
 
+def whole(text: str) -> int:
+    """A whole number that is not negative."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def number(text: str) -> float:
+    """A number that is neither negative nor endless."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of zero or more")
+    return value
+
+
 def add_train(command: argparse.ArgumentParser) -> None:
     """The arguments of `carve train`."""
     networks = command.add_subparsers(dest="network", required=True, metavar="NETWORK")
@@ -28,14 +46,14 @@ def add_train(command: argparse.ArgumentParser) -> None:
     normals.add_argument("--samples", type=positive, default=60000, metavar="N", help="photographs to learn from in all (default: 60000)")
     normals.add_argument("--finish", type=share, default=0.15, metavar="SHARE", help="share of them at 512 px, at the end (default: 0.15)")
     normals.add_argument("--batch", type=positive, default=8, metavar="N", help="photographs a step at 256 px, half as many at 512")
-    normals.add_argument("--learning-rate", type=float, default=1.5e-3, metavar="X")
+    normals.add_argument("--learning-rate", type=number, default=1.5e-3, metavar="X")
     normals.add_argument("--people", type=share, default=1.0, metavar="SHARE", help="share of the people to learn from (default: all)")
     normals.add_argument("--validation", type=positive, default=64, metavar="N", help="photographs to judge by")
     normals.add_argument("--evaluate-every", type=positive, default=1000, metavar="STEPS")
     normals.add_argument("--device", default="cpu", help="cpu or cuda")
-    normals.add_argument("--workers", type=int, default=1, metavar="N", help="processes that draw photographs, 0 for none")
-    normals.add_argument("--minutes", type=float, metavar="M", help="stop after so long, with a checkpoint to go on from")
-    normals.add_argument("--seed", type=int, default=0)
+    normals.add_argument("--workers", type=whole, default=1, metavar="N", help="processes that draw photographs, 0 for none")
+    normals.add_argument("--minutes", type=number, metavar="M", help="stop after so long, with a checkpoint to go on from")
+    normals.add_argument("--seed", type=whole, default=0)
     normals.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -61,11 +79,14 @@ def run_train(arguments: argparse.Namespace) -> int:
     )
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("training", total=schedule.steps)
+    progress = Progress(*columns, console=console)
+    with ExitStack() as shown:
 
         def report(done: int, total: int, line: str) -> None:
-            progress.update(task, completed=done, total=total)
+            if not progress.task_ids:  # no bar before the first step: an error stands alone
+                shown.enter_context(progress)
+                progress.add_task("training")
+            progress.update(progress.task_ids[0], completed=done, total=total)
             if line:
                 progress.console.print(line)
 

@@ -45,7 +45,7 @@ class OwnNormals:
     back: np.ndarray | None = None
     """(H, W, 3) of the farthest surface."""
     model: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]] | None = None
-    """Takes a square crop (S, S, 3) uint8, coverage (S, S), the body's front and back normals (S, S, 3); returns front and back (S, S, 3)."""
+    """Takes a square crop (S, S, 3) uint8, coverage (S, S), the body's front and back normals (S, S, 3); gives front and back (S, S, 3)."""
     side: int = 512
     """S."""
 
@@ -86,9 +86,9 @@ def _ask(observation: Observation, body: BodyFit | None, network: NormalsNet, pa
         out = network(image, mask, front, back)
         if params.mirror:
             out = _mean(out, mirrored(network(image.flip(3), mask.flip(3), *(_mirror(n) for n in (front, back)))))
-    found = out.mask_logit.sigmoid()[0, 0].numpy()
     logit = window.paste(out.mask_logit[0, 0].numpy() + 20, width, height) - 20
     kept = not params.refine_mask or observation.mask_source != "detector"
+    found = cut if kept else out.mask_logit.sigmoid()[0, 0].numpy()
     coverage = observation.mask if kept else (1 / (1 + np.exp(-logit))).astype(np.float32)
     shown = coverage > 0.5
 
@@ -141,9 +141,7 @@ def _body_in(body: BodyFit | None, window: Window) -> tuple[np.ndarray, np.ndarr
     return front_and_back(body.posed, body.faces, camera)
 
 
-def _ask_model(
-    observation: Observation, body: BodyFit | None, own: OwnNormals, params: Params
-) -> tuple[np.ndarray, np.ndarray | None]:
+def _ask_model(observation: Observation, body: BodyFit | None, own: OwnNormals, params: Params) -> tuple[np.ndarray, np.ndarray | None]:
     """Front and back normals (H, W, 3) of the user's model, at the photo's full size."""
     assert own.model is not None
     height, width = observation.mask.shape
@@ -189,21 +187,21 @@ def mirrored(out: NormalsOutput) -> NormalsOutput:
 
 
 def _mean(a: NormalsOutput, b: NormalsOutput) -> NormalsOutput:
-    """The mean of two answers, of normals made unit again; depths are shifted to agree over the person."""
+    """The mean of two answers, of normals made unit again."""
     middle = {name: (getattr(a, name) + getattr(b, name)) / 2 for name in a.__dataclass_fields__}
     for side in ("front", "back"):
         middle[side] = torch.nn.functional.normalize(middle[side], dim=1)
-    person = middle["mask_logit"].sigmoid()
-    shift = ((a.depth - b.depth) * person).sum() / person.sum().clamp(min=1)
-    middle["depth"] = (a.depth + b.depth + shift) / 2
     return NormalsOutput(**middle)
 
 
 def _spread(image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """Values (S, S, 3) of covered pixels continued outward by some pixels, so that resizing mixes no background into the outline."""
+    """Values (S, S, 3) of covered pixels continued outward by some pixels, so that resizing mixes no background into the outline.
+
+    Farther out values stay as they are: a mask that was given may have parts too thin for the crop.
+    """
     weight = (coverage > 0.5).astype(np.float32)
     near, mass = cv2.blur(image * weight[..., None], (7, 7)), cv2.blur(weight, (7, 7))
-    return np.where((weight > 0)[..., None], image, near / np.maximum(mass, 1e-6)[..., None]).astype(np.float32)
+    return np.where(((weight > 0) | (mass <= 0))[..., None], image, near / np.maximum(mass, 1e-6)[..., None]).astype(np.float32)
 
 
 def render_normals(observation: Observation, posed: PosedSurface, params: Params) -> NormalMaps:
