@@ -182,11 +182,11 @@ def main() -> None:
     for subject in subjects:
         observation, body = prepared(subject, arguments.work)
         begin = time.perf_counter()
-        alone = predict_normals(observation, None, network, Params())
+        alone = predict_normals(observation, None, network, Params(refine_mask=True))
         middle = time.perf_counter()
         refit = refit_body(observation, body, alone, model, FitParams())
         fitted = time.perf_counter()
-        maps = predict_normals(observation, refit, network, Params())
+        maps = predict_normals(observation, refit, network, Params(refine_mask=True))
         values = {"seconds": time.perf_counter() - fitted, "seconds_photo_alone": middle - begin, "seconds_refit": fitted - middle}
         true = None
         if subject.mask is not None:

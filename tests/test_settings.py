@@ -105,7 +105,7 @@ def test_bad_settings_files(tmp_path: Path, content: str | None, says: str) -> N
 
 def test_presets_without_learned_stages_say_so() -> None:
     assert preset_note("fast") is None
-    assert all("learned stages are not part" in str(preset_note(preset)) for preset in ("standard", "best"))
+    assert all("learned surfaces are not part" in str(preset_note(preset)) for preset in ("standard", "best"))
 
 
 def test_every_stage_has_its_parameters() -> None:

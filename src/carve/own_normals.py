@@ -40,9 +40,7 @@ def own_normals(size: tuple[int, int], front: Path | None, back: Path | None, mo
 def _with_model(path: Path, back: np.ndarray | None) -> OwnNormals:
     conventions = load_onnx(path)
 
-    def ask(
-        crop: np.ndarray, mask: np.ndarray, body_front: np.ndarray, body_back: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def ask(crop: np.ndarray, mask: np.ndarray, body_front: np.ndarray, body_back: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         found = run_onnx(path, conventions, crop, mask, body_front, body_back)
         for side, normals in zip(("front", "back"), found, strict=True):
             if normals is not None:

@@ -19,7 +19,7 @@ from carve.records import CarveError
 from carve.stages import canonical, fit_body, normals, observe, refine, rig, texture
 
 Preset = Literal["fast", "standard", "best"]
-"""`fast` uses no learned surface; `standard` and `best` are reserved for the learned stages and equal `fast` until those exist."""
+"""`fast` uses no learned surface; `standard` and `best` are reserved for learned surfaces and equal `fast` until those exist."""
 
 StageName = Literal["observe", "fit_body", "evidence", "refit_body", "normals", "canonical", "refine", "texture", "rig"]
 """The stages in the order in which they run."""
@@ -58,7 +58,7 @@ def preset_note(preset: Preset) -> str | None:
     """What the user of a preset must know, if anything."""
     if preset == "fast":
         return None
-    return f"The preset '{preset}' ran the stages of 'fast': learned stages are not part of this version."
+    return f"The preset '{preset}' ran the stages of 'fast': learned surfaces are not part of this version."
 
 
 def with_values(base: Params, values: Mapping[str, Any], path: str = "") -> Params:

@@ -78,7 +78,7 @@ def test_a_person_faces_the_camera_in_front_and_turns_away_behind(clothed: Truth
 
 SIZE = 128
 """Side of the windows below."""
-PARAMS = Params(size=SIZE, mirror=False)  # type: ignore[arg-type]
+PARAMS = Params(size=SIZE, mirror=False, refine_mask=True)  # type: ignore[arg-type]
 
 
 def pixels(width: int = 160, height: int = 120) -> np.ndarray:

@@ -30,8 +30,8 @@ class Params:
     """Side of the crop that the network is given, pixels."""
     mirror: bool = True
     """Whether the mirrored crop is asked about too."""
-    refine_mask: bool = True
-    """Whether the network's mask replaces a detected one; a mask that was given stays."""
+    refine_mask: bool = False
+    """Whether the network's mask replaces a detected one; a mask that was given stays. Off: the present weights' masks are no better."""
     own_sigma_degrees: float = 5.0
     """Expected error of normals that the user brings, degrees."""
 
@@ -68,7 +68,7 @@ def predict_normals(
 
 def with_mask(observation: Observation, maps: NormalMaps) -> Observation:
     """The observation with the mask that the maps refined."""
-    if maps.coverage is None or observation.mask_source != "detector":
+    if maps.coverage is None or observation.mask_source != "detector" or np.array_equal(maps.coverage, observation.mask):
         return observation
     return replace(observation, mask=maps.coverage, mask_source="network")
 

@@ -24,7 +24,7 @@ COLUMNS = 5
 
 def _canonical_picture(shards: ShardSet, person: int, size: int) -> np.ndarray:
     """(size, size, 3) uint8: the outer surface in the canonical pose (all shown triangles if it was not made), coloured by its normals."""
-    if shards.header["settings"]["distances"]:
+    if shards.header["settings"].get("distances", True):
         arrays = shards.arrays(person, ("outer_vertices", "outer_faces"))
         vertices, faces = arrays["outer_vertices"].astype(float), arrays["outer_faces"].astype(np.int64)
     else:
