@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import shutil
 import sys
@@ -54,8 +56,19 @@ def examine() -> Iterator[Finding]:
     yield from _packages()
     yield from _detector_models()
     yield _body_cache()
-    yield Finding("learned weights", "ok", "none: learned stages are not part of this version")
+    yield _weights()
     yield from _optional()
+
+
+def _weights() -> Finding:
+    """Whether the weights that ship are whole."""
+    folder = Path(__file__).parents[1] / "networks" / "weights"
+    try:
+        wanted = json.loads((folder / "normals.json").read_text(encoding="utf-8"))["sha256"]
+        whole = hashlib.sha256((folder / "normals.safetensors").read_bytes()).hexdigest() == wanted
+    except (OSError, ValueError, KeyError):
+        whole = False
+    return Finding("learned weights", "ok" if whole else "missing", "normals" if whole else f"{folder} is damaged: install carve again")
 
 
 def _packages() -> Iterator[Finding]:
