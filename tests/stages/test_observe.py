@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from carve.geometry.camera import focal_from_equivalent
+from carve.geometry.window import Window
 from carve.networks.person import MIRRORED, POSE_NAMES
 from carve.records import CarveError, Landmarks, Observation, Photo
 from carve.stages import observe as stage
@@ -80,7 +81,7 @@ def grid(width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [50, 100, 230])
 def test_a_window_sees_what_lies_at_its_place(size: int) -> None:
     photo = ramp(grid(200, 160)).astype(np.float32)
-    window = stage._Window(30.25, 20.5, 100.0, size)
+    window = Window(30.25, 20.5, 100.0, size)
     seen = window.cut(photo)
     assert seen.shape == (size, size)
     expected = ramp(window.to_photo(grid(size, size)))
@@ -91,7 +92,7 @@ def test_a_window_sees_what_lies_at_its_place(size: int) -> None:
 @pytest.mark.parametrize("size", [50, 100, 230])
 def test_what_is_cut_can_be_pasted_back(size: int) -> None:
     photo = ramp(grid(200, 160)).astype(np.float32)
-    window = stage._Window(30.25, 20.5, 100.0, size)
+    window = Window(30.25, 20.5, 100.0, size)
     pasted = window.paste(window.cut(photo), 200, 160)
     inner = np.zeros((160, 200), bool)
     inner[24:117, 34:127] = True
@@ -101,7 +102,7 @@ def test_what_is_cut_can_be_pasted_back(size: int) -> None:
 
 def test_beyond_the_picture_its_border_goes_on() -> None:
     photo = np.full((40, 30, 3), 90, np.uint8)
-    assert (stage._Window(-50.0, -50.0, 200.0, 64).cut(photo) == 90).all()
+    assert (Window(-50.0, -50.0, 200.0, 64).cut(photo) == 90).all()
 
 
 # The camera
