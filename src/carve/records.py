@@ -176,7 +176,7 @@ class NormalMaps:
     depth_log_variance: np.ndarray | None = None
     """(H, W) float32 log of the depth's expected squared error in pixels."""
     source: str = "surface"
-    """Where the normals came from: `network`, `file`, `model` (a user's own), `surface` (rendered from the reconstruction)."""
+    """Where the normals came from: `network`, `file` or `model` (a user's own), `surface` (rendered from a mesh)."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A U-Net whose work is done at a quarter of the picture's resolution and below; one layer at half resolution keeps the edges, and the output
 is shuffled up to full resolution (Shi et al., CVPR 2016). It returns the difference to the body's normals, so that a body that is right is
-kept, and it was trained without the body as often as with it, so that the photo wins over one that is wrong.
+kept, and a third of what it learns from has no body, so that the photo wins over one that is wrong.
 
 Notation: S side of the square crop, a multiple of 32; C channels. n unit normals of the camera frame, b the scale of an angle's
 error: errors theta are taken for distributed as exp(-theta / b) over the two directions of a plane, E[theta^2] = 6 b^2.

@@ -17,7 +17,7 @@ import torch
 from carve.geometry.normal_maps import front_and_back
 from carve.geometry.window import Window
 from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
-from carve.records import BodyFit, CarveError, NormalMaps, Observation, PosedSurface
+from carve.records import BodyFit, CarveError, NormalMaps, Observation
 
 
 @dataclass(frozen=True)
@@ -202,11 +202,3 @@ def _spread(image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     weight = (coverage > 0.5).astype(np.float32)
     near, mass = cv2.blur(image * weight[..., None], (7, 7)), cv2.blur(weight, (7, 7))
     return np.where(((weight > 0) | (mass <= 0))[..., None], image, near / np.maximum(mass, 1e-6)[..., None]).astype(np.float32)
-
-
-def render_normals(observation: Observation, posed: PosedSurface, params: Params) -> NormalMaps:
-    """Front and back normals of the posed surface, camera frame, at the photo's full size: for comparison, no network is asked."""
-    front, back = front_and_back(posed.vertices, posed.canonical.faces, posed.camera)
-    mask = (front != 0).any(-1)
-    variance = np.where(mask, 2 * np.log(np.radians(20.0)), 0.0).astype(np.float16)
-    return NormalMaps(front.astype(np.float16), back.astype(np.float16), variance, mask)
