@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from carve.body.anny import AnnyBody, load_anny
+from carve.geometry.normal_maps import front_and_back
 from carve.io.image import read_photo
-from carve.records import CanonicalSurface, Observation, Photo, PosedSurface
+from carve.records import CanonicalSurface, NormalMaps, Observation, Photo, PosedSurface
 from carve.stages import observe, refine
 from carve.stages.canonical import Params as CanonicalParams
 from carve.stages.canonical import build_canonical
@@ -28,15 +30,24 @@ def clothed(anny_body: AnnyBody) -> Truth:
 
 
 @pytest.fixture(scope="session")
+def true_maps(clothed: Truth) -> NormalMaps:
+    """The normals that the clothed person really has."""
+    front, back = front_and_back(clothed.clothed, clothed.body.faces, clothed.body.camera)
+    mask = (front != 0).any(-1)
+    variance = np.full(mask.shape, 2 * np.log(np.radians(3.0)), np.float16)
+    return NormalMaps(front.astype(np.float16), back.astype(np.float16), variance, mask, log_variance_back=variance)
+
+
+@pytest.fixture(scope="session")
 def canonical(clothed: Truth) -> CanonicalSurface:
     """What the stage of that name makes of it."""
     return build_canonical(clothed.observation, clothed.body, CanonicalParams())
 
 
 @pytest.fixture(scope="session")
-def refined(clothed: Truth, canonical: CanonicalSurface) -> PosedSurface:
+def refined(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> PosedSurface:
     """The same, refined in the photo's pose."""
-    return refine.refine(clothed.observation, clothed.body, canonical, refine.Params())
+    return refine.refine(clothed.observation, clothed.body, canonical, true_maps, refine.Params())
 
 
 @pytest.fixture(scope="session")

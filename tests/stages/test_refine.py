@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from carve.body.model import REGIONS
 from carve.geometry.mesh import is_watertight, signed_volume
+from carve.geometry.normal_maps import front_and_back
 from carve.geometry.raster import rasterise
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.records import CanonicalSurface, Observation, PosedSurface
+from carve.records import CanonicalSurface, NormalMaps, Observation, PosedSurface
 from carve.stages.refine import Params, refine
 from synthetic import Truth
+
+OUTLINE = replace(Params(), detail=False)
 
 
 def posed(surface: CanonicalSurface, truth: Truth) -> np.ndarray:
@@ -48,8 +52,9 @@ def test_the_silhouette_meets_the_mask_better_than_before(clothed: Truth, canoni
     assert after > before
 
 
-def test_the_movement_is_small_and_in_the_picture(clothed: Truth, canonical: CanonicalSurface, refined: PosedSurface) -> None:
-    moved = refined.vertices - posed(canonical, clothed)
+def test_the_outline_moves_little_and_in_the_picture(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> None:
+    outlined = refine(clothed.observation, clothed.body, canonical, true_maps, OUTLINE)
+    moved = outlined.vertices - posed(canonical, clothed)
     np.testing.assert_allclose(moved[:, 2], 0, atol=1e-9)
     distance = np.linalg.norm(moved, axis=1)
     assert np.median(distance) < 0.006
@@ -58,20 +63,54 @@ def test_the_movement_is_small_and_in_the_picture(clothed: Truth, canonical: Can
     assert distance[hands].max() < 0.02
 
 
-def test_a_mask_that_is_explained_moves_nothing(clothed: Truth, canonical: CanonicalSurface) -> None:
+def test_a_mask_that_is_explained_moves_nothing(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> None:
     start = posed(canonical, clothed)
     own = rasterise(start, canonical.faces, clothed.observation.camera).mask
-    still = refine(replace(clothed.observation, mask=own.astype(np.float32)), clothed.body, canonical, Params())
+    still = refine(replace(clothed.observation, mask=own.astype(np.float32)), clothed.body, canonical, true_maps, OUTLINE)
     assert np.linalg.norm(still.vertices - start, axis=1).mean() < 0.002
 
 
-def test_a_moved_mask_takes_the_surface_along(clothed: Truth, canonical: CanonicalSurface) -> None:
+def test_a_moved_mask_takes_the_surface_along(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> None:
     start = posed(canonical, clothed)
     own = rasterise(start, canonical.faces, clothed.observation.camera).mask
     shifted = np.roll(own, 4, axis=1).astype(np.float32)
-    moved = (
-        refine(replace(clothed.observation, mask=shifted), clothed.body, canonical, replace(Params(), rounds=4, scale=0.3)).vertices - start
-    )
+    params = replace(OUTLINE, rounds=4, scale=0.3)
+    moved = refine(replace(clothed.observation, mask=shifted), clothed.body, canonical, true_maps, params).vertices - start
     metre = clothed.observation.camera.focal / -start[:, 2].mean()
     trunk = canonical.region == REGIONS.index("torso")
     np.testing.assert_allclose(moved[trunk].mean(0), [4 / metre, 0, 0], atol=1.5 / metre)
+
+
+def angle(vertices: np.ndarray, faces: np.ndarray, maps: NormalMaps, truth: Truth, side: int) -> float:
+    """Mean angle, degrees, between the surface's normals and the maps', inside both, away from the outline."""
+    own = front_and_back(vertices, faces, truth.body.camera)[side]
+    wanted = (maps.front, maps.back)[side].astype(float)
+    both = (own != 0).any(-1) & ndimage.binary_erosion(maps.mask, iterations=4)
+    return float(np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(own - wanted, axis=-1) / 2, 0, 1)))[both].mean())
+
+
+def test_the_surface_takes_on_the_normals_of_front_and_back(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> None:
+    before = refine(clothed.observation, clothed.body, canonical, true_maps, OUTLINE)
+    after = refine(clothed.observation, clothed.body, canonical, true_maps, replace(Params(), face_trust=1.0, back_trust=1.0))
+    for side in (0, 1):
+        first, second = (angle(s.vertices, canonical.faces, true_maps, clothed, side) for s in (before, after))
+        assert second < 0.75 * first
+
+
+def test_detail_moves_vertices_along_their_rays_and_not_the_hands(
+    clothed: Truth, canonical: CanonicalSurface, refined: PosedSurface, true_maps: NormalMaps
+) -> None:
+    before = refine(clothed.observation, clothed.body, canonical, true_maps, OUTLINE).vertices
+    camera = clothed.body.camera
+    np.testing.assert_allclose(camera.project(refined.vertices), camera.project(before), atol=1e-6)
+    distance = np.linalg.norm(refined.vertices - before, axis=1)
+    assert np.median(distance) > 0 and distance.max() <= Params().farthest
+    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
+    assert np.median(distance[hands]) < 0.0005
+
+
+def test_maps_that_are_empty_change_nothing(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> None:
+    zero = np.zeros_like(true_maps.front)
+    empty = replace(true_maps, front=zero, back=zero, mask=np.zeros_like(true_maps.mask))
+    outlined, same = (refine(clothed.observation, clothed.body, canonical, empty, p) for p in (OUTLINE, Params()))
+    np.testing.assert_allclose(same.vertices, outlined.vertices, atol=1e-9)

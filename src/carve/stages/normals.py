@@ -30,8 +30,8 @@ class Params:
     """Side of the crop that the network is given, pixels."""
     mirror: bool = True
     """Whether the mirrored crop is asked about too."""
-    refine_mask: bool = False
-    """Whether the network's mask replaces a detected one; a mask that was given stays. Off: the present weights' masks are no better."""
+    refine_mask: bool = True
+    """Whether a detected mask is averaged with the network's, since they err in different places; a mask that was given stays."""
     own_sigma_degrees: float = 5.0
     """Expected error of normals that the user brings, degrees."""
 
@@ -88,8 +88,8 @@ def _ask(observation: Observation, body: BodyFit | None, network: NormalsNet, pa
             out = _mean(out, mirrored(network(image.flip(3), mask.flip(3), *(_mirror(n) for n in (front, back)))))
     logit = window.paste(out.mask_logit[0, 0].numpy() + 20, width, height) - 20
     kept = not params.refine_mask or observation.mask_source != "detector"
-    found = cut if kept else out.mask_logit.sigmoid()[0, 0].numpy()
-    coverage = observation.mask if kept else (1 / (1 + np.exp(-logit))).astype(np.float32)
+    found = cut if kept else (cut + out.mask_logit.sigmoid()[0, 0].numpy()) / 2
+    coverage = observation.mask if kept else ((observation.mask + 1 / (1 + np.exp(-logit))) / 2).astype(np.float32)
     shown = coverage > 0.5
 
     def full(values: np.ndarray, outside: float = 0.0) -> np.ndarray:

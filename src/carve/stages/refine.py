@@ -1,4 +1,8 @@
-"""Refine in the photo's pose, without learning: the finished mesh, skinned as the avatar will be, is moved to the mask once more.
+"""Refine in the photo's pose: the finished mesh, skinned as the avatar will be, takes on the mask's outline and the normal maps' detail.
+
+1. Outline: what is left between silhouette and mask is closed by movement in the picture's plane (`geometry.outline`).
+2. Detail: vertices move along their viewing rays until the surface has the normals that the maps show, the front's where the camera sees it
+   and the back's where the far side is cut (`geometry.normal_integration`). A ray's vertex stays in its pixel, so the outline stays.
 
 The movement goes back to canonical space through each vertex's own blended transform, so that posing the avatar gives exactly the posed
 surface.
@@ -11,10 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from carve.body.model import REGIONS
-from carve.geometry.mesh import diffuse
+from carve.body.zones import face_zone
+from carve.geometry.camera import Camera
+from carve.geometry.mesh import diffuse, vertex_normals
+from carve.geometry.normal_integration import Wanted, integrate_normals
 from carve.geometry.outline import SurfaceMover, find_rim, mask_field
-from carve.geometry.skinning import bone_transforms, forward_kinematics, skin, unskin
-from carve.records import BodyFit, CanonicalSurface, Observation, PosedSurface, StageError
+from carve.geometry.skinning import blended_transforms, bone_transforms, forward_kinematics, skin, unskin
+from carve.geometry.visibility import sample_image, visibility
+from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,26 @@ class Params:
     """How far it may lie inside, metres."""
     scale: float = 0.02
     """Smoothness of the movement, metres."""
+    detail: bool = True
+    """Whether the surface takes on the normal maps' detail."""
+    reach_of_normals: float = 0.4
+    """Shapes longer than this are the surface's own, shorter ones the normals', metres."""
+    smoothness: float = 0.002
+    """Details smaller than this, and what no map shows, follow smoothly, metres."""
+    doubt_degrees: float = 25.0
+    """Expected error at which a normal counts half."""
+    back_trust: float = 0.5
+    """Trust in the back's normals against the front's: nobody saw the back."""
+    face_trust: float = 0.25
+    """Trust in the normals of the face, where the body model's own detail is good."""
+    margin: float = 0.006
+    """Width of the strip along outlines whose normals are not trusted, metres."""
+    farthest: float = 0.03
+    """How far the detail may move a vertex, metres."""
 
 
-def refine(observation: Observation, body: BodyFit, canonical: CanonicalSurface, params: Params) -> PosedSurface:
-    """Pose the surface, close what is left between its silhouette and the mask, and carry the change back.
+def refine(observation: Observation, body: BodyFit, canonical: CanonicalSurface, normals: NormalMaps, params: Params) -> PosedSurface:
+    """Pose the surface, give it the mask's outline and the maps' detail, and carry the change back.
 
     Raises StageError if a vertex is not finite afterwards.
     """
@@ -43,12 +67,52 @@ def refine(observation: Observation, body: BodyFit, canonical: CanonicalSurface,
     transforms = bone_transforms(rotations, heads, skeleton.heads)
     posed = skin(canonical.vertices, transforms, canonical.bones, canonical.weights)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
-    hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0]
+    # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
+    pixels = body.camera.project(posed)
+    beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
+    hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
+    start = posed
     mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)
     for _ in range(params.rounds):
         posed = mover.shift(posed, find_rim(posed, canonical.faces, field, params.reach, params.inward), params.scale)
+    if params.detail:
+        posed = _with_detail(posed, canonical, normals, body.camera, params)
+    posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
     vertices = unskin(posed, transforms, canonical.bones, canonical.weights)
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
         raise StageError("refine: a vertex is not finite after inverse skinning.")
     return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed)
+
+
+def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:
+    """(V,) share of a movement that a vertex makes: less where blended bones flatten space, since the way back would stretch it."""
+    blended = blended_transforms(transforms, canonical.bones, canonical.weights)[..., :3]
+    return np.clip(np.linalg.svd(blended, compute_uv=False)[:, -1] / 0.5, 0, 1)
+
+
+def _with_detail(posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, camera: Camera, params: Params) -> np.ndarray:
+    """Posed vertices (V, 3) moved along their viewing rays."""
+    faces = canonical.faces
+    wanted, trust = np.zeros_like(posed), np.zeros(len(posed))
+    own = vertex_normals(posed, faces)
+    margin = max(params.margin * camera.focal / -float(np.median(posed[:, 2])), 1.0)
+    doubt = np.radians(params.doubt_degrees) ** 2
+    for farthest, image, log_variance in ((False, maps.front, maps.log_variance), (True, maps.back, maps.log_variance_back)):
+        seen = visibility(posed, faces, camera, farthest, margin)
+        read = sample_image(image.astype(np.float32), seen.pixels)
+        length = np.linalg.norm(read, axis=1)
+        normal = read / np.maximum(length, 1e-6)[:, None]
+        share = seen.share * np.clip(2 * length - 1, 0, 1)
+        if log_variance is not None:
+            share *= doubt / (doubt + np.exp(sample_image(log_variance[..., None].astype(np.float32), seen.pixels)[:, 0]))
+        # Where map and surface look in quite different directions the pixel shows another part than the vertex.
+        share *= np.clip(((normal * own).sum(1) - 0.2) / 0.4, 0, 1) * (params.back_trust if farthest else 1.0)
+        better = share > trust
+        wanted[better], trust[better] = normal[better], share[better]
+    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
+    kept = diffuse(np.stack([hands, face_zone(canonical)], 1).astype(float), faces, 4)
+    trust *= (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1])
+    shift = integrate_normals(posed, faces, Wanted(wanted, trust), 1 + 50 * kept[:, 0], params.reach_of_normals, params.smoothness)
+    shift = params.farthest * np.tanh(shift / params.farthest)
+    return posed + shift[:, None] * posed / np.linalg.norm(posed, axis=1, keepdims=True)
