@@ -1,4 +1,4 @@
-"""The command `carve train normals`: unusable input in one line, and a run that is stopped and gone on with until weights lie there."""
+"""The command `carve train`: unusable input in one line, and a run that is stopped and gone on with until weights lie there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from carve.app import cli
+from carve.networks import implicit
 from carve.networks.normals import Architecture, load_normals_net
 from carve.networks.weights import read_card
 from carve.synth.bodies import load_full_body
 from carve.synth.wardrobe import reference_body
 from carve.train.loop import read_log
 from synth.known_people import known_person, small_assets, write_known
+from synth.test_surface_points import with_distances
 
 TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2)
 
@@ -144,3 +146,27 @@ def test_without_matplotlib_the_extra_is_named(
     code, _, err = carve(capsys, *options(folder, tmp_path / "new"))
     assert (code, one_line(err)) == (2, True)
     assert "carve[train]" in err
+
+
+def test_the_implicit_model_is_trained_with_the_same_options(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = implicit.Architecture(widths=(8, 16), features=8, hidden=16, layers=3)
+    monkeypatch.setattr("carve.train.implicit.Architecture", lambda: tiny)
+    body = load_full_body()
+    shaped = reference_body(body, female=True)
+    people = [with_distances(body, known_person(body, shaped, seed, views=1, size=128)) for seed in range(2)]
+    write_known(tmp_path / "people", {"a": ("train", people[0]), "b": ("val", people[1])})
+    small_assets(tmp_path / "assets")
+    out = tmp_path / "run"
+    arguments = [tmp_path / "people", "--assets", tmp_path / "assets", "--out", out, "--samples", 2, "--batch", 1, "--validation", 1]
+    arguments += ["--workers", 0, "--quiet"]
+    command = ["train", "implicit", *(str(a) for a in arguments)]
+    assert cli.run([*command, "--minutes", "0"]) == 0
+    assert not (out / "implicit.safetensors").exists()
+    assert cli.run(command) == 0
+    assert capsys.readouterr().out.strip() == str(out / "implicit.safetensors")
+    assert implicit.load_implicit_net(out).architecture == tiny
+    assert read_card("implicit", out)["steps"] == 2
+    with pytest.raises(SystemExit):
+        cli.run([*command, "--finish", "0.5"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
-from carve.networks.weights import write_weights
+from carve.networks.weights import read_card, write_weights
 from carve.records import CarveError
 from carve.synth.bodies import load_full_body
 from carve.synth.wardrobe import reference_body
@@ -437,6 +438,22 @@ def test_a_share_of_the_people_is_the_first_of_them(data: Path, tmp_path: Path, 
     assert keys == {"p0.v0", "p0.v1"}
     tiny_run(data, tmp_path / "all", schedule, evaluate_every=100, validation=1)
     assert keys == {f"p{k}.v{v}" for k in range(2) for v in range(2)}
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_a_training_begins_with_given_weights_and_their_architecture(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    given = NormalsNet(TINY)
+    torch.nn.init.normal_(given.head.weight, std=0.01)
+    write_weights(tmp_path / "given", "normals", given, {"architecture": TINY.as_json(), "seed": 5, "licences": []})
+    still = replace(SCHEDULE, learning_rate=0.0)
+    run = tiny_run(data, tmp_path / "run", still, start=tmp_path / "given", architecture=None)
+    for name, value in load_normals_net(tmp_path / "given").state_dict().items():
+        assert torch.equal(value, run.network.state_dict()[name]), name
+    note = card(run, data / "people", still, {}, "abc", tmp_path / "given")
+    assert note["start"]["seed"] == 5 and note["start"]["sha256"] == read_card("normals", tmp_path / "given")["sha256"]
+    with pytest.raises(CarveError, match="another settings"):
+        tiny_run(data, tmp_path / "run", still)
 
 
 @pytest.mark.usefixtures("no_picture")

@@ -6,8 +6,11 @@ import argparse
 import importlib.util
 import math
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from carve.app.synth import positive
 
@@ -40,21 +43,35 @@ def add_train(command: argparse.ArgumentParser) -> None:
     """The arguments of `carve train`."""
     networks = command.add_subparsers(dest="network", required=True, metavar="NETWORK")
     normals = networks.add_parser("normals", help="front and back normals, mask and depth from a photo")
-    normals.add_argument("data", type=Path, help="a folder of `carve synth make`")
-    normals.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
-    normals.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder; a run that was stopped goes on in it")
-    normals.add_argument("--samples", type=positive, default=60000, metavar="N", help="photographs to learn from in all (default: 60000)")
-    normals.add_argument("--finish", type=share, default=0.15, metavar="SHARE", help="share of them at 512 px, at the end (default: 0.15)")
-    normals.add_argument("--batch", type=positive, default=8, metavar="N", help="photographs a step at 256 px, half as many at 512")
-    normals.add_argument("--learning-rate", type=number, default=1.5e-3, metavar="X")
+    _add_common(normals, samples=60000, batch=8, rate=1.5e-3, validation=64)
+    normals.add_argument(
+        "--finish", type=share, default=0.15, metavar="SHARE", help="share of the samples at 512 px, at the end (default: 0.15)"
+    )
     normals.add_argument("--people", type=share, default=1.0, metavar="SHARE", help="share of the people to learn from (default: all)")
-    normals.add_argument("--validation", type=positive, default=64, metavar="N", help="photographs to judge by")
-    normals.add_argument("--evaluate-every", type=positive, default=1000, metavar="STEPS")
-    normals.add_argument("--device", default="cpu", help="cpu or cuda")
-    normals.add_argument("--workers", type=whole, default=1, metavar="N", help="processes that draw photographs, 0 for none")
-    normals.add_argument("--minutes", type=number, metavar="M", help="stop after so long, with a checkpoint to go on from")
-    normals.add_argument("--seed", type=whole, default=0)
-    normals.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    implicit = networks.add_parser("implicit", help="the clothed person's signed distance in canonical space")
+    _add_common(implicit, samples=12000, batch=4, rate=1.5e-3, validation=48)
+
+
+def _add_common(command: argparse.ArgumentParser, samples: int, batch: int, rate: float, validation: int) -> None:
+    """What all networks take."""
+    command.add_argument("data", type=Path, help="a folder of `carve synth make`")
+    command.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder; a run that was stopped goes on in it")
+    command.add_argument(
+        "--samples", type=positive, default=samples, metavar="N", help=f"samples to learn from in all (default: {samples})"
+    )
+    command.add_argument(
+        "--batch", type=positive, default=batch, metavar="N", help=f"samples a step, half as many at 512 px (default: {batch})"
+    )
+    command.add_argument("--start", type=Path, metavar="DIR", help="a folder with weights and their card to begin with, not random ones")
+    command.add_argument("--learning-rate", type=number, default=rate, metavar="X")
+    command.add_argument("--validation", type=positive, default=validation, metavar="N", help="views to judge by")
+    command.add_argument("--evaluate-every", type=positive, default=1000, metavar="STEPS")
+    command.add_argument("--device", default="cpu", help="cpu or cuda")
+    command.add_argument("--workers", type=whole, default=1, metavar="N", help="processes that draw samples, 0 for none")
+    command.add_argument("--minutes", type=number, metavar="M", help="stop after so long, with a checkpoint to go on from")
+    command.add_argument("--seed", type=whole, default=0)
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -68,15 +85,22 @@ def run_train(arguments: argparse.Namespace) -> int:
         raise CarveError("carve train needs matplotlib to draw the loss; install it with: pip install 'carve[train]'")
     import torch
 
+    from carve.networks.encoder import SIZE
     from carve.networks.weights import write_weights
-    from carve.train.loop import Schedule, read_log
-    from carve.train.normals import card, phases, train_normals
+    from carve.train import implicit, normals
+    from carve.train.loop import Phase, Run, Schedule, read_log
 
     if arguments.device != "cpu" and not torch.cuda.is_available():
         raise CarveError(f"This machine has no device {arguments.device}; use --device cpu.")
-    schedule = Schedule(
-        phases(arguments.samples, arguments.finish, arguments.batch), learning_rate=arguments.learning_rate, seed=arguments.seed
-    )
+    fit: Callable[..., Run]
+    card: Callable[[Run, Path, Schedule, dict[str, float], str, Path | None], dict[str, Any]]
+    if arguments.network == "normals":
+        fit, card = partial(normals.train_normals, share=arguments.people), normals.card
+        phases = normals.phases(arguments.samples, arguments.finish, arguments.batch)
+    else:
+        fit, card = implicit.train_implicit, implicit.card
+        phases = (Phase(SIZE, arguments.samples // arguments.batch, arguments.batch),)
+    schedule = Schedule(phases, learning_rate=arguments.learning_rate, seed=arguments.seed)
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console)
@@ -90,12 +114,12 @@ def run_train(arguments: argparse.Namespace) -> int:
             if line:
                 progress.console.print(line)
 
-        run = train_normals(
+        run = fit(
             arguments.data,
             arguments.assets,
             arguments.out,
             schedule,
-            share=arguments.people,
+            start=arguments.start,
             validation=arguments.validation,
             evaluate_every=arguments.evaluate_every,
             device=arguments.device,
@@ -107,7 +131,8 @@ def run_train(arguments: argparse.Namespace) -> int:
         console.print(f"stopped after step {run.step} of {schedule.steps}; the same command goes on")
         return 0
     figures = {k: v for k, v in read_log(arguments.out / "evaluation.csv")[-1].items() if k not in ("step", "seconds")}
-    print(write_weights(arguments.out, "normals", run.average, card(run, arguments.data, schedule, figures, _commit())))
+    note = card(run, arguments.data, schedule, figures, _commit(), arguments.start)
+    print(write_weights(arguments.out, arguments.network, run.average, note))
     return 0
 
 

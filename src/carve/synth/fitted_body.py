@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import matrix_from_rotvec
-from carve.geometry.skinning import bone_transforms, skin
+from carve.geometry.skinning import bone_transforms
 from carve.synth.bodies import FullBody
 
 ARRAYS = ("body_canonical", "transforms", "heads_canonical", "heads_posed")
@@ -51,13 +52,27 @@ class FitErrors:
     """Along the skin's normals, the same everywhere and again smoothly varying, metres."""
 
 
+@dataclass(frozen=True)
+class FittedBody:
+    """One body in both spaces."""
+
+    canonical: np.ndarray
+    """(V, 3) canonical vertices, metres."""
+    heads: np.ndarray
+    """(B, 3) heads of the bones, canonical."""
+    transforms: np.ndarray
+    """(B, 3, 4) bone maps from canonical space to the camera frame."""
+
+
 class FittedBodies:
     """Draws bodies with fit errors."""
 
     def __init__(self, body: FullBody, errors: FitErrors | None = None) -> None:
         self._errors = errors or FitErrors()
         self._faces, self._parents = body.faces, body.parents
-        self._bones, self._weights = body.bones[body.base], body.weights[body.base]
+        bones = body.bones[body.base]
+        rows = np.repeat(np.arange(len(bones)), bones.shape[1])
+        self._weights = sparse.csr_matrix((body.weights[body.base].ravel(), (rows, bones.ravel())), (len(bones), len(body.names)))
         index = {vrm: body.names.index(bone) for vrm, bone in body.humanoid.items()}
         ends = [(index[bone], index[end]) for bone, end in LIMBS.items() if bone in index and end in index]
         self._limbs = np.array([start for start, _ in ends])
@@ -77,6 +92,10 @@ class FittedBodies:
             translation: (3,) of the same.
             rng: of the errors.
         """
+        return self.posed(self.fit(arrays, rotation, translation, rng))
+
+    def fit(self, arrays: Mapping[str, np.ndarray], rotation: np.ndarray, translation: np.ndarray, rng: np.random.Generator) -> FittedBody:
+        """The body that `draw` draws, in both spaces."""
         size = float(rng.uniform(0.0, 1.6))
         true = rotation @ arrays["transforms"][:, :, :3].astype(float)
         heads = arrays["heads_posed"].astype(float) @ rotation.T + translation
@@ -91,7 +110,36 @@ class FittedBodies:
         # A fit's silhouette and landmarks agree with the picture on the whole, and so does the distance.
         placed += (heads[main] - placed[main]).mean(0) + size * self._errors.shift * rng.normal(size=3) * [1, 1, 0]
         canonical = self._grown(arrays["body_canonical"].astype(float), size, rng)
-        return skin(canonical, bone_transforms(turned, placed, canonical_heads), self._bones, self._weights)
+        return FittedBody(canonical, canonical_heads, bone_transforms(turned, placed, canonical_heads))
+
+    def true(self, arrays: Mapping[str, np.ndarray], rotation: np.ndarray, translation: np.ndarray) -> FittedBody:
+        """The body without errors; arguments as of `draw`."""
+        transforms = rotation @ arrays["transforms"].astype(float)
+        transforms[..., 3] += translation
+        return FittedBody(arrays["body_canonical"].astype(float), arrays["heads_canonical"].astype(float), transforms)
+
+    def posed(self, body: FittedBody) -> np.ndarray:
+        """(V, 3) its posed vertices in the camera frame."""
+        maps = (self._weights @ body.transforms.reshape(-1, 12)).reshape(-1, 3, 4)
+        moved: np.ndarray = (maps[..., :3] @ body.canonical[..., None])[..., 0] + maps[..., 3]
+        return moved
+
+    def true_at_depth_of(self, true: FittedBody, fitted: FittedBody) -> np.ndarray:
+        """(B, 3, 4) bone maps of the true pose with every limb moved along its viewing rays to the depth that the fit gives it.
+
+        A picture hardly tells how deep a limb lies: what can be asked of a network is the true shape where the fit has the limb. With the
+        depths' differences D at a limb's ends, at canonical places h and e, bone maps become
+            x -> T x + r (D_h + (D_e - D_h) (x - h) . (e - h) / |e - h|^2),   r = (X / Z, Y / Z, 1) at the limb's start.
+        """
+        maps = true.transforms.copy()
+        heads = _at_heads(true)
+        gap = (_at_heads(fitted) - heads)[:, 2]
+        along = true.heads[self._ends] - true.heads[self._limbs]
+        slope = (gap[self._ends] - gap[self._limbs])[:, None] * along / np.maximum((along**2).sum(1, keepdims=True), 1e-9)
+        offset = gap[self._limbs] - (slope * true.heads[self._limbs]).sum(1)
+        start = heads[self._limbs]
+        moves = (start / start[:, 2:])[:, :, None] * np.column_stack([slope, offset])[:, None]
+        return maps + moves[self._of]
 
     def _limb_errors(self, heads: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
         """(L, 3, 3) rotations of the camera frame, one a limb; heads (B, 3) camera frame."""
@@ -120,3 +168,9 @@ class FittedBodies:
     def faces(self) -> np.ndarray:
         """(F, 3)"""
         return self._faces
+
+
+def _at_heads(body: FittedBody) -> np.ndarray:
+    """(B, 3) heads of the bones in the camera frame."""
+    moved: np.ndarray = np.einsum("bij,bj->bi", body.transforms[..., :3], body.heads) + body.transforms[..., 3]
+    return moved

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
-from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput
+from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
+from carve.networks.weights import read_card
 from carve.records import CarveError
 from carve.synth.augmentation import Field
 from carve.synth.dataset import SyntheticPhotos
@@ -187,6 +188,7 @@ def train_normals(
     *,
     params: Params | None = None,
     architecture: Architecture | None = None,
+    start: Path | None = None,
     share: float = 1.0,
     validation: int = 64,
     evaluate_every: int = 1000,
@@ -198,10 +200,15 @@ def train_normals(
 ) -> Run:
     """Train on the data set's train split, or on its first `share` of the people; judge on `validation` pairs of the other split.
 
+    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`.
+
     Raises:
         CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
     """
     params, architecture = params or Params(), architecture or Architecture()
+    begin = None if start is None else load_normals_net(start)
+    if begin is not None:
+        architecture = begin.architecture
     if not schedule.steps:
         raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
 
@@ -226,9 +233,17 @@ def train_normals(
         "data": held.shards.header["fingerprint"],
         "people": held.shards.header["people"],
         "share": share,
+        "start": None if start is None else read_card("normals", start)["sha256"],
     }
+
+    def make() -> NormalsNet:
+        network = NormalsNet(architecture)
+        if begin is not None:
+            network.load_state_dict(begin.state_dict())
+        return network
+
     return train(
-        lambda: NormalsNet(architecture),
+        make,
         source,
         lambda network, batch, step: normals_loss(network, batch, step, params),
         schedule,
@@ -259,8 +274,8 @@ class _Share:
         return self._photos.draw(i, epoch)
 
 
-def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str) -> dict[str, Any]:
-    """What is said of the weights, JSON-ready: data, seed, steps, commit, figures, licences."""
+def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None) -> dict[str, Any]:
+    """What is said of the weights, JSON-ready: data, seed, steps, commit, figures, licences, and the same of what they started from."""
     header = json.loads((data / "dataset.json").read_text())
     return {
         "network": "normals",
@@ -273,6 +288,7 @@ def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float],
         "figures": {name: round(float(value), 4) for name, value in figures.items()},
         "variance": f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}",
         "licences": header["licences"],
+        **({} if start is None else {"start": {k: v for k, v in read_card("normals", start).items() if k != "licences"}}),
     }
 
 
