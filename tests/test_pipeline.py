@@ -81,7 +81,7 @@ class Fakes:
             return Avatar(*inputs[:4], made.confidence, {"rig": {"checked": True}})
         if name in ("evidence", "normals"):
             return dataclasses.replace(made.normals)
-        return {"canonical": made.surface.canonical}.get(name) or dataclasses.replace(made.body)
+        return made.surface.canonical if name in ("canonical", "clothed") else dataclasses.replace(made.body)
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,26 @@ def test_another_photo_mask_or_seed_runs_everything(fakes: Fakes, tmp_path: Path
         fakes.calls.clear()
         run(fakes, tmp_path / "out", assignments, existing="resume", **options)
         assert set(STAGES) <= set(fakes.calls)
+
+
+def test_presets_with_a_learned_surface_ask_the_network(fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "learned_surface", lambda preset: preset != "fast")
+    monkeypatch.setattr(pipeline, "identity", lambda name: name)
+    monkeypatch.setattr(pipeline, "load_implicit_net", lambda: "the implicit network")
+    monkeypatch.setattr(pipeline, "build_clothed", fakes.stage("clothed"))
+    run(fakes, tmp_path / "out")
+    assert fakes.calls["clothed"] == 0
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", ["preset=best"], existing="resume")
+    assert set(fakes.calls) == {"clothed", "refine", "texture", "rig"}
+    _, _, normals, network, params = fakes.seen["clothed"]
+    assert (normals.mask == fakes.made.normals.mask).all()
+    assert (network, params.resolution) == ("the implicit network", 384)
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", ["preset=best"], existing="resume")
+    assert not fakes.calls
+    run(fakes, tmp_path / "out", ["preset=best", "clothed.margin=0.25"], existing="resume")
+    assert set(fakes.calls) == {"clothed", "refine", "texture", "rig"}
 
 
 def test_overwrite_keeps_nothing(fakes: Fakes, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from carve.app.settings_page import field_docstrings, settings_page
 from carve.records import CarveError
-from carve.settings import SETTINGS_OF, STAGES, Settings, make_settings, parse_assignments, preset_note, with_values
+from carve.settings import SETTINGS_OF, STAGES, Settings, learned_surface, make_settings, parse_assignments, preset_note, with_values
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,27 @@ def test_bad_settings_files(tmp_path: Path, content: str | None, says: str) -> N
         make_settings(file=file)
 
 
-def test_presets_without_learned_stages_say_so() -> None:
+def test_presets_without_the_weights_of_learned_surfaces_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert preset_note("fast") is None
+    monkeypatch.setattr("carve.settings.learned_surface", lambda preset: False)
     assert all("learned surfaces are not part" in str(preset_note(preset)) for preset in ("standard", "best"))
+    monkeypatch.setattr("carve.settings.learned_surface", lambda preset: True)
+    assert all(preset_note(preset) is None for preset in ("standard", "best"))
+
+
+def test_presets_use_a_learned_surface_if_its_weights_ship(tmp_path: Path) -> None:
+    assert not learned_surface("standard", tmp_path)
+    (tmp_path / "implicit.safetensors").touch()
+    assert learned_surface("standard", tmp_path) and learned_surface("best", tmp_path) and not learned_surface("fast", tmp_path)
+
+
+def test_best_is_finer_than_standard() -> None:
+    assert make_settings("best").clothed.resolution > make_settings("standard").clothed.resolution
+    assert make_settings("best", assignments=["clothed.resolution=256"]).clothed.resolution == 256
 
 
 def test_every_stage_has_its_parameters() -> None:
-    assert {f.name for f in dataclasses.fields(Settings)} == {"preset", "seed", *STAGES} - set(SETTINGS_OF)
+    assert {f.name for f in dataclasses.fields(Settings)} == {"preset", "seed", "clothed", *STAGES} - set(SETTINGS_OF)
 
 
 def test_the_printed_settings_are_a_settings_file(tmp_path: Path) -> None:
@@ -120,6 +134,7 @@ def test_the_printed_settings_are_a_settings_file(tmp_path: Path) -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert field_docstrings(Inner) == {"steps": "How many."}
-    for kind in (Settings, *(type(getattr(Settings(), stage)) for stage in STAGES if stage not in SETTINGS_OF)):
-        undocumented = {f.name for f in dataclasses.fields(kind)} - set(field_docstrings(kind)) - set(STAGES)
+    groups = ["clothed", *(stage for stage in STAGES if stage not in SETTINGS_OF)]
+    for kind in (Settings, *(type(getattr(Settings(), group)) for group in groups)):
+        undocumented = {f.name for f in dataclasses.fields(kind)} - set(field_docstrings(kind)) - set(groups)
         assert not undocumented, f"{kind.__module__}: {undocumented}"

@@ -3,7 +3,7 @@
     Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
 
 The body is fitted twice: to the landmarks, and then to what the normals network says of the photo alone. With that body the network is
-asked again.
+asked again. The canonical surface is the implicit network's where the preset has one, else it is made without learning.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks
 from carve.io.outputs import Extra, write_outputs, write_report
 from carve.io.run_folder import Existing, RunFolder
+from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
 from carve.networks.weights import identity
 from carve.own_normals import own_normals
@@ -42,8 +43,9 @@ from carve.records import (
     TexturedSurface,
 )
 from carve.runner import Deferred, Progress, StageRunner, silent
-from carve.settings import Settings, StageName, preset_note
+from carve.settings import Settings, StageName, learned_surface, preset_note
 from carve.stages.canonical import build_canonical
+from carve.stages.clothed import build_clothed
 from carve.stages.fit_body import fit_body, refit_body
 from carve.stages.normals import predict_normals, with_mask
 from carve.stages.observe import observe
@@ -131,8 +133,12 @@ def run_stages(
     body = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
     normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own)
     seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
-    canonical = run("canonical", CanonicalSurface, build_canonical, seen, body, settings.canonical)
-    posed = run("refine", PosedSurface, refine, seen, body, canonical, settings.refine)
+    if learned_surface(settings.preset):
+        implicit = Deferred(identity("implicit"), load_implicit_net)
+        canonical = run("canonical", CanonicalSurface, build_clothed, seen, body, normals, implicit, settings.clothed)
+    else:
+        canonical = run("canonical", CanonicalSurface, build_canonical, seen, body, settings.canonical)
+    posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine)
     textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings))

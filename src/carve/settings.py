@@ -15,11 +15,12 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from carve.networks.weights import FOLDER
 from carve.records import CarveError
-from carve.stages import canonical, fit_body, normals, observe, refine, rig, texture
+from carve.stages import canonical, clothed, fit_body, normals, observe, refine, rig, texture
 
 Preset = Literal["fast", "standard", "best"]
-"""`fast` uses no learned surface; `standard` and `best` are reserved for learned surfaces and equal `fast` until those exist."""
+"""`fast` uses no learned surface; `standard` and `best` use one, `best` at a finer resolution. Without its weights they equal `fast`."""
 
 StageName = Literal["observe", "fit_body", "evidence", "refit_body", "normals", "canonical", "refine", "texture", "rig"]
 """The stages in the order in which they run."""
@@ -44,6 +45,7 @@ class Settings:
     fit_body: fit_body.Params = field(default_factory=fit_body.Params)
     normals: normals.Params = field(default_factory=normals.Params)
     canonical: canonical.Params = field(default_factory=canonical.Params)
+    clothed: clothed.Params = field(default_factory=clothed.Params)
     refine: refine.Params = field(default_factory=refine.Params)
     texture: texture.Params = field(default_factory=texture.Params)
     rig: rig.Params = field(default_factory=rig.Params)
@@ -51,12 +53,17 @@ class Settings:
 
 def preset_settings(preset: Preset) -> Settings:
     """The settings that a preset stands for."""
-    return Settings(preset=preset)
+    return Settings(preset=preset, clothed=clothed.Params(resolution=384 if preset == "best" else 256))
+
+
+def learned_surface(preset: Preset, folder: Path = FOLDER) -> bool:
+    """Whether the preset's canonical surface is the implicit network's (`clothed`), not the unlearned one (`canonical`)."""
+    return preset != "fast" and (folder / "implicit.safetensors").exists()
 
 
 def preset_note(preset: Preset) -> str | None:
     """What the user of a preset must know, if anything."""
-    if preset == "fast":
+    if preset == "fast" or learned_surface(preset):
         return None
     return f"The preset '{preset}' ran the stages of 'fast': learned surfaces are not part of this version."
 

@@ -28,6 +28,9 @@ DETECTOR_MODELS = (
 )
 """What the detectors load, below mediapipe/modules; mediapipe after 0.10.21 no longer brings them."""
 
+NETWORKS = ("normals", "implicit")
+"""Whose weights ship."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -64,11 +67,13 @@ def _weights() -> Finding:
     """Whether the weights that ship are whole."""
     folder = Path(__file__).parents[1] / "networks" / "weights"
     try:
-        wanted = json.loads((folder / "normals.json").read_text(encoding="utf-8"))["sha256"]
-        whole = hashlib.sha256((folder / "normals.safetensors").read_bytes()).hexdigest() == wanted
+        for name in NETWORKS:
+            wanted = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["sha256"]
+            if hashlib.sha256((folder / f"{name}.safetensors").read_bytes()).hexdigest() != wanted:
+                raise ValueError(name)
     except (OSError, ValueError, KeyError):
-        whole = False
-    return Finding("learned weights", "ok" if whole else "missing", "normals" if whole else f"{folder} is damaged: install carve again")
+        return Finding("learned weights", "missing", f"{folder} is damaged: install carve again")
+    return Finding("learned weights", "ok", ", ".join(NETWORKS))
 
 
 def _packages() -> Iterator[Finding]:

@@ -12,28 +12,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import manifold3d
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
+from carve.body.finishing import (
+    bone_maps,
+    canonical_surface,
+    face_vertices,
+    skin_faces,
+    solid,
+    solid_mesh,
+    with_eyeballs,
+)
 from carve.body.model import REGIONS
-from carve.body.zones import face_zone
+from carve.body.zones import FEET, HANDS
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import (
-    compact,
-    components,
     cotangent_laplacian,
     diffuse,
-    is_watertight,
     largest_component,
-    signed_volume,
     smooth,
     vertex_normals,
 )
 from carve.geometry.outline import Rim, SurfaceMover, find_rim, mask_field
-from carve.geometry.skinning import bone_transforms, forward_kinematics, skin, strongest_weights, unskin
+from carve.geometry.skinning import forward_kinematics, skin, unskin
 from carve.records import BodyFit, CanonicalSurface, Observation, StageError
 
 
@@ -81,37 +85,22 @@ class Params:
 
 def build_canonical(observation: Observation, body: BodyFit, params: Params) -> CanonicalSurface:
     """The clothed person's watertight surface in the canonical pose. Raises StageError if it cannot be closed."""
-    label = components(body.faces, len(body.posed))
-    sizes = np.bincount(label)
-    faces = body.faces[label[body.faces[:, 0]] == sizes.argmax()]
+    faces = skin_faces(body)
     bare = _bare(body)
-    skeleton = body.skeleton
-    rotations, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
-    transforms = bone_transforms(rotations, heads, skeleton.heads)
-    feet = np.isin(body.region, [REGIONS.index("left_foot"), REGIONS.index("right_foot")])
+    transforms = bone_maps(body)
+    feet = np.isin(body.region, FEET)
     draped = _drape(body.canonical, faces, 1 - bare, feet, params)
     grown = _explain_mask(observation, body, skin(draped, transforms, body.bones, body.weights), faces, bare, params)
     vertices = unskin(grown, transforms, body.bones, body.weights)
     if not np.isfinite(vertices).all():
         raise StageError("canonical: the surface is not finite after inverse skinning.")
-    return _finish(body, vertices, faces, transforms, params)
+    return _finish(body, vertices, faces, params)
 
 
 def _bare(body: BodyFit) -> np.ndarray:
     """(V,) 1 where skin is certain and detail must stay (face, hands), 0 where cloth may lie, smooth between."""
-    as_surface = CanonicalSurface(
-        vertices=body.canonical,
-        faces=body.faces,
-        skeleton=body.skeleton,
-        bones=body.bones,
-        weights=body.weights,
-        region=body.region,
-        sigma=np.zeros(len(body.canonical)),
-        dropped_weight=0.0,
-        skinning_error=0.0,
-    )
-    hands = np.isin(body.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
-    return diffuse((hands | face_zone(as_surface)).astype(float)[:, None], body.faces, 4)[:, 0]
+    hands = np.isin(body.region, HANDS)
+    return diffuse((hands | face_vertices(body)).astype(float)[:, None], body.faces, 4)[:, 0]
 
 
 def _drape(canonical: np.ndarray, faces: np.ndarray, cloth: np.ndarray, feet: np.ndarray, params: Params) -> np.ndarray:
@@ -147,7 +136,7 @@ def _explain_mask(
 ) -> np.ndarray:
     """Grow and shift posed vertices (V, 3) until the silhouette meets the mask; face and hands hardly move."""
     field = mask_field(observation.mask, body.camera, params.resolution)
-    feet = np.isin(body.region, [REGIONS.index("left_foot"), REGIONS.index("right_foot")])
+    feet = np.isin(body.region, FEET)
     pixels = body.camera.project(posed)
     # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
     beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
@@ -186,22 +175,9 @@ def _belongs_to_an_arm(rim: Rim, body: BodyFit, camera: Camera, radius: float) -
     return ~arms & (distance < radius)
 
 
-def _manifold(vertices: np.ndarray, faces: np.ndarray) -> manifold3d.Manifold:
-    v, f, _ = compact(vertices, faces)
-    mesh = manifold3d.Mesh(vert_properties=v.astype(np.float32), tri_verts=f.astype(np.uint32))
-    solid = manifold3d.Manifold(mesh)
-    if solid.status() != manifold3d.Error.NoError:
-        raise StageError(f"canonical: the surface is not a closed solid ({solid.status()}).")
-    return solid
-
-
-def _finish(body: BodyFit, vertices: np.ndarray, faces: np.ndarray, transforms: np.ndarray, params: Params) -> CanonicalSurface:
+def _finish(body: BodyFit, vertices: np.ndarray, faces: np.ndarray, params: Params) -> CanonicalSurface:
     """Unite skin and eyeballs, split long edges, and give every vertex of the result its weights and region."""
-    solid = _manifold(vertices, faces)
-    for eye in _eyeballs(body):
-        solid = solid + _manifold(body.canonical, eye)
-    refined = solid.refine_to_length(params.longest_edge).to_mesh()
-    points, triangles = np.asarray(refined.vert_properties[:, :3], float), np.asarray(refined.tri_verts, np.int64)
+    points, triangles = solid_mesh(with_eyeballs(solid(vertices, faces), body).refine_to_length(params.longest_edge))
     # Where the eyeballs touch their sockets the union leaves small cavities inside the head.
     points, triangles = largest_component(points, triangles)
     used = np.unique(faces)
@@ -210,40 +186,8 @@ def _finish(body: BodyFit, vertices: np.ndarray, faces: np.ndarray, transforms: 
     relaxed = smooth(points, triangles, 4)
     points = np.where(coarse[:, None], relaxed, points)
     dense = _weight_field(body, vertices, faces, points, triangles, params.weight_rounds)
-    bones, weights, dropped = strongest_weights(dense)
-    if not is_watertight(triangles) or signed_volume(points, triangles) <= 0:
-        raise StageError("canonical: the united surface is not watertight.")
-    all_bones = np.tile(np.arange(dense.shape[1]), (len(points), 1))
-    with_all = skin(points, transforms, all_bones, dense)
-    with_four = skin(points, transforms, bones, weights)
     growth = np.linalg.norm(vertices - body.canonical, axis=1)[used[nearest[1]]]
-    return CanonicalSurface(
-        vertices=points,
-        faces=triangles,
-        skeleton=body.skeleton,
-        bones=bones,
-        weights=weights,
-        region=body.region[used[nearest[1]]],
-        sigma=0.012 + 0.4 * growth,
-        dropped_weight=float(dropped.max()),
-        skinning_error=float(np.linalg.norm(with_all - with_four, axis=1).mean()),
-    )
-
-
-def _eyeballs(body: BodyFit) -> list[np.ndarray]:
-    """Faces of the closed pieces that the eye bones move, if the body has them."""
-    label = components(body.faces, len(body.posed))
-    main = np.bincount(label).argmax()
-    pieces = []
-    for side in ("leftEye", "rightEye"):
-        if side not in body.skeleton.humanoid:
-            continue
-        bone = body.skeleton.names.index(body.skeleton.humanoid[side])
-        moved = (body.weights * (body.bones == bone)).sum(1) > 0.5
-        for piece in np.unique(label[moved]):
-            if piece != main:
-                pieces.append(body.faces[label[body.faces[:, 0]] == piece])
-    return pieces
+    return canonical_surface(body, points, triangles, dense, body.region[used[nearest[1]]], 0.012 + 0.4 * growth)
 
 
 def _weight_field(

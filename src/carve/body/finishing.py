@@ -1,0 +1,151 @@
+"""From a closed triangle mesh around a body to the record of the canonical stage: solids, eyeballs, skinning weights, checks.
+
+Used by every stage that makes a canonical surface. Notation: V vertices, F faces, B bones.
+"""
+
+from __future__ import annotations
+
+import manifold3d
+import numpy as np
+
+from carve.body.zones import face_zone
+from carve.geometry.mesh import compact, components, is_watertight, signed_volume
+from carve.geometry.skinning import bone_transforms, forward_kinematics, skin, strongest_weights
+from carve.records import BodyFit, CanonicalSurface, Skeleton, StageError
+
+
+def bone_maps(body: BodyFit) -> np.ndarray:
+    """(B, 3, 4) maps of each bone from the canonical pose to the photo's."""
+    skeleton = body.skeleton
+    rotations, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
+    return bone_transforms(rotations, heads, skeleton.heads)
+
+
+def skin_faces(body: BodyFit) -> np.ndarray:
+    """Faces of the body's largest piece: the skin without eyeballs, teeth and tongue."""
+    label = components(body.faces, len(body.canonical))
+    return body.faces[label[body.faces[:, 0]] == np.bincount(label).argmax()]
+
+
+def face_vertices(body: BodyFit) -> np.ndarray:
+    """(V,) bool: vertices of the body that belong to the face."""
+    as_surface = CanonicalSurface(
+        vertices=body.canonical,
+        faces=body.faces,
+        skeleton=body.skeleton,
+        bones=body.bones,
+        weights=body.weights,
+        region=body.region,
+        sigma=np.zeros(len(body.canonical)),
+        dropped_weight=0.0,
+        skinning_error=0.0,
+    )
+    return face_zone(as_surface)
+
+
+def solid(vertices: np.ndarray, faces: np.ndarray) -> manifold3d.Manifold:
+    """Vertices (V, 3) and faces (F, 3) for boolean operations. Raises StageError if they enclose nothing."""
+    v, f, _ = compact(vertices, faces)
+    mesh = manifold3d.Mesh(vert_properties=v.astype(np.float32), tri_verts=f.astype(np.uint32))
+    made = manifold3d.Manifold(mesh)
+    if made.status() != manifold3d.Error.NoError:
+        raise StageError(f"canonical: the surface is not a closed solid ({made.status()}).")
+    return made
+
+
+def solid_mesh(made: manifold3d.Manifold) -> tuple[np.ndarray, np.ndarray]:
+    """A solid's vertices (V, 3) float64 and faces (F, 3) int64."""
+    mesh = made.to_mesh()
+    return np.asarray(mesh.vert_properties[:, :3], float), np.asarray(mesh.tri_verts, np.int64)
+
+
+def with_eyeballs(made: manifold3d.Manifold, body: BodyFit) -> manifold3d.Manifold:
+    """The solid united with the closed pieces that the eye bones move, if the body has them."""
+    label = components(body.faces, len(body.canonical))
+    main = np.bincount(label).argmax()
+    for side in ("leftEye", "rightEye"):
+        if side not in body.skeleton.humanoid:
+            continue
+        bone = body.skeleton.names.index(body.skeleton.humanoid[side])
+        moved = (body.weights * (body.bones == bone)).sum(1) > 0.5
+        for piece in np.unique(label[moved]):
+            if piece != main:
+                made = made + solid(body.canonical, body.faces[label[body.faces[:, 0]] == piece])
+    return made
+
+
+def bone_gaps(skeleton: Skeleton) -> np.ndarray:
+    """(B, B) how differently bones move: joints between them, and three more if they belong to different humanoid bones."""
+    count = len(skeleton.names)
+    gaps = np.zeros((count, count))
+    owner = np.arange(count)
+    humanoid = set(skeleton.humanoid.values())
+    for bone, parent in enumerate(skeleton.parents):
+        if parent < 0:
+            continue
+        gaps[bone, :bone] = gaps[:bone, bone] = gaps[parent, :bone] + 1
+        if skeleton.names[bone] not in humanoid:
+            owner[bone] = owner[parent]
+    return gaps + 3.0 * (owner[:, None] != owner)
+
+
+def merged_weights(dense: np.ndarray, gaps: np.ndarray, count: int = 4) -> np.ndarray:
+    """Weights (V, B) with at most `count` bones a vertex: the weakest gives what it has to the bone that moves most like it.
+
+    Cutting off the weakest bones would leave a skirt, which hangs on ten of them, to one leg here and to the other beside it.
+
+    Args:
+        dense: (V, B), rows sum to 1.
+        gaps: (B, B) of `bone_gaps`.
+        count: bones that are left.
+    """
+    merged = dense.copy()
+    while len(rows := np.flatnonzero((merged > 0).sum(1) > count)):
+        part = merged[rows]
+        line = np.arange(len(rows))
+        weakest = np.where(part > 0, part, np.inf).argmin(1)
+        amount = part[line, weakest]
+        part[line, weakest] = 0
+        # Of bones that are equally near the strongest takes it.
+        taker = np.where(part > 0, gaps[weakest] - 0.5 * part, np.inf).argmin(1)
+        part[line, taker] += amount
+        merged[rows] = part
+    return merged
+
+
+def canonical_surface(
+    body: BodyFit, vertices: np.ndarray, faces: np.ndarray, dense: np.ndarray, region: np.ndarray, sigma: np.ndarray
+) -> CanonicalSurface:
+    """The record of a finished mesh, its weights merged to four a vertex.
+
+    Args:
+        body: whose skeleton moves the surface.
+        vertices: (V, 3) canonical pose, metres.
+        faces: (F, 3)
+        dense: (V, B) skinning weights, rows sum to 1.
+        region: (V,) index into REGIONS.
+        sigma: (V,) expected error along the normal, metres.
+
+    Raises:
+        StageError: the mesh is not watertight or is turned inside out.
+    """
+    if not is_watertight(faces) or signed_volume(vertices, faces) <= 0:
+        raise StageError("canonical: the united surface is not watertight.")
+    merged = merged_weights(dense, bone_gaps(body.skeleton))
+    bones, weights, _ = strongest_weights(merged)
+    dropped = np.maximum(dense - merged, 0).sum(1)
+    maps = bone_maps(body)
+    exact = (dense @ maps.reshape(-1, 12)).reshape(-1, 3, 4)
+    with_all = np.einsum("vij,vj->vi", exact[..., :3], vertices) + exact[..., 3]
+    with_four = skin(vertices, maps, bones, weights)
+    return CanonicalSurface(
+        vertices=vertices,
+        faces=faces,
+        skeleton=body.skeleton,
+        bones=bones,
+        weights=weights,
+        region=region,
+        sigma=sigma,
+        dropped_weight=float(dropped.max()),
+        skinning_error=float(np.linalg.norm(with_all - with_four, axis=1).mean()),
+    )

@@ -1,0 +1,241 @@
+"""The clothed surface as the implicit network sees it: its signed distance around the body, extracted, with the body's own hands and face.
+
+1. The network's signed distance f is asked in a narrow band. Where the photo shows nothing it gives way to the body under thin cloth; of
+   feet that it is unsure of, to the body in a shoe.
+2. In the zones of hands and face it gives way to a surface a little inside the body, unless hair, a beard or a glove covers them. The
+   zones' bodies, cut off at planes, are united with what was extracted: fingers and features keep the body's own triangles. No head is
+   less than the body's skull.
+3. Weights come from the body's smooth field of them, the same one that carried the points into the photo.
+
+Notation: d the body's signed distance, f the clothed person's, both metres, negative inside; a zone is a box, z(x) the signed distance from
+its faces, positive inside. Around a zone's faces (z = 0) f never lies within the body, so that the cuts are buried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Literal
+
+import manifold3d
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
+from carve.body.model import REGIONS
+from carve.geometry.isosurface import Grid, zero_level
+from carve.geometry.mesh import cotangent_laplacian, signed_volume, smooth
+from carve.networks.implicit import ClothedField, ImplicitNet
+from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, StageError
+
+if TYPE_CHECKING:
+    from carve.body.skin_field import BodyPoints, SkinField
+
+Asked = Callable[[np.ndarray, "BodyPoints"], tuple[np.ndarray, np.ndarray]]
+"""Canonical points (N, 3) and the body as seen from them to f (N,) and the log of its expected error (N,), metres."""
+
+_FAR = 1.0
+"""Metres: beyond any zone and any picture."""
+_BURIED = 0.001
+"""How far f lies outside the body around a zone's faces, metres."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Settings of the learned canonical stage."""
+
+    resolution: Literal[256, 384] = 256
+    """Cells along the longest side of the body's box with its margin."""
+    margin: float = 0.2
+    """How far the box goes beyond the body, metres."""
+    reach: float = 0.35
+    """How far clothes and hair may stand off the body, metres."""
+    depth: float = 0.06
+    """How far the surface may lie inside the body, metres."""
+    safety: float = 1.5
+    """How many times faster than a distance the network's may grow; larger values ask at more points."""
+    cloth_thickness: float = 0.012
+    """How far cloth stands off the skin where the photo shows nothing, metres."""
+    border: float = 0.06
+    """Width over which the photo's word fades beyond its border, metres."""
+    shoe_thickness: float = 0.008
+    """How far a shoe stands off a foot that the network is unsure of, metres."""
+    foot_doubt: tuple[float, float] = (0.02, 0.04)
+    """Expected errors, metres, at which a foot begins to be the body's and is so altogether."""
+    loose: tuple[float, float] = (0.04, 0.1)
+    """Distances from the body, metres, at which a point begins to count as loose cloth or hair and does so altogether."""
+    loose_doubt: float = 0.7
+    """How many expected errors within the surface a loose point must be to count: what the network only guesses does not hang about."""
+    cover: tuple[float, float] = (0.02, 0.035)
+    """Thickness over hands and face, metres, at which what the network sees begins to replace the body and has replaced it."""
+    region_blend: float = 0.02
+    """Over how much of the skin, metres, the parts of the body merge into each other for the network."""
+    smoothing: int = 6
+    """Rounds of smoothing of what was extracted, at 256 cells; smaller cells get as much in metres. It does not shrink."""
+    simplify: float = 0.0001
+    """How far triangles may be moved to be fewer, metres."""
+    most_vertices: int = 50000
+    """Where there are more vertices, triangles may be moved farther until there are not."""
+
+
+def build_clothed(observation: Observation, body: BodyFit, normals: NormalMaps, network: ImplicitNet, params: Params) -> CanonicalSurface:
+    """The clothed person's watertight surface in the canonical pose. Raises StageError if it cannot be closed."""
+    # It brings warp, which other presets do without.
+    from carve.body.skin_field import SkinField
+
+    skin = SkinField.of(body)
+    seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
+    return clothed_surface(body, skin, seen.evaluate, params)
+
+
+def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params) -> CanonicalSurface:
+    """The surface of any clothed signed distance around a fitted body; `skin` is that body's field. Raises StageError as above."""
+    zones = _zones(body)
+    field = _Field(body, skin, asked, zones, params)
+    low, high = body.canonical.min(0) - params.margin, body.canonical.max(0) + params.margin
+    grid = Grid.over(low, high, float((high - low).max()) / params.resolution, levels=3)
+    try:
+        found = zero_level(field.distance, field.bound, grid, params.safety)
+    except ValueError as error:
+        raise StageError(f"canonical: {error}.") from error
+    points = smooth(found.vertices, found.faces, round(params.smoothing * (params.resolution / 256) ** 2))
+    joined = reduce(lambda whole, part: whole + part, _bare_parts(body, zones), solid(points, found.faces))
+    whole = _simplified(joined, params)
+    if whole.volume() < 0.5 * signed_volume(body.canonical, skin.faces):
+        raise StageError("canonical: the network sees no person around the fitted body.")
+    points, triangles = solid_mesh(whole)
+    near = skin.near(points)
+    dense = skin.weights(points, near, len(body.skeleton.names)).astype(float)
+    return canonical_surface(body, points, triangles, dense, near.region, field.sigma(points, near))
+
+
+def _simplified(whole: manifold3d.Manifold, params: Params) -> manifold3d.Manifold:
+    """The largest piece, with fewer triangles. Where eyeballs touch their sockets a union leaves small cavities: pieces of their own."""
+    tolerance = params.simplify
+    piece = max(whole.simplify(tolerance).decompose(), key=lambda part: part.num_vert())
+    while piece.num_vert() > params.most_vertices:
+        tolerance *= 1.5
+        piece = piece.simplify(tolerance)
+    return piece
+
+
+@dataclass(frozen=True)
+class _Zone:
+    """A box of canonical space in which the body is trusted more than the network."""
+
+    low: np.ndarray
+    """(3,) metres."""
+    high: np.ndarray
+    """(3,) metres."""
+
+    def depth(self, points: np.ndarray) -> np.ndarray:
+        """(N,) z: metres from the box's faces, positive inside."""
+        return np.minimum(points - self.low, self.high - points).min(1)
+
+
+def _zones(body: BodyFit) -> list[_Zone]:
+    """Face and both hands, cut off at planes: below the chin, at the hairline, before the ears; at the wrists."""
+    head = body.canonical[face_vertices(body)]
+    # Sideways and in front the face's box does not cut.
+    zones = [_Zone(head.min(0) - np.array([0.03, 0, 0]), head.max(0) + np.array([0.03, 0, _FAR]))]
+    far = np.full(3, 10.0)
+    for side, sign in (("left", 1), ("right", -1)):
+        wrist = float(body.skeleton.heads[body.skeleton.names.index(body.skeleton.humanoid[f"{side}Hand"]), 0])
+        beyond = wrist + sign * 0.01
+        zones.append(_Zone(np.array([beyond, -10, -10]), far) if sign > 0 else _Zone(-far, np.array([beyond, 10, 10])))
+    return zones
+
+
+def _bare_parts(body: BodyFit, zones: list[_Zone]) -> list[manifold3d.Manifold]:
+    """The body with its eyeballs inside each zone."""
+    whole = with_eyeballs(solid(body.canonical, skin_faces(body)), body)
+    return [whole ^ manifold3d.Manifold.cube(tuple(zone.high - zone.low)).translate(tuple(zone.low)) for zone in zones]
+
+
+class _Field:
+    """f with what is known better than by the network."""
+
+    def __init__(self, body: BodyFit, skin: SkinField, asked: Asked, zones: list[_Zone], params: Params) -> None:
+        self._skin, self._asked, self._zones, self._params = skin, asked, zones, params
+        self._member = _memberships(body, skin.faces, params.region_blend)
+        self._beyond = _beyond_picture(body).astype(np.float32)
+        heads, names, humanoid = body.skeleton.heads, body.skeleton.names, body.skeleton.humanoid
+        self._chin = float(zones[0].low[1])
+        self._ankle = min(float(heads[names.index(humanoid[f"{side}Foot"]), 1]) for side in ("left", "right"))
+
+    def _ask(self, points: np.ndarray, near: BodyPoints) -> tuple[np.ndarray, np.ndarray]:
+        """f and the log of its error, where parts of the body meet as a mixture of what is said of a point of either.
+
+        What a network makes of the part to which a point belongs jumps at the border.
+        """
+        corners = self._skin.faces[near.face]
+        member = sum(near.bary[:, k, None] * self._member[corners[:, k]] for k in range(3))
+        second, first = np.argpartition(member, -2, axis=1)[:, -2:].T
+        line = np.arange(len(points))
+        share = member[line, second] / (member[line, first] + member[line, second])
+        f, log_scale = self._asked(points, replace(near, region=first.astype(np.uint8)))
+        between = np.flatnonzero(share > 0.05)
+        if len(between):
+            other = replace(near, **{k.name: getattr(near, k.name)[between] for k in fields(near)})
+            g, log_other = self._asked(points[between], replace(other, region=second[between].astype(np.uint8)))
+            f, log_scale = f.copy(), log_scale.copy()
+            f[between] += share[between] * (g - f[between])
+            log_scale[between] += share[between] * (log_other - log_scale[between])
+        return f, log_scale
+
+    def bound(self, points: np.ndarray) -> np.ndarray:
+        """(N,) zero where the surface may be, else a distance that it surely keeps, negative inside."""
+        distance = self._skin.near(points).distance
+        return np.maximum(distance - self._params.reach, 0) + np.minimum(distance + self._params.depth, 0)
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """(N,) metres, negative inside."""
+        p, near = self._params, self._skin.near(points)
+        f, log_scale = self._ask(points, near)
+        body = near.distance
+        f = f + p.loose_doubt * _ramp(body, *p.loose) * np.exp(log_scale)
+        unseen = self._unseen(near)
+        f = f + unseen * (body - p.cloth_thickness - f)
+        foot = _ramp(self._ankle - points[:, 1], 0.0, 0.03) * _ramp(np.exp(log_scale), *p.foot_doubt)
+        f = f + foot * (body - p.shoe_thickness - f)
+        # A zone's body replaces the network where nothing thick covers it. What is thin tapers off before the zone begins.
+        z = np.max([zone.depth(points) for zone in self._zones], axis=0)
+        bare = 1 - _ramp(body - f, *p.cover)
+        f = f + _ramp(z, -0.03, 0.0) * bare * (body - _BURIED - f)
+        certain = np.maximum(z, np.minimum(points[:, 1] - self._chin, 0.2 - np.abs(points[:, 0])))
+        f = f + _ramp(certain, -0.03, -0.01) * np.minimum(body - _BURIED - f, 0)
+        return f + _ramp(z, 0.006, 0.018) * bare * (body + 6 * _BURIED - f)
+
+    def sigma(self, points: np.ndarray, near: BodyPoints) -> np.ndarray:
+        """(N,) expected error of surface points, metres; what the photo does not show is as uncertain as twice its cloth."""
+        expected = np.exp(self._ask(points, near)[1]).astype(float)
+        return np.maximum(expected, 2 * self._params.cloth_thickness * self._unseen(near))
+
+    def _unseen(self, near: BodyPoints) -> np.ndarray:
+        """(N,) 0 where the nearest skin is in the picture, 1 well beyond."""
+        return _ramp((near.bary * self._beyond[self._skin.faces[near.face]]).sum(1), 0.0, self._params.border)
+
+
+def _memberships(body: BodyFit, faces: np.ndarray, scale: float) -> np.ndarray:
+    """(V, R) float32 how much each vertex belongs to each region, smooth over about `scale` metres: one implicit step of diffusion."""
+    stiffness, area = cotangent_laplacian(body.canonical, faces)
+    mass = sparse.diags(np.maximum(area, 1e-12))
+    solver = splu((mass + scale**2 * stiffness).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    return solver.solve(mass @ np.eye(len(REGIONS))[body.region]).astype(np.float32)
+
+
+def _beyond_picture(body: BodyFit) -> np.ndarray:
+    """(V,) metres that the posed body's vertices lie beyond the picture's border, negative inside."""
+    camera, depth = body.camera, -body.posed[:, 2]
+    ahead = depth > 0.1
+    pixels = camera.project(np.where(ahead[:, None], body.posed, [0.0, 0.0, -1.0]))
+    outside = np.maximum(-pixels, pixels - [camera.width, camera.height]).max(1)
+    return np.where(ahead, np.clip(outside * depth / camera.focal, -_FAR, _FAR), _FAR)
+
+
+def _ramp(values: np.ndarray, start: float, end: float) -> np.ndarray:
+    """0 below `start`, 1 above `end`, smooth between."""
+    share = np.clip((values - start) / (end - start), 0, 1)
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,126 @@
+"""From meshes to canonical surfaces: solids, eyeballs, four bones a vertex."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from carve.body.finishing import (
+    bone_gaps,
+    bone_maps,
+    canonical_surface,
+    face_vertices,
+    merged_weights,
+    skin_faces,
+    solid,
+    solid_mesh,
+    with_eyeballs,
+)
+from carve.geometry.mesh import components, is_watertight, signed_volume
+from carve.geometry.skinning import skin
+from carve.records import Skeleton, StageError
+from solids import box, sphere
+from synthetic import Truth
+
+SKELETON = Skeleton(
+    names=("hips", "thigh.L", "thigh_twist.L", "shin.L", "thigh.R", "thigh_twist.R", "shin.R"),
+    parents=np.array([-1, 0, 1, 2, 0, 4, 5]),
+    heads=np.zeros((7, 3)),
+    humanoid={"hips": "hips", "leftUpperLeg": "thigh.L", "leftLowerLeg": "shin.L", "rightUpperLeg": "thigh.R", "rightLowerLeg": "shin.R"},
+)
+
+
+def test_bone_maps_pose_the_body(clothed: Truth) -> None:
+    body = clothed.body
+    np.testing.assert_allclose(skin(body.canonical, bone_maps(body), body.bones, body.weights), body.posed, atol=1e-9)
+
+
+def test_the_skin_is_the_largest_piece_and_closed(clothed: Truth) -> None:
+    faces = skin_faces(clothed.body)
+    assert is_watertight(faces)
+    assert 0.9 < len(faces) / len(clothed.body.faces) < 1
+    label = components(faces, len(clothed.body.canonical))
+    assert len(np.unique(label[faces])) == 1
+
+
+def test_the_face_lies_before_the_head(clothed: Truth) -> None:
+    face = clothed.body.canonical[face_vertices(clothed.body)]
+    head = clothed.body.canonical[clothed.body.region == 1]
+    assert len(face) > 500
+    assert face[:, 2].mean() > head[:, 2].mean() + 0.01
+    assert abs(face[:, 0].mean()) < 0.01
+
+
+def test_a_solid_keeps_its_mesh_and_an_open_one_is_refused() -> None:
+    vertices, faces = solid_mesh(solid(*sphere(0.3)))
+    assert signed_volume(vertices, faces) == pytest.approx(signed_volume(*sphere(0.3)), rel=1e-6)
+    with pytest.raises(StageError, match="not a closed solid"):
+        solid(box()[0], box()[1][1:])
+
+
+def test_eyeballs_fill_their_sockets(clothed: Truth) -> None:
+    body = clothed.body
+    bare = solid(body.canonical, skin_faces(body))
+    joined = with_eyeballs(bare, body)
+    assert bare.volume() < joined.volume() < bare.volume() + 4e-5
+    blind = replace(body, skeleton=replace(body.skeleton, humanoid={k: v for k, v in body.skeleton.humanoid.items() if "Eye" not in k}))
+    assert with_eyeballs(bare, blind).volume() == bare.volume()
+
+
+def test_gaps_count_joints_and_shun_other_limbs() -> None:
+    gaps = bone_gaps(SKELETON)
+    np.testing.assert_array_equal(gaps, gaps.T)
+    np.testing.assert_array_equal(np.diag(gaps), 0)
+    assert gaps[1, 2] == 1  # twist of the same thigh
+    assert gaps[2, 3] == 1 + 3  # the knee
+    assert gaps[2, 5] == 4 + 3
+
+
+def test_merging_keeps_what_hangs_on_few_bones() -> None:
+    dense = np.array([[0.4, 0.3, 0.2, 0.1, 0, 0, 0], [1.0, 0, 0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(merged_weights(dense, bone_gaps(SKELETON)), dense)
+
+
+def test_merging_leaves_each_leg_its_share() -> None:
+    dense = np.array([[0.1, 0.15, 0.16, 0.14, 0.15, 0.16, 0.14]])
+    merged = merged_weights(dense, bone_gaps(SKELETON))
+    assert ((merged > 0).sum(1) <= 4).all()
+    np.testing.assert_allclose(merged.sum(1), 1)
+    left, right = merged[0, 1:4].sum(), merged[0, 4:].sum()
+    assert abs(left - 0.45) < 0.11 and abs(right - 0.45) < 0.11
+
+
+def test_merging_bends_less_than_cutting_off(clothed: Truth) -> None:
+    """Weights spread over many bones, as of loose cloth: the merged ones pose the points nearer to where all would."""
+    body = clothed.body
+    maps, count = bone_maps(body), len(body.skeleton.names)
+    points = body.canonical[::20]
+    near = np.linalg.norm(points[:, None] - body.skeleton.heads, axis=2)
+    dense = np.exp(-((near / 0.15) ** 2)) + 1e-9
+    dense = np.where(dense < 1e-3 * dense.max(1, keepdims=True), 0, dense)
+    dense /= dense.sum(1, keepdims=True)
+    every = np.tile(np.arange(count), (len(points), 1))
+    exact = skin(points, maps, every, dense)
+    merged = skin(points, maps, every, merged_weights(dense, bone_gaps(body.skeleton)))
+    strongest = np.where(dense >= np.sort(dense, axis=1)[:, -4:-3], dense, 0)
+    cut = skin(points, maps, every, strongest / strongest.sum(1, keepdims=True))
+    assert np.linalg.norm(merged - exact, axis=1).mean() < 0.9 * np.linalg.norm(cut - exact, axis=1).mean()
+
+
+def test_a_finished_surface_has_four_bones_and_says_what_that_costs(clothed: Truth) -> None:
+    body, count = clothed.body, len(clothed.body.skeleton.names)
+    vertices, faces = sphere(0.2, tuple(body.skeleton.heads[0]))
+    dense = np.zeros((len(vertices), count))
+    dense[:, :6] = np.random.default_rng(0).dirichlet(np.ones(6), len(vertices))
+    made = canonical_surface(body, vertices, faces, dense, np.zeros(len(vertices), np.uint8), np.full(len(vertices), 0.01))
+    assert made.bones.shape == made.weights.shape == (len(vertices), 4)
+    np.testing.assert_allclose(made.weights.sum(1), 1)
+    assert (np.diff(made.weights, axis=1) <= 0).all()
+    exact = skin(vertices, bone_maps(body), np.tile(np.arange(count), (len(vertices), 1)), dense)
+    four = skin(vertices, bone_maps(body), made.bones, made.weights)
+    assert made.skinning_error == pytest.approx(np.linalg.norm(exact - four, axis=1).mean(), rel=1e-6)
+    assert 0 < made.dropped_weight < 0.5
+    with pytest.raises(StageError, match="not watertight"):
+        canonical_surface(body, vertices, faces[:, ::-1], dense, made.region, made.sigma)
