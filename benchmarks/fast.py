@@ -1,6 +1,6 @@
-"""Measure the preset `fast` on the photos and evaluation cases of a shared folder.
+"""Measure a preset, `fast` if none is named, on the photos and evaluation cases of a shared folder.
 
-    python benchmarks/fast.py [--shared ../shared] [--scorer-python PYTHON] [--only NAME ...] [--keep OUTS]
+    python benchmarks/fast.py [--preset PRESET] [--shared ../shared] [--scorer-python PYTHON] [--only NAME ...] [--keep OUTS]
 
 README.md beside this file says what the figures mean.
 """
@@ -63,7 +63,7 @@ def record_of(outs: Path, subject: Subject) -> Path:
     return outs / f"{subject.name}.run.json"
 
 
-def judge(subject: Subject, outs: Path, reuse: bool, shared: Path, scorer_python: str) -> Outcome:
+def judge(subject: Subject, outs: Path, reuse: bool, shared: Path, scorer_python: str, preset: str) -> Outcome:
     """Reconstruct one subject, unless its finished output may be reused, and measure the result."""
     out, record = outs / subject.name, record_of(outs, subject)
     outcome = Outcome(subject.name, "case" if subject.case else "photo")
@@ -71,7 +71,7 @@ def judge(subject: Subject, outs: Path, reuse: bool, shared: Path, scorer_python
         run = Run(**json.loads(record.read_text(encoding="utf-8")))
     else:
         record.unlink(missing_ok=True)
-        run = run_carve(subject.photo, out)
+        run = run_carve(subject.photo, out, preset)
         record.write_text(json.dumps(asdict(run)), encoding="utf-8")
     outcome.values |= {"seconds": run.seconds, "cpu_seconds": run.cpu_seconds, "peak_gib": run.peak_mib / 1024}
     if run.exit_code != 0:
@@ -163,12 +163,18 @@ def show(outcomes: Sequence[Outcome], lines: Sequence[dict[str, Any]]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
+    add("--preset", choices=("fast", "standard", "best"), default="fast", help="what is measured (default: fast)")
     add("--shared", type=Path, default=ROOT.parent / "shared", help="folder with photos/ and bench/ (default: shared, beside the project)")
     add("--scorer-python", default="python3", metavar="PYTHON", help="the Python with the scorer's packages (default: python3)")
-    add("--only", nargs="+", default=[], metavar="NAME", help="these cases and photos alone; fast.json is left as it is")
-    add("--keep", type=Path, metavar="OUTS", help="work in this folder; only score what is finished in it (default: out/fast, made afresh)")
+    add("--only", nargs="+", default=[], metavar="NAME", help="these cases and photos alone; PRESET.json is left as it is")
+    add(
+        "--keep",
+        type=Path,
+        metavar="OUTS",
+        help="work in this folder; only score what is finished in it (default: out/PRESET, afresh)",
+    )
     add("--jobs", type=int, default=1, metavar="N", help="how many at a time (default: 1; with more, the seconds mean nothing)")
-    add("--json", type=Path, metavar="FILE", help="where to write the results (default: fast.json beside this file, if all were run)")
+    add("--json", type=Path, metavar="FILE", help="where to write the results (default: PRESET.json beside this file, if all were run)")
     return parser.parse_args()
 
 
@@ -177,14 +183,15 @@ def main() -> int:
     arguments = _arguments()
     check_validator()
     subjects = find_subjects(arguments.shared, arguments.only)
-    outs: Path = arguments.keep or ROOT / "out" / "fast"
+    outs: Path = arguments.keep or ROOT / "out" / arguments.preset
     outs.mkdir(parents=True, exist_ok=True)
     if arguments.keep is None or not all(record_of(outs, subject).is_file() for subject in subjects):
-        run_carve(subjects[0].photo, outs / "warm-up")  # prepares the body model and compiles what is compiled once
+        run_carve(subjects[0].photo, outs / "warm-up", arguments.preset)  # prepares the body model and compiles what is compiled once
         shutil.rmtree(outs / "warm-up", ignore_errors=True)
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for outcome in pool.map(lambda s: judge(s, outs, arguments.keep is not None, arguments.shared, arguments.scorer_python), subjects):
+        kept = arguments.keep is not None
+        for outcome in pool.map(lambda s: judge(s, outs, kept, arguments.shared, arguments.scorer_python, arguments.preset), subjects):
             outcomes.append(outcome)
             said = [outcome.name, *(f"{key} {value:.4g}" for key, value in outcome.values.items()), *outcome.problems]
             print("  ".join(said), flush=True)
@@ -194,7 +201,7 @@ def main() -> int:
     print("\n" + show(outcomes, lines))
     result: dict[str, Any] = {**commit(), "machine": machine(), "versions": {k: v for k, v in versions().items() if k != "platform"}}
     result |= {"figures": lines, "subjects": [asdict(outcome) for outcome in outcomes]}
-    target = arguments.json or (None if arguments.only else HERE / "fast.json")
+    target = arguments.json or (None if arguments.only else HERE / f"{arguments.preset}.json")
     if target:
         target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for file in write_sheets(HERE / "sheets", [(subject.name, outs / subject.name / "preview.png") for subject in subjects]):

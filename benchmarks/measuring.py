@@ -66,9 +66,9 @@ def _high_water(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
 
 
-def run_carve(photo: Path, out: Path) -> Run:
+def run_carve(photo: Path, out: Path, preset: str) -> Run:
     """`carve reconstruct` as a user starts it."""
-    return run_measured([CARVE, "reconstruct", photo, "--out", out, "--overwrite", "--quiet"])
+    return run_measured([CARVE, "reconstruct", photo, "--out", out, "--preset", preset, "--overwrite", "--quiet"])
 
 
 def help_seconds(rounds: int = 5) -> float:
