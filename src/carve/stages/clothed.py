@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import manifold3d
 import numpy as np
+import torch
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
@@ -86,8 +87,13 @@ def build_clothed(observation: Observation, body: BodyFit, normals: NormalMaps, 
     from carve.body.skin_field import SkinField
 
     skin = SkinField.of(body)
-    seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
-    return clothed_surface(body, skin, seen.evaluate, params)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the layers are small: a second thread waits more than it works
+    try:
+        seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
+        return clothed_surface(body, skin, seen.evaluate, params)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params) -> CanonicalSurface:
