@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,16 @@ def test_bytes_do_not_depend_on_workers_and_finished_shards_stay(made: Path, pac
     assert (copy / "train-00000.tar").stat().st_mtime_ns == stamp
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in the workers: sums of several threads may differ in the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_person_made_alone_is_the_same(made: Path, pack: Path) -> None:
     alone = make_person(open_maker(pack, PLAN, None), 1)
     shards = open_shards(made, "train")
