@@ -20,6 +20,13 @@ class Window:
     size: int
     """Pixels of the window."""
 
+    @staticmethod
+    def around(shown: np.ndarray, fill: float, size: int) -> Window:
+        """The window of `size` pixels around what is shown (H, W) bool, not empty, whose longer side takes a share of `fill`."""
+        left, top, width, height = cv2.boundingRect(shown.astype(np.uint8))
+        side = max(width, height) / fill
+        return Window(left + width / 2 - side / 2, top + height / 2 - side / 2, side, size)
+
     @property
     def scale(self) -> float:
         """Pixels of the window per pixel of the photo."""

@@ -19,6 +19,7 @@ from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.raster import rasterise
 from carve.geometry.window import Window
+from carve.networks.blocks import Block
 from carve.records import BodyFit, CarveError, NormalMaps
 
 SIZE = 256
@@ -93,12 +94,10 @@ def person_maps(
 
 def crop_maps(body: BodyFit, normals: NormalMaps, mask: np.ndarray, pixels: np.ndarray) -> PersonMaps:
     """The maps of the crop around a person's mask (H, W) in the full photo. Raises CarveError if the mask is empty."""
-    shown = (mask > 0.5).astype(np.uint8)
+    shown = mask > 0.5
     if not shown.any():
         raise CarveError("The person's mask is empty; give one with --mask.")
-    left, top, width, height = cv2.boundingRect(shown)
-    side = max(width, height) / FILL
-    window = Window(left + width / 2 - side / 2, top + height / 2 - side / 2, side, SIZE)
+    window = Window.around(shown, FILL, SIZE)
     within = window.within(mask.shape[1], mask.shape[0])
     cut = window.cut(mask.astype(np.float32)) * within
 
@@ -133,21 +132,6 @@ def _continue_depth(channels: np.ndarray) -> None:
         channels[depth][~there] = of_label[label[~there]]
 
 
-class _Block(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))), the second convolution starting at zero."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.second(functional.silu(self.first(functional.silu(self.norm(x)))))
-        return x + out
-
-
 class Encoder(nn.Module):
     """A U-Net whose features have half the maps' resolution."""
 
@@ -156,10 +140,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(inputs, widths[0], 3, stride=2, padding=1)
         self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
-        self.encode = nn.ModuleList([nn.Sequential(_Block(w), _Block(w)) for w in widths[1:]])
+        self.encode = nn.ModuleList([nn.Sequential(Block(w), Block(w)) for w in widths[1:]])
         upward = list(zip(widths[:0:-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList([nn.Conv2d(a, b, 1) for a, b in upward])
-        self.decode = nn.ModuleList([_Block(b) for _, b in upward[:-1]])
+        self.decode = nn.ModuleList([Block(b) for _, b in upward[:-1]])
         self.last = nn.Conv2d(widths[0], features, 3, padding=1)
 
     def forward(self, maps: Tensor) -> Tensor:

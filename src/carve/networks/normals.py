@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
+from carve.networks.blocks import Block
 from carve.networks.weights import FOLDER, read_card, read_weights
 from carve.records import CarveError
 
@@ -70,21 +71,6 @@ class NormalsOutput:
     """(B, 1, S, S) log of the mean absolute error of `depth`, same unit."""
 
 
-class _Block(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))), the second convolution starting at zero."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.second(functional.silu(self.first(functional.silu(self.norm(x)))))
-        return x + out
-
-
 class _Attention(nn.Module):
     """Self-attention over all places of the coarsest level, with a learned embedding of the place's row and column."""
 
@@ -123,13 +109,13 @@ class NormalsNet(nn.Module):
         widths, blocks = self.architecture.widths, self.architecture.blocks
         self.stem = nn.Conv2d(INPUTS, widths[0], 3, stride=2, padding=1)
         self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
-        self.encode = nn.ModuleList([nn.Sequential(*[_Block(w) for _ in range(n)]) for w, n in zip(widths[1:], blocks, strict=True)])
+        self.encode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(n)]) for w, n in zip(widths[1:], blocks, strict=True)])
         self.attention = _Attention(widths[-1], self.architecture.heads)
         upward = list(zip(widths[:0:-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList([nn.Conv2d(a, b, 1) for a, b in upward])
         self.skip = nn.ModuleList([nn.Conv2d(b, b, 1) for _, b in upward])
         # Convolutions at half resolution are dear: a single one there.
-        self.decode = nn.ModuleList([_Block(b) for _, b in upward[:-1]])
+        self.decode = nn.ModuleList([Block(b) for _, b in upward[:-1]])
         self.last = nn.Conv2d(widths[0], widths[0], 3, padding=1)
         self.head = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
         nn.init.zeros_(self.head.weight)

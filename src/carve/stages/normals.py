@@ -118,12 +118,10 @@ def _ask(observation: Observation, body: BodyFit | None, network: NormalsNet, pa
 
 def person_window(mask: np.ndarray, fill: float, size: int) -> Window:
     """The square of `size` pixels around a person's mask (H, W), whose longer side takes a share of `fill`."""
-    shown = (mask > 0.5).astype(np.uint8)
+    shown = mask > 0.5
     if not shown.any():
         raise CarveError("The person's mask is empty; give one with --mask.")
-    left, top, width, height = cv2.boundingRect(shown)
-    side = max(width, height) / fill
-    return Window(left + width / 2 - side / 2, top + height / 2 - side / 2, side, size)
+    return Window.around(shown, fill, size)
 
 
 def _body_maps(body: BodyFit | None, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
