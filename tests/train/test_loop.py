@@ -80,11 +80,10 @@ def assert_same(a: Run, b: Run) -> None:
     for one, other in ((a.network, b.network), (a.average, b.average)):
         for (name, x), y in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
             assert torch.equal(x, y), name
-    moments = [run.optimiser.state_dict()["state"] for run in (a, b)]
+    moments = [run.optimiser.state() for run in (a, b)]
     assert moments[0].keys() == moments[1].keys()
-    for number, state in moments[0].items():
-        for name, x in state.items():
-            assert torch.equal(x, moments[1][number][name]), (number, name)
+    for name, x in moments[0].items():
+        assert torch.equal(x, moments[1][name]), name
 
 
 def rows(folder: Path, name: str) -> list[dict[str, float]]:

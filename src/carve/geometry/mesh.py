@@ -5,6 +5,7 @@ Notation: vertices (V, 3), faces (F, 3) wound counter-clockwise seen from outsid
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
@@ -18,11 +19,27 @@ def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 3) unit normals, the area-weighted mean of the faces around each vertex."""
-    per_face = face_normals(vertices, faces)
-    total = np.zeros_like(vertices, dtype=float)
-    for axis in range(3):
-        total[:, axis] = np.bincount(faces.ravel(), np.repeat(per_face[:, axis], 3), minlength=len(vertices))
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+    return _vertex_normals(np.ascontiguousarray(vertices, dtype=float), np.ascontiguousarray(faces, dtype=np.int64))
+
+
+@numba.njit(cache=True, nogil=True)
+def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """A loop: with whole arrays it takes ten times as long, and drawing a training sample asks three times."""
+    total = np.zeros_like(vertices)
+    for f in range(len(faces)):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for k in (a, b, c):
+            total[k, 0] += nx
+            total[k, 1] += ny
+            total[k, 2] += nz
+    for i in range(len(total)):
+        length = max(np.sqrt(total[i, 0] ** 2 + total[i, 1] ** 2 + total[i, 2] ** 2), 1e-20)
+        for axis in range(3):
+            total[i, axis] /= length
+    return total
 
 
 def unique_edges(faces: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The training loop that all networks share: AdamW on a cosine schedule, averaged weights, checkpoints that resume exactly, a loss curve.
+"""The training loop that all networks share: Muon and AdamW on a cosine schedule, averaged weights, exact resumption, a loss curve.
 
 Notation: step k of K; sample number n = 0, 1, ... over all steps, whose epoch and index follow from n and the seed alone, so that a run
 that was stopped draws what it would have drawn.
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from carve.records import CarveError
+from carve.train.optimiser import Optimiser
 
 Batch = dict[str, Any]
 
@@ -107,7 +108,7 @@ class Run:
     network: nn.Module
     average: nn.Module
     """The network with averaged weights: the result."""
-    optimiser: torch.optim.Optimizer
+    optimiser: Optimiser
     step: int = 0
     """Steps that are done."""
     seconds: float = 0.0
@@ -163,7 +164,7 @@ def train(
     network = make().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = make().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(_groups(network, schedule.weight_decay), lr=schedule.learning_rate, betas=(0.9, 0.98))
+    optimiser = Optimiser(network, schedule.learning_rate, schedule.weight_decay)
     run = Run(network, average.eval().requires_grad_(False), optimiser)
     identity = json.loads(json.dumps({"schedule": asdict(schedule), "settings": settings or {}}))
     log = _Log(folder, log_every, _resume(run, folder, identity))
@@ -173,16 +174,14 @@ def train(
         for batch in _batches(schedule, run.step, source, workers):
             phase, _ = schedule.phase_of(run.step)
             moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            for group in optimiser.param_groups:
-                group["lr"] = schedule.rate(run.step)
             torch.manual_seed(schedule.seed * 1_000_003 + run.step)
             value, numbers = loss(network, moved, run.step)
             if not torch.isfinite(value):
                 raise CarveError(f"The loss of step {run.step} is not finite; lower --learning-rate and start again in another folder.")
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             value.backward()
             norm = float(nn.utils.clip_grad_norm_(network.parameters(), schedule.clip))
-            optimiser.step()
+            optimiser.step(schedule.rate(run.step))
             run.step += 1
             _follow(run, schedule)
             run.seconds = before + time.monotonic() - begin
@@ -203,14 +202,6 @@ def train(
             if run.step == schedule.steps or schedule.phase_of(run.step)[0] is not phase:
                 break
     return run
-
-
-def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weights of layers decay, biases and gains do not."""
-    return [
-        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _batches(schedule: Schedule, step: int, source: Callable[[int], Drawable], workers: int) -> Iterator[Batch]:
@@ -243,8 +234,7 @@ def _save(run: Run, folder: Path, identity: Mapping[str, Any], pending: list[dic
     """
     tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in run.average.state_dict().items()}
-    for number, state in run.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{k}": torch.as_tensor(v) for k, v in state.items()}
+    tensors |= {f"optimiser.{k}": v for k, v in run.optimiser.state().items()}
     name = f"checkpoint-{run.step}.safetensors"
     part = folder / f"{name}.part"
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
@@ -271,11 +261,7 @@ def _resume(run: Run, folder: Path, identity: Mapping[str, Any]) -> list[dict[st
         part = lambda name: {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}  # noqa: E731
         run.network.load_state_dict(part("network"))
         run.average.load_state_dict(part("average"))
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in part("optimiser").items():
-            number, name = key.split(".", 1)
-            state.setdefault(int(number), {})[name] = value
-        run.optimiser.load_state_dict({**run.optimiser.state_dict(), "state": state})
+        run.optimiser.load_state(part("optimiser"))
         run.step, run.seconds = int(note["step"]), float(note["seconds"])
         pending: list[dict[str, float]] = note.get("pending", [])
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
