@@ -50,6 +50,9 @@ def add_train(command: argparse.ArgumentParser) -> None:
     normals.add_argument("--people", type=share, default=1.0, metavar="SHARE", help="share of the people to learn from (default: all)")
     implicit = networks.add_parser("implicit", help="the clothed person's signed distance in canonical space")
     _add_common(implicit, samples=12000, batch=4, rate=1.5e-3, validation=48)
+    hyper = networks.add_parser("hyper", help="weights for the fit of a signed distance to one person to begin with")
+    _add_common(hyper, samples=48000, batch=8, rate=1.5e-3, validation=48)
+    hyper.add_argument("--inner", type=whole, default=0, metavar="N", help="steps of a fit before the loss counts (default: 0)")
 
 
 def _add_common(command: argparse.ArgumentParser, samples: int, batch: int, rate: float, validation: int) -> None:
@@ -87,7 +90,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 
     from carve.networks.encoder import SIZE
     from carve.networks.weights import write_weights
-    from carve.train import implicit, normals
+    from carve.train import hyper, implicit, normals
     from carve.train.loop import Phase, Run, Schedule, read_log
 
     if arguments.device != "cpu" and not torch.cuda.is_available():
@@ -97,6 +100,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     if arguments.network == "normals":
         fit, card = partial(normals.train_normals, share=arguments.people), normals.card
         phases = normals.phases(arguments.samples, arguments.finish, arguments.batch)
+    elif arguments.network == "hyper":
+        fit, card = partial(hyper.train_hyper, params=hyper.Params(inner=arguments.inner)), hyper.card
+        phases = (Phase(0, arguments.samples // arguments.batch, arguments.batch),)
     else:
         fit, card = implicit.train_implicit, implicit.card
         phases = (Phase(SIZE, arguments.samples // arguments.batch, arguments.batch),)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class Shape:
     def layer_shapes(self) -> list[tuple[int, int]]:
         """(out, in + 1) of each layer."""
         widths = [self.inputs, *[self.hidden] * (self.layers - 1), 1]
-        return [(out, into + 1) for into, out in zip(widths[:-1], widths[1:], strict=True)]
+        return [(out, into + 1) for into, out in pairwise(widths)]
 
     @property
     def count(self) -> int:
@@ -92,18 +93,72 @@ def random_weights(shape: Shape, generator: torch.Generator) -> list[Tensor]:
 
 
 def sphere_weights(shape: Shape, generator: torch.Generator, radius: float = 0.5) -> list[Tensor]:
-    """One person's weights whose function is about the distance to a ball (Atzmon & Lipman, "SAL", CVPR 2020; Gropp et al. 2020)."""
+    """One person's weights whose function is about the distance to a ball (Atzmon & Lipman, "SAL", CVPR 2020, for positional features as
+    Gropp et al., "Implicit geometric regularization", ICML 2020)."""
     weights = []
     for number, (out, into) in enumerate(shape.layer_shapes):
         layer = torch.randn(1, out, into, generator=generator) * math.sqrt(2 / out)
-        layer[..., -1] = 0
         if number == 0:
             layer[..., 3:] = 0
         if number == shape.layers - 1:
             layer = math.sqrt(math.pi / (into - 1)) + 1e-4 * torch.randn(1, out, into, generator=generator)
-            layer[..., -1] = -radius
+        layer[..., -1] = 0
         weights.append(layer)
+    around = functional.normalize(torch.randn(1, 512, 3, generator=generator), dim=-1)
+    weights[-1][..., -1] = -evaluate(weights, radius * around).mean()
     return weights
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of B people's surfaces, in their frames."""
+
+    on: Tensor
+    """(B, N, 3) points on the surface."""
+    normal: Tensor
+    """(B, N, 3) its unit normals there."""
+    trust: Tensor
+    """(B, N) in the normals, 0 to 1."""
+    off: Tensor
+    """(B, M, 3) points beside it."""
+    distance: Tensor
+    """(B, M) signed distances of these."""
+    slack: float = 0.0
+    """How wrong the distances may be."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Weights of the parts of the loss."""
+
+    surface: float = 5.0
+    """Of |f| on the surface."""
+    normal: float = 1.0
+    """Of |grad f - n| on the surface."""
+    eikonal: float = 0.2
+    """Of (|grad f| - 1)^2."""
+    off: float = 20.0
+    """Of |f - d| off the surface."""
+    reach: float = 0.15
+    """Distances beyond this need not be right."""
+
+
+def misfit(weights: Weights, told: Told, balance: Balance) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss (B,) of each person's weights and its parts, each (B,); terms as CAR's (arXiv 2304.03903), but for the true distance."""
+    value, gradient = with_gradient(weights, told.on)
+    aim = told.distance.clamp(-balance.reach, balance.reach)
+    error = evaluate(weights, told.off) - aim
+    error = torch.where(aim >= balance.reach, error.clamp(max=0), torch.where(aim <= -balance.reach, error.clamp(min=0), error)).abs()
+    # The root's corner is rounded: where the gradient is the normal already, it has no slope.
+    turned = ((gradient - told.normal).square().sum(-1) + 1e-6).sqrt()
+    parts = {
+        "surface": value.abs().mean(1),
+        "normal": (turned * told.trust).sum(1) / told.trust.sum(1).clamp(min=1e-6),
+        "eikonal": (gradient.norm(dim=-1) - 1).square().mean(1),
+        "off": (error - told.slack).clamp(min=0).mean(1),
+    }
+    total = balance.surface * parts["surface"] + balance.normal * parts["normal"]
+    return total + balance.eikonal * parts["eikonal"] + balance.off * parts["off"], parts
 
 
 def evaluate(weights: Weights, points: Tensor) -> Tensor:

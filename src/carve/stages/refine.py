@@ -2,7 +2,8 @@
 
 1. Outline: what is left between silhouette and mask is closed by movement in the picture's plane (`geometry.outline`).
 2. Detail: vertices move along their viewing rays until the surface has the normals that the maps show, the front's where the camera sees it
-   and the back's where the far side is cut (`geometry.normal_integration`). A ray's vertex stays in its pixel, so the outline stays.
+   and the back's where the far side is cut, by least squares (`geometry.normal_integration`) or to the zero level of a signed distance that
+   is fitted to them (`field_fit`). A ray's vertex stays in its pixel, so the outline stays.
 
 The movement goes back to canonical space through each vertex's own blended transform, so that posing the avatar gives exactly the posed
 surface.
@@ -11,6 +12,7 @@ surface.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +24,9 @@ from carve.geometry.normal_integration import Wanted, integrate_normals
 from carve.geometry.outline import SurfaceMover, find_rim, mask_field
 from carve.geometry.skinning import blended_transforms, bone_transforms, forward_kinematics, skin, unskin
 from carve.geometry.visibility import sample_image, visibility
+from carve.networks.hyper import HyperNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
+from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start, zero_level
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ class Params:
     """Smoothness of the movement, metres."""
     detail: bool = True
     """Whether the surface takes on the normal maps' detail."""
+    method: Literal["integration", "field"] = "integration"
+    """How: `integration` by least squares over the mesh, `field` by fitting a signed distance to the person."""
+    start: Start = "hypernetwork"
+    """What a field's weights begin as: made by the hypernetwork for this person, fitted to a mean posed body, a ball's, or random."""
+    steps: int = 300
+    """Of a field's fit; without the hypernetwork it needs five times as many."""
     reach_of_normals: float = 0.4
     """Shapes longer than this are the surface's own, shorter ones the normals', metres."""
     smoothness: float = 0.002
@@ -57,10 +67,19 @@ class Params:
     """How far the detail may move a vertex, metres."""
 
 
-def refine(observation: Observation, body: BodyFit, canonical: CanonicalSurface, normals: NormalMaps, params: Params) -> PosedSurface:
+def refine(
+    observation: Observation,
+    body: BodyFit,
+    canonical: CanonicalSurface,
+    normals: NormalMaps,
+    params: Params,
+    network: HyperNet | None = None,
+) -> PosedSurface:
     """Pose the surface, give it the mask's outline and the maps' detail, and carry the change back.
 
-    Raises StageError if a vertex is not finite afterwards.
+    `network` is that of the starts `hypernetwork` and `body`.
+
+    Raises StageError if a vertex is not finite afterwards, or a field is asked for without the network that its start needs.
     """
     skeleton, pose = canonical.skeleton, body.pose
     rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
@@ -77,7 +96,7 @@ def refine(observation: Observation, body: BodyFit, canonical: CanonicalSurface,
     for _ in range(params.rounds):
         posed = mover.shift(posed, find_rim(posed, canonical.faces, field, params.reach, params.inward), params.scale)
     if params.detail:
-        posed = _with_detail(posed, canonical, normals, body.camera, params)
+        posed = _with_detail(posed, canonical, normals, body, params, network)
     posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
     vertices = unskin(posed, transforms, canonical.bones, canonical.weights)
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
@@ -91,9 +110,8 @@ def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.nda
     return np.clip(np.linalg.svd(blended, compute_uv=False)[:, -1] / 0.5, 0, 1)
 
 
-def _with_detail(posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, camera: Camera, params: Params) -> np.ndarray:
-    """Posed vertices (V, 3) moved along their viewing rays."""
-    faces = canonical.faces
+def shown_normals(posed: np.ndarray, faces: np.ndarray, maps: NormalMaps, camera: Camera, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Unit normals (V, 3) that the maps show at posed vertices (V, 3), anything where the trust is zero, and the trust (V,), 0 to 1."""
     wanted, trust = np.zeros_like(posed), np.zeros(len(posed))
     own = vertex_normals(posed, faces)
     margin = max(params.margin * camera.focal / -float(np.median(posed[:, 2])), 1.0)
@@ -110,9 +128,34 @@ def _with_detail(posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMap
         share *= np.clip(((normal * own).sum(1) - 0.2) / 0.4, 0, 1) * (params.back_trust if farthest else 1.0)
         better = share > trust
         wanted[better], trust[better] = normal[better], share[better]
+    return wanted, trust
+
+
+def _with_detail(
+    posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, body: BodyFit, params: Params, network: HyperNet | None
+) -> np.ndarray:
+    """Posed vertices (V, 3) moved along their viewing rays."""
+    faces = canonical.faces
+    wanted, trust = shown_normals(posed, faces, maps, body.camera, params)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
     kept = diffuse(np.stack([hands, face_zone(canonical)], 1).astype(float), faces, 4)
     trust *= (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1])
-    shift = integrate_normals(posed, faces, Wanted(wanted, trust), 1 + 50 * kept[:, 0], params.reach_of_normals, params.smoothness)
-    shift = params.farthest * np.tanh(shift / params.farthest)
+    if params.method == "integration":
+        shift = integrate_normals(posed, faces, Wanted(wanted, trust), 1 + 50 * kept[:, 0], params.reach_of_normals, params.smoothness)
+        shift = params.farthest * np.tanh(shift / params.farthest)
+    else:
+        shift = _to_field(Evidence(posed, faces, wanted, trust, body.pose.rotations[0][:, 2]), params, network) * (1 - kept[:, 0])
     return posed + shift[:, None] * posed / np.linalg.norm(posed, axis=1, keepdims=True)
+
+
+def _to_field(evidence: Evidence, params: Params, network: HyperNet | None) -> np.ndarray:
+    """(V,) shifts along the viewing rays to the zero level of a field that is fitted to the evidence."""
+    if not evidence.trust.any():
+        return np.zeros(len(evidence.vertices))
+    if network is None and params.start in ("hypernetwork", "body"):
+        raise StageError(f"refine: a field that starts as '{params.start}' needs the weights 'hyper'; set refine.start=sphere.")
+    fit = FieldFit(evidence, FitParams(steps=params.steps, farthest=params.farthest))
+    fitted = fit.run(fit.start(params.start, network))
+    if fitted.stopped:
+        raise StageError(f"refine: the field's fit was given up, {fitted.stopped}; set refine.method=integration.")
+    return zero_level(fitted.weights, fit.frame, evidence.vertices, params.farthest)

@@ -44,7 +44,7 @@ class Params:
     """Weight of the likelihood of the errors under the predicted scales."""
     mask: float = 0.3
     """Weight of the mask's cross-entropy."""
-    depth: float = 0.15
+    depth: float = 0.4
     """Weight of the depth's likelihood."""
 
 
