@@ -35,7 +35,7 @@ demo: $(INSTALLED)
 	$(BIN)/carve reconstruct examples/person.jpg --out out/demo --overwrite
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

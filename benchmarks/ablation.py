@@ -1,8 +1,9 @@
 """Train every choice of the implicit model with the same small budget and print CAR's ablations (its Tables 3 and 4) for our data.
 
-    python benchmarks/ablation.py DATA --assets ASSETS [--samples 2400] [--work out/ablation] [--only NAME ...] [--device cpu]
+    python benchmarks/ablation.py DATA --assets ASSETS [--drawn 288] [--epochs 3] [--work out/ablation] [--only NAME ...] [--device cpu]
 
-DATA is a folder of `carve synth make` with distances. A run that was stopped goes on where it was; one that is finished is only read.
+DATA is a folder of `carve synth make` with distances. Samples are drawn once and kept in the work folder (5 MiB each): all choices learn
+from the same ones, several times. A run that was stopped goes on where it was; one that is finished is only read.
 `iou`: of the stored points, inside or not; `angle`: degrees between gradient and normal on the true surface; `mm`: mean signed distance
 that is found on the true surface, which an occupancy does not give. All on people that training never saw: `true` with their own body and
 normals, `fitted` with a body as a fit gives it and predicted normals. Results go to ablation.json beside this file.
@@ -15,9 +16,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.torch import load_file, save_file
+
 from carve.networks.implicit import Architecture
+from carve.synth.surface_points import SurfacePoints
 from carve.train.implicit import train_implicit
-from carve.train.loop import Phase, Schedule, read_log
+from carve.train.loop import Batch, Phase, Schedule, read_log
 
 HERE = Path(__file__).parent
 PLAIN = Architecture(geometry="canonical_normal")
@@ -41,10 +46,43 @@ VARIANTS: dict[str, Architecture] = {
 SHOWN = ("true_iou", "true_angle", "true_mm", "fitted_iou", "fitted_angle", "fitted_mm")
 
 
+class Kept:
+    """Some samples of a data set, each drawn once and kept in a folder."""
+
+    def __init__(self, points: SurfacePoints, folder: Path, count: int) -> None:
+        self._points, self._folder = points, folder
+        self._chosen = np.random.default_rng(0).permutation(len(points))[:count]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def draw(self, i: int, epoch: int) -> Batch:
+        """Sample i, the same in every epoch."""
+        path = self._folder / f"{i:05d}.safetensors"
+        if not path.is_file():
+            part = path.with_suffix(".part")
+            save_file({k: v.contiguous() for k, v in self._points.draw(int(self._chosen[i]), 0).items()}, part)
+            part.replace(path)
+        return load_file(path)
+
+
 def figures(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one variant, or read what a finished training found."""
-    schedule = Schedule((Phase(256, arguments.samples // 4, 4),), learning_rate=1.5e-3, warmup=min(100, arguments.samples // 16))
+    steps = arguments.drawn * arguments.epochs // 4
+    schedule = Schedule((Phase(256, steps, 4),), learning_rate=1.5e-3, warmup=min(100, steps // 4))
     folder = arguments.work / "".join(c if c.isalnum() else "_" for c in name)
+    space = VARIANTS[name].space
+    kept = arguments.work / f"samples_{space}"
+    kept.mkdir(parents=True, exist_ok=True)
+
+    def source(points: SurfacePoints) -> Kept:
+        # Drawn with the photo, whether this variant looks at it or not.
+        seeing = Architecture(image="both", space=space)
+        drawn = SurfacePoints(
+            arguments.data, "train", arguments.assets, seeing, mixture=points.mixture, counts=points.counts, verify=False
+        )  # fmt: skip
+        return Kept(drawn, kept, arguments.drawn)
+
     run = train_implicit(
         arguments.data,
         arguments.assets,
@@ -55,10 +93,11 @@ def figures(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         evaluate_every=schedule.steps,
         device=arguments.device,
         verify=False,
+        source=source,
     )
     found = read_log(folder / "evaluation.csv")[-1]
-    kept = [k for k in SHOWN if VARIANTS[name].representation == "sdf" or not k.endswith("mm")]
-    return {**{k: round(found[k], 4) for k in kept}, "body_iou": round(found["true_body_iou"], 4), "minutes": round(run.seconds / 60, 1)}
+    shown = [k for k in SHOWN if VARIANTS[name].representation == "sdf" or not k.endswith("mm")]
+    return {**{k: round(found[k], 4) for k in shown}, "body_iou": round(found["true_body_iou"], 4), "minutes": round(run.seconds / 60, 1)}
 
 
 def main() -> None:
@@ -66,7 +105,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--assets", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=2400)
+    parser.add_argument("--drawn", type=int, default=288, help="samples that are drawn")
+    parser.add_argument("--epochs", type=int, default=3, help="how often each is learned from")
     parser.add_argument("--validation", type=int, default=24)
     parser.add_argument("--work", type=Path, default=Path("out/ablation"))
     parser.add_argument("--device", default="cpu")
@@ -78,7 +118,11 @@ def main() -> None:
         table[name] = figures(name, arguments)
         print(f"{name:40}" + "".join(f"{table[name].get(k, ''):>14}" for k in SHOWN), flush=True)
     if not arguments.only:
-        note = {"samples": arguments.samples, "people": json.loads((arguments.data / "dataset.json").read_text())["people"]}
+        note = {
+            "drawn": arguments.drawn,
+            "epochs": arguments.epochs,
+            "people": json.loads((arguments.data / "dataset.json").read_text())["people"],
+        }
         (HERE / "ablation.json").write_text(json.dumps({**note, "variants": table}, indent=1) + "\n")
 
 

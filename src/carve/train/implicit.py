@@ -28,7 +28,7 @@ from carve.networks.implicit import SHARP, Architecture, ImplicitNet, Points, Se
 from carve.networks.weights import identity, read_card
 from carve.records import CarveError
 from carve.synth.surface_points import Mixture, SurfacePoints
-from carve.train.loop import Batch, Run, Schedule, train
+from carve.train.loop import Batch, Drawable, Run, Schedule, train
 
 REACH = 0.1
 """Distances beyond this need not be right, metres."""
@@ -175,11 +175,13 @@ def train_implicit(
     workers: int = 1,
     stop_after: float | None = None,
     verify: bool = True,
+    source: Callable[[SurfacePoints], Drawable] = lambda points: points,
     report: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> Run:
     """Train on the data set's train split; judge on `validation` pairs of the other split.
 
-    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`.
+    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`. `source` may put samples
+    of its own in place of those that are drawn.
 
     Raises:
         CarveError: the data, the assets, `start` or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
@@ -221,7 +223,9 @@ def train_implicit(
 
     return train(
         make,
-        lambda size: SurfacePoints(data, "train", assets, architecture, mixture=mixture, counts=counts, seed=schedule.seed, verify=verify),
+        lambda size: source(
+            SurfacePoints(data, "train", assets, architecture, mixture=mixture, counts=counts, seed=schedule.seed, verify=verify)
+        ),
         loss,
         schedule,
         folder,
