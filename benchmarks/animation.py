@@ -2,8 +2,9 @@
 
     python benchmarks/animation.py FOLDER [--sheet FILE.png]
 
-FOLDER holds output folders of `carve reconstruct`. Each avatar walks (the built-in cycle), squats (thighs up to 80 degrees, arms forward) and
-raises its arms (80 degrees above the horizontal). Per motion the worst frame counts; results go to animation.json beside this file.
+FOLDER holds output folders of `carve reconstruct`. Each avatar walks (the built-in cycle), squats (thighs up to 80 degrees, arms
+forward) and raises its arms (80 degrees above the horizontal). Per motion the worst frame counts; results go to animation.json beside
+this file.
 """
 
 from __future__ import annotations
