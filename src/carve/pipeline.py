@@ -25,6 +25,7 @@ from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks
 from carve.io.outputs import Extra, write_outputs, write_report
 from carve.io.run_folder import Existing, RunFolder
+from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
 from carve.networks.weights import identity
@@ -138,7 +139,9 @@ def run_stages(
         canonical = run("canonical", CanonicalSurface, build_clothed, seen, body, normals, implicit, settings.clothed)
     else:
         canonical = run("canonical", CanonicalSurface, build_canonical, seen, body, settings.canonical)
-    posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine)
+    on_field = settings.refine.method == "field" and settings.refine.start in ("hypernetwork", "body")
+    hyper = Deferred(identity("hyper"), load_hyper_net) if on_field else None
+    posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine, hyper)
     textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings))
@@ -158,7 +161,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
     """What report.json holds; what the stage `rig` said stands beside it."""
     observation, body = avatar.observation, avatar.body
     index = {bone: i for i, bone in enumerate(body.skeleton.names)}
-    notes = [preset_note(settings.preset), *run.warnings, *observation.notes, *body.notes]
+    notes = [preset_note(settings.preset), *run.warnings, *observation.notes, *body.notes, *avatar.surface.notes]
     return {
         **avatar.report,
         "photo": {"name": observation.photo.name, "width": observation.photo.size[0], "height": observation.photo.size[1]},

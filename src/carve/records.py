@@ -211,6 +211,8 @@ class PosedSurface:
     camera: Camera
     vertices: np.ndarray
     """(V, 3) metres, camera frame."""
+    notes: tuple[str, ...] = ()
+    """Warnings for the user, one sentence each."""
 
 
 @dataclass(frozen=True)

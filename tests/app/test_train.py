@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from carve.app import cli
-from carve.networks import implicit
+from carve.networks import hyper, implicit
 from carve.networks.normals import Architecture, load_normals_net
+from carve.networks.posed_field import Shape
 from carve.networks.weights import read_card
 from carve.synth.bodies import load_full_body
 from carve.synth.wardrobe import reference_body
+from carve.train.hyper import Params
 from carve.train.loop import read_log
 from synth.known_people import known_person, small_assets, write_known
 from synth.test_surface_points import with_distances
@@ -170,3 +173,24 @@ def test_the_implicit_model_is_trained_with_the_same_options(
     assert read_card("implicit", out)["steps"] == 2
     with pytest.raises(SystemExit):
         cli.run([*command, "--finish", "0.5"])
+
+
+def test_the_hypernetwork_is_trained_with_the_same_options(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = hyper.Architecture(places=24, hidden=16, code=8, rank=2, target=Shape(octaves=2, hidden=12, layers=3))
+    monkeypatch.setattr("carve.train.hyper.Architecture", lambda: tiny)
+    monkeypatch.setattr("carve.train.hyper.Params", partial(Params, body_steps=2))
+    body = load_full_body()
+    shaped = reference_body(body, female=True)
+    people = [with_distances(body, known_person(body, shaped, seed, views=1, size=64)) for seed in range(2)]
+    write_known(tmp_path / "people", {"a": ("train", people[0]), "b": ("val", people[1])})
+    out = tmp_path / "run"
+    arguments = [tmp_path / "people", "--assets", tmp_path / "assets", "--out", out, "--samples", 2, "--batch", 1, "--validation", 1]
+    command = ["train", "hyper", *(str(a) for a in arguments), "--inner", "1", "--workers", "0", "--quiet"]
+    assert cli.run([*command, "--minutes", "0"]) == 0
+    assert not (out / "hyper.safetensors").exists()
+    assert cli.run(command) == 0
+    assert capsys.readouterr().out.strip() == str(out / "hyper.safetensors")
+    assert hyper.load_hyper_net(out).architecture == tiny
+    assert read_card("hyper", out)["steps"] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from carve.body.model import REGIONS
@@ -12,7 +13,8 @@ from carve.geometry.mesh import is_watertight, signed_volume
 from carve.geometry.normal_maps import front_and_back
 from carve.geometry.raster import rasterise
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.records import CanonicalSurface, NormalMaps, Observation, PosedSurface
+from carve.networks.hyper import load_hyper_net
+from carve.records import CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
 from carve.stages.refine import Params, refine
 from synthetic import Truth
 
@@ -114,3 +116,37 @@ def test_maps_that_are_empty_change_nothing(clothed: Truth, canonical: Canonical
     empty = replace(true_maps, front=zero, back=zero, mask=np.zeros_like(true_maps.mask))
     outlined, same = (refine(clothed.observation, clothed.body, canonical, empty, p) for p in (OUTLINE, Params()))
     np.testing.assert_allclose(same.vertices, outlined.vertices, atol=1e-9)
+
+
+FIELD = replace(Params(), method="field", steps=120, face_trust=1.0, back_trust=1.0)
+
+
+def test_a_field_gives_the_surface_the_normals_of_front_and_back(
+    clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps
+) -> None:
+    before = refine(clothed.observation, clothed.body, canonical, true_maps, OUTLINE)
+    after = refine(clothed.observation, clothed.body, canonical, true_maps, FIELD, load_hyper_net())
+    for side in (0, 1):
+        first, second = (angle(s.vertices, canonical.faces, true_maps, clothed, side) for s in (before, after))
+        assert second < 0.9 * first
+    np.testing.assert_allclose(clothed.body.camera.project(after.vertices), clothed.body.camera.project(before.vertices), atol=1e-6)
+    distance = np.linalg.norm(after.vertices - before.vertices, axis=1)
+    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
+    assert distance.max() <= FIELD.farthest and np.median(distance[hands]) < 0.0005
+    np.testing.assert_allclose(posed(after.canonical, clothed), after.vertices, atol=1e-6)
+
+
+def test_a_field_without_the_network_that_it_starts_from_says_so(
+    clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps
+) -> None:
+    with pytest.raises(StageError, match=r"refine\.start=sphere"):
+        refine(clothed.observation, clothed.body, canonical, true_maps, FIELD)
+
+
+def test_a_fit_that_is_given_up_leaves_the_coarse_surface_and_a_warning(
+    clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps
+) -> None:
+    before = refine(clothed.observation, clothed.body, canonical, true_maps, OUTLINE)
+    after = refine(clothed.observation, clothed.body, canonical, true_maps, replace(FIELD, start="random", steps=1))
+    np.testing.assert_allclose(after.vertices, before.vertices, atol=1e-9)
+    assert "coarse surface was kept" in after.notes[0] and not before.notes

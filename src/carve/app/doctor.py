@@ -28,7 +28,7 @@ DETECTOR_MODELS = (
 )
 """What the detectors load, below mediapipe/modules; mediapipe after 0.10.21 no longer brings them."""
 
-NETWORKS = ("normals", "implicit")
+NETWORKS = ("normals", "implicit", "hyper")
 """Whose weights ship."""
 
 

@@ -95,13 +95,14 @@ def refine(
     field = mask_field(observation.mask, body.camera, params.resolution)
     for _ in range(params.rounds):
         posed = mover.shift(posed, find_rim(posed, canonical.faces, field, params.reach, params.inward), params.scale)
+    notes: tuple[str, ...] = ()
     if params.detail:
-        posed = _with_detail(posed, canonical, normals, body, params, network)
+        posed, notes = _with_detail(posed, canonical, normals, body, params, network)
     posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
     vertices = unskin(posed, transforms, canonical.bones, canonical.weights)
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
         raise StageError("refine: a vertex is not finite after inverse skinning.")
-    return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed)
+    return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed, notes)
 
 
 def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:
@@ -133,8 +134,9 @@ def shown_normals(posed: np.ndarray, faces: np.ndarray, maps: NormalMaps, camera
 
 def _with_detail(
     posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, body: BodyFit, params: Params, network: HyperNet | None
-) -> np.ndarray:
-    """Posed vertices (V, 3) moved along their viewing rays."""
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Posed vertices (V, 3) moved along their viewing rays, and warnings."""
+    notes: tuple[str, ...] = ()
     faces = canonical.faces
     wanted, trust = shown_normals(posed, faces, maps, body.camera, params)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
@@ -144,18 +146,21 @@ def _with_detail(
         shift = integrate_normals(posed, faces, Wanted(wanted, trust), 1 + 50 * kept[:, 0], params.reach_of_normals, params.smoothness)
         shift = params.farthest * np.tanh(shift / params.farthest)
     else:
-        shift = _to_field(Evidence(posed, faces, wanted, trust, body.pose.rotations[0][:, 2]), params, network) * (1 - kept[:, 0])
-    return posed + shift[:, None] * posed / np.linalg.norm(posed, axis=1, keepdims=True)
+        evidence = Evidence(posed, faces, wanted, trust, body.pose.rotations[0][:, 2])
+        shift, notes = _to_field(evidence, params, network)
+        shift = shift * (1 - kept[:, 0])
+    return posed + shift[:, None] * posed / np.linalg.norm(posed, axis=1, keepdims=True), notes
 
 
-def _to_field(evidence: Evidence, params: Params, network: HyperNet | None) -> np.ndarray:
-    """(V,) shifts along the viewing rays to the zero level of a field that is fitted to the evidence."""
+def _to_field(evidence: Evidence, params: Params, network: HyperNet | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(V,) shifts along the viewing rays to the zero level of a field that is fitted to the evidence, and warnings."""
+    still = np.zeros(len(evidence.vertices))
     if not evidence.trust.any():
-        return np.zeros(len(evidence.vertices))
+        return still, ()
     if network is None and params.start in ("hypernetwork", "body"):
         raise StageError(f"refine: a field that starts as '{params.start}' needs the weights 'hyper'; set refine.start=sphere.")
     fit = FieldFit(evidence, FitParams(steps=params.steps, farthest=params.farthest))
     fitted = fit.run(fit.start(params.start, network))
     if fitted.stopped:
-        raise StageError(f"refine: the field's fit was given up, {fitted.stopped}; set refine.method=integration.")
-    return zero_level(fitted.weights, fit.frame, evidence.vertices, params.farthest)
+        return still, (f"The fit of the normal maps' detail was given up, {fitted.stopped}; the coarse surface was kept.",)
+    return zero_level(fitted.weights, fit.frame, evidence.vertices, params.farthest), ()
