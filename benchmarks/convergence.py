@@ -5,10 +5,10 @@
 DATA is a folder of `carve synth make` with distances. Each person of its split val is seen by one camera with true front and back normals;
 the coarse surface is the true clothed one, blurred (standard deviation about 2 cm). The fit of `stages/field_fit.py` is run from four
 starts: weights that the hypernetwork makes, weights of a mean posed body, a ball, and random ones. Its loss is looked at every ten steps,
-with averaged weights, at places and points that no fit sees, the same for all starts; curves are means of three looks. L is what the random
-start has reached after 1,500 steps. Steps and seconds to reach L are counted for every start, the hypernetwork's own time included, looks
-not; seconds are the process's own on one thread, so that a busy machine gives the same. A start that does not reach L within 1,500 steps
-counts as 1,500 (ratio 1). The random start's own entry says when it first was at L.
+with averaged weights, at vertices of the true surface that no fit sees, with their true normals, the same for all starts; curves are means
+of three looks. L is what the random start has reached after 1,500 steps. Steps and seconds to reach L are counted for every start, the
+hypernetwork's own time included, looks not; seconds are the process's own on one thread, so that a busy machine gives the same. A start
+that does not reach L within 1,500 steps counts as 1,500 (ratio 1). The random start's own entry says when it first was at L.
 
 Sensitivity: the default number of steps from the hypernetwork, with the coarse surface in a pose that is wrong by 5 and 10 degrees
 (standard deviation of each limb's three angles) against the same maps, and with maps blurred by 4 pixels: mean angle between the field's
@@ -32,9 +32,9 @@ import torch
 
 from carve.body.skin_field import SkinField
 from carve.geometry.camera import Camera
-from carve.geometry.mesh import diffuse, largest_component
+from carve.geometry.mesh import diffuse, largest_component, vertex_normals
 from carve.networks.hyper import HyperNet, load_hyper_net
-from carve.networks.posed_field import Weights, misfit
+from carve.networks.posed_field import Told, Weights, misfit
 from carve.networks.weights import FOLDER, read_card
 from carve.records import NormalMaps
 from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start
@@ -74,10 +74,14 @@ class Person:
         self._true = self._bodies.true(self._arrays, self._rotation, self._translation)
 
     def evidence(self, degrees: float = 0.0, blur: float = 0.0) -> Evidence:
-        """The coarse surface in the true or a wrong pose, and the maps' normals there, true or blurred (pixels)."""
+        """The coarse surface in the true or a wrong pose, and the maps' normals there, true or blurred (pixels).
+
+        `surface` then holds the vertices and normals before the blur, in that pose.
+        """
         fitted = self._true if not degrees else self._wrong(np.radians(degrees))
         maps = self._field.blend(self._vertices, self._near, fitted.transforms).astype(float)
         posed = np.einsum("nab,nb->na", maps[:, :, :3], self._vertices) + maps[:, :, 3]
+        self.surface = posed, vertex_normals(posed, self._faces)
         posed = diffuse(posed, self._faces, BLUR)
         front, back = (_blurred(image, blur) for image in (self._front, self._back))
         normals = NormalMaps(front, back, np.full(front.shape[:2], -12.0, np.float32), (front != 0).any(-1))
@@ -102,9 +106,8 @@ def _blurred(image: np.ndarray, sigma: float) -> np.ndarray:
     return np.where(there, soft / np.maximum(np.linalg.norm(soft, axis=-1, keepdims=True), 1e-6), 0).astype(np.float32)
 
 
-def curve(fit: FieldFit, start: Start, network: HyperNet, steps: int, until: float | None) -> dict[str, Any]:
+def curve(fit: FieldFit, held: Told, start: Start, network: HyperNet, until: float | None) -> dict[str, Any]:
     """Losses at held-out places every EVERY steps, and the seconds that each took; ends once the mean of three is at `until`."""
-    held = fit.held_out()
     begin = time.process_time()
     weights = fit.start(start, network)
     clock = {"spent": time.process_time() - begin, "since": 0.0}
@@ -150,11 +153,12 @@ def measure(shards: ShardSet, p: int, network: HyperNet, sensitivity: bool) -> d
     person = Person(shards, p)
     params = FitParams(steps=STEPS, patience=STEPS)
     fit = FieldFit(person.evidence(), params)
+    held = fit.held_out(person.surface)
     FieldFit(person.evidence(), replace(params, steps=2)).run(fit.start("random", network))  # the first steps of a process are slow
-    curves = {"random": curve(fit, "random", network, STEPS, None)}
+    curves = {"random": curve(fit, held, "random", network, None)}
     level = float(smooth(curves["random"]["loss"])[-1])
     for start in STARTS[:-1]:
-        curves[start] = curve(fit, start, network, STEPS, level)
+        curves[start] = curve(fit, held, start, network, level)
     result: dict[str, Any] = {"level": level, "reached": {s: reached(curves[s], level) for s in STARTS}, "curves": curves}
     if sensitivity:
         result["degrees"] = {}

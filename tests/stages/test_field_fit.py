@@ -96,3 +96,14 @@ def test_starts_from_the_network_need_it() -> None:
             torch.testing.assert_close(given[0], wanted.detach())
         with pytest.raises(ValueError, match=start):
             fit.start(start, None)  # type: ignore[arg-type]
+
+
+def test_held_out_places_may_be_those_of_another_surface() -> None:
+    evidence = ball()
+    fit = FieldFit(evidence, PARAMS)
+    coarse = fit.held_out()
+    rays = evidence.vertices / np.linalg.norm(evidence.vertices, axis=1, keepdims=True)
+    other = fit.held_out((evidence.vertices + 0.01 * rays, evidence.normals[:, [1, 2, 0]]))
+    np.testing.assert_allclose((other.on - coarse.on).norm(dim=-1).numpy() * fit.frame.unit, 0.01, atol=1e-5)
+    assert torch.equal(other.off, coarse.off) and (other.trust == 1).all()
+    assert (other.normal - coarse.normal).norm(dim=-1).mean() > 0.5

@@ -11,7 +11,7 @@ Notation: x_i places on the coarse surface, r_i unit viewing rays, s_i shifts; z
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -142,9 +142,18 @@ class FieldFit:
         with torch.no_grad():
             return network(torch.from_numpy(seen)[None])
 
-    def held_out(self) -> Told:
-        """Places that the fit never sees, where they are on the coarse surface, and points beside it."""
-        return self._told(self._held, slice(len(self._off) - 1024, None))
+    def held_out(self, surface: tuple[np.ndarray, np.ndarray] | None = None) -> Told:
+        """Places that the fit never sees, where they are on the coarse surface, and points beside it.
+
+        `surface`: vertices (V, 3) and their unit normals (V, 3), camera frame, in place of the coarse surface's and the maps'.
+        """
+        told = self._told(self._held, slice(len(self._off) - 1024, None))
+        if surface is None:
+            return told
+        on, normal = (
+            torch.from_numpy(a)[None] for a in (self.frame.into(surface[0][self._held]), self.frame.turned(surface[1][self._held]))
+        )
+        return replace(told, on=on, normal=normal, trust=torch.ones_like(told.trust))
 
     def run(self, start: Weights, watch: Callable[[int, list[Tensor]], bool] | None = None) -> Fitted:
         """Fit from given weights.
