@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from carve.geometry.mesh import face_normals, vertex_normals
-from carve.geometry.queries import MeshQueries
 from carve.networks.hyper import Describer, HyperNet
 from carve.networks.posed_field import Balance, Frame, Shape, Told, Weights, misfit, random_weights, sphere_weights, with_gradient
 
@@ -121,6 +120,9 @@ class FieldFit:
         low, high = vertices.min(0) - 0.1, vertices.max(0) + 0.1
         off = np.concatenate([vertices[near] + own[near] * rng.normal(0, 0.03, (6144, 1)), rng.uniform(low, high, (3072, 3))])
         off = off[rng.permutation(len(off))]
+        # It brings warp, which fits without a field do without.
+        from carve.geometry.queries import MeshQueries
+
         distance = MeshQueries(vertices, faces, winding=True).signed_distance(off)
         self._off = torch.from_numpy(self.frame.into(off))
         self._distance = torch.from_numpy((distance / self.frame.unit).astype(np.float32))
