@@ -148,7 +148,8 @@ def _with_detail(
     else:
         evidence = Evidence(posed, faces, wanted, trust, body.pose.rotations[0][:, 2])
         shift, notes = _to_field(evidence, params, network)
-        shift = shift * (1 - kept[:, 0])
+        # A field as small as this one has no room for a face: it keeps most of the body model's.
+        shift = shift * (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1])
     return posed + shift[:, None] * posed / np.linalg.norm(posed, axis=1, keepdims=True), notes
 
 
