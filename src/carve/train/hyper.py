@@ -7,7 +7,6 @@ what is learned is then a start from which the fit gets ahead.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from carve.networks.posed_field import Balance, Shape, Told, Weights, misfit, sp
 from carve.networks.weights import read_card
 from carve.records import CarveError
 from carve.synth.posed_subjects import PosedSubjects, mean_body
+from carve.train.card import card_of
 from carve.train.loop import Batch, Run, Schedule, train
 
 EVALUATION_STEPS = 10
@@ -197,18 +197,5 @@ def train_hyper(
 
 
 def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None) -> dict[str, Any]:
-    """What is said of the weights, JSON-ready: data, seed, steps, commit, figures, licences, and the same of what they started from."""
-    assert isinstance(run.network, HyperNet)
-    header = json.loads((data / "dataset.json").read_text())
-    return {
-        "network": "hyper",
-        "architecture": run.network.architecture.as_json(),
-        "data": {key: header[key] for key in ("carve", "fingerprint", "seed", "people", "settings")},
-        "schedule": asdict(schedule),
-        "steps": run.step,
-        "seconds": round(run.seconds),
-        "commit": commit,
-        "figures": {name: round(float(value), 4) for name, value in figures.items()},
-        "licences": header["licences"],
-        **({} if start is None else {"start": {k: v for k, v in read_card("hyper", start).items() if k != "licences"}}),
-    }
+    """See `carve.train.card`."""
+    return card_of("hyper", run, data, schedule, figures, commit, start)

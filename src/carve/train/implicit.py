@@ -13,7 +13,6 @@ occupancy learns cross-entropy off the surface instead of all of these.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -28,6 +27,7 @@ from carve.networks.implicit import SHARP, Architecture, ImplicitNet, Points, Se
 from carve.networks.weights import identity, read_card
 from carve.records import CarveError
 from carve.synth.surface_points import Mixture, SurfacePoints
+from carve.train.card import card_of
 from carve.train.loop import Batch, Drawable, Run, Schedule, train
 
 REACH = 0.1
@@ -240,19 +240,5 @@ def train_implicit(
 
 
 def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None) -> dict[str, Any]:
-    """What is said of the weights, JSON-ready: data, seed, steps, commit, figures, licences, and the same of what they started from."""
-    assert isinstance(run.network, ImplicitNet)
-    header = json.loads((data / "dataset.json").read_text())
-    return {
-        "network": "implicit",
-        "architecture": run.network.architecture.as_json(),
-        "data": {key: header[key] for key in ("carve", "fingerprint", "seed", "people", "settings")},
-        "schedule": asdict(schedule),
-        "steps": run.step,
-        "seconds": round(run.seconds),
-        "normals": identity("normals"),
-        "commit": commit,
-        "figures": {name: round(float(value), 4) for name, value in figures.items()},
-        "licences": header["licences"],
-        **({} if start is None else {"start": {k: v for k, v in read_card("implicit", start).items() if k != "licences"}}),
-    }
+    """See `carve.train.card`."""
+    return card_of("implicit", run, data, schedule, figures, commit, start, normals=identity("normals"))

@@ -6,7 +6,6 @@ scale of the angle's error, see `carve.networks.normals`.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from carve.networks.weights import read_card
 from carve.records import CarveError
 from carve.synth.augmentation import Field
 from carve.synth.dataset import SyntheticPhotos
+from carve.train.card import card_of
 from carve.train.loop import Batch, Phase, Run, Schedule, train
 
 FIELDS: tuple[Field, ...] = ("normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth")
@@ -275,21 +275,8 @@ class _Share:
 
 
 def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None) -> dict[str, Any]:
-    """What is said of the weights, JSON-ready: data, seed, steps, commit, figures, licences, and the same of what they started from."""
-    header = json.loads((data / "dataset.json").read_text())
-    return {
-        "network": "normals",
-        "architecture": run.network.architecture.as_json(),  # type: ignore[union-attr, operator]
-        "data": {key: header[key] for key in ("carve", "fingerprint", "seed", "people", "settings")},
-        "schedule": asdict(schedule),
-        "steps": run.step,
-        "seconds": round(run.seconds),
-        "commit": commit,
-        "figures": {name: round(float(value), 4) for name, value in figures.items()},
-        "variance": f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}",
-        "licences": header["licences"],
-        **({} if start is None else {"start": {k: v for k, v in read_card("normals", start).items() if k != "licences"}}),
-    }
+    """See `carve.train.card`."""
+    return card_of("normals", run, data, schedule, figures, commit, start, variance=f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}")
 
 
 def phases(samples: int, finish: float, batch: int, small: int = 256, large: int = 512) -> tuple[Phase, ...]:

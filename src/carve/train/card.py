@@ -1,0 +1,32 @@
+"""What is said of trained weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from carve.networks.weights import read_card
+from carve.train.loop import Run, Schedule
+
+
+def card_of(
+    name: str, run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None, **more: Any
+) -> dict[str, Any]:
+    """JSON-ready: data, seed, steps, commit, figures, licences, the same of what they started from, and `more`."""
+    header = json.loads((data / "dataset.json").read_text())
+    return {
+        "network": name,
+        "architecture": run.network.architecture.as_json(),  # type: ignore[union-attr, operator]
+        "data": {key: header[key] for key in ("carve", "fingerprint", "seed", "people", "settings")},
+        "schedule": asdict(schedule),
+        "steps": run.step,
+        "seconds": round(run.seconds),
+        "commit": commit,
+        "figures": {key: round(float(value), 4) for key, value in figures.items()},
+        **more,
+        "licences": header["licences"],
+        **({} if start is None else {"start": {k: v for k, v in read_card(name, start).items() if k != "licences"}}),
+    }
