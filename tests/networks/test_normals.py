@@ -17,7 +17,7 @@ from carve.networks.normals import DEPTH_UNIT, VARIANCE_OF_SCALE, Architecture, 
 from carve.networks.weights import write_weights
 from carve.records import CarveError
 
-TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2)
+TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1)
 Input = tuple[Tensor, Tensor, Tensor, Tensor]
 
 

@@ -36,7 +36,7 @@ from carve.train.normals import (
 )
 from synth.known_people import known_person, small_assets, write_known
 
-TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2)
+TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1)
 COUNT, SIZE = 3, 16
 
 
@@ -454,6 +454,19 @@ def test_a_training_begins_with_given_weights_and_their_architecture(data: Path,
     assert note["start"]["seed"] == 5 and note["start"]["sha256"] == read_card("normals", tmp_path / "given")["sha256"]
     with pytest.raises(CarveError, match="another settings"):
         tiny_run(data, tmp_path / "run", still)
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_blocks_that_given_weights_lack_change_nothing_at_first(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    given = NormalsNet(replace(TINY, context=0))
+    torch.nn.init.normal_(given.head.weight, std=0.1)
+    write_weights(tmp_path / "given", "normals", given, {"architecture": given.architecture.as_json(), "licences": []})
+    still = replace(SCHEDULE, learning_rate=0.0)
+    network = tiny_run(data, tmp_path / "run", still, start=tmp_path / "given", architecture=TINY).average
+    assert isinstance(network, NormalsNet) and network.architecture == TINY
+    crop = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64), *torch.zeros(2, 1, 3, 32, 32)
+    torch.testing.assert_close(network(*crop).front, load_normals_net(tmp_path / "given")(*crop).front)
 
 
 @pytest.mark.usefixtures("no_picture")

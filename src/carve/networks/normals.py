@@ -45,6 +45,8 @@ class Architecture:
     """Residual blocks on the way down at 1/4 to 1/32."""
     heads: int = 6
     """Attention heads at 1/32."""
+    context: int = 4
+    """Transformer blocks at 1/32 after the first attention: how limbs lie is told by the whole person, and there it costs little."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -82,6 +84,7 @@ class _Attention(nn.Module):
         self.out = nn.Conv2d(width, width, 1)
         self.place = nn.Conv2d(2, width, 1)
         nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         count, width, height, across = x.shape
@@ -93,6 +96,24 @@ class _Attention(nn.Module):
         seen = functional.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(count, width, height, across)
         result: Tensor = x + self.out(seen)
         return result
+
+
+class _Context(nn.Module):
+    """Attention, then a network of each place alone; the identity at first."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = _Attention(width, heads)
+        self.norm = nn.GroupNorm(8, width)
+        self.first = nn.Conv2d(width, 3 * width, 1)
+        self.second = nn.Conv2d(3 * width, width, 1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.attention(x)
+        out: Tensor = self.second(functional.silu(self.first(self.norm(y))))
+        return y + out
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -111,6 +132,7 @@ class NormalsNet(nn.Module):
         self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
         self.encode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(n)]) for w, n in zip(widths[1:], blocks, strict=True)])
         self.attention = _Attention(widths[-1], self.architecture.heads)
+        self.context = nn.Sequential(*[_Context(widths[-1], self.architecture.heads) for _ in range(self.architecture.context)])
         upward = list(zip(widths[:0:-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList([nn.Conv2d(a, b, 1) for a, b in upward])
         self.skip = nn.ModuleList([nn.Conv2d(b, b, 1) for _, b in upward])
@@ -138,7 +160,7 @@ class NormalsNet(nn.Module):
         levels = [self.stem(x)]
         for down, encode in zip(self.down, self.encode, strict=True):
             levels.append(encode(down(functional.silu(levels[-1]))))
-        y = self.attention(levels[-1])
+        y = self.context(self.attention(levels[-1]))
         for up, skip, decode, level in zip(self.up, self.skip, [*self.decode, self.last], levels[-2::-1], strict=True):
             y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + skip(level))
         out = functional.pixel_shuffle(self.head(functional.silu(y)), 2).float()

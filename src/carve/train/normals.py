@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +200,8 @@ def train_normals(
 ) -> Run:
     """Train on the data set's train split, or on its first `share` of the people; judge on `validation` pairs of the other split.
 
-    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`.
+    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`; the latter's number of
+    context blocks stays, and those that the weights lack begin as the identity.
 
     Raises:
         CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
@@ -208,7 +209,7 @@ def train_normals(
     params, architecture = params or Params(), architecture or Architecture()
     begin = None if start is None else load_normals_net(start)
     if begin is not None:
-        architecture = begin.architecture
+        architecture = replace(begin.architecture, context=max(architecture.context, begin.architecture.context))
     if not schedule.steps:
         raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
 
@@ -239,7 +240,7 @@ def train_normals(
     def make() -> NormalsNet:
         network = NormalsNet(architecture)
         if begin is not None:
-            network.load_state_dict(begin.state_dict())
+            network.load_state_dict(network.state_dict() | begin.state_dict())
         return network
 
     return train(
