@@ -20,14 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.nn import functional
 
 from carve.networks.posed_field import Frame, Shape, sphere_weights
-from carve.networks.weights import FOLDER, read_card, read_weights
-from carve.records import CarveError
+from carve.networks.weights import FOLDER, load_network
 
 BOX = np.array([0.8, 1.0, 0.45])
 """Half the sides of the box that the places lie in."""
@@ -125,15 +123,9 @@ class Describer:
 
 
 def load_hyper_net(folder: Path = FOLDER) -> HyperNet:
-    """The network with the weights that ship, or with those in another folder.
+    """The network with the weights that ship, or those of another folder, ready to be asked.
 
     Raises:
-        CarveError: the weights or their card are missing, damaged or of another network.
+        CarveError: weights or card are missing or damaged, or do not fit each other.
     """
-    try:
-        architecture = TypeAdapter(Architecture).validate_python(read_card("hyper", folder)["architecture"])
-        network = HyperNet(architecture)
-        network.load_state_dict(read_weights("hyper", folder))
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise CarveError(f"The weights hyper in {folder} are of another network; install carve again.") from error
-    return network.eval().requires_grad_(False)
+    return load_network("hyper", folder, Architecture, HyperNet)

@@ -19,7 +19,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -40,8 +39,8 @@ from carve.networks.encoder import (
     crop_maps,
     lookup,
 )
-from carve.networks.weights import FOLDER, read_card, read_weights
-from carve.records import BodyFit, CarveError, NormalMaps
+from carve.networks.weights import FOLDER, load_network
+from carve.records import BodyFit, NormalMaps
 
 UNIT = 0.1
 """Metres that one unit of the network's output stands for."""
@@ -353,11 +352,4 @@ def load_implicit_net(folder: Path = FOLDER) -> ImplicitNet:
     Raises:
         CarveError: weights or card are missing or damaged, or do not fit each other.
     """
-    card = read_card("implicit", folder)
-    tensors = read_weights("implicit", folder)
-    try:
-        network = ImplicitNet(TypeAdapter(Architecture).validate_python(card["architecture"]))
-        network.load_state_dict(tensors)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise CarveError(f"The weights in {folder} do not fit this version of carve; install carve again.") from error
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return load_network("implicit", folder, Architecture, ImplicitNet)

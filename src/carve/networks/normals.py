@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
 from carve.networks.blocks import Block
-from carve.networks.weights import FOLDER, read_card, read_weights
-from carve.records import CarveError
+from carve.networks.weights import FOLDER, load_network
 
 INPUTS = 11
 """Colour, mask, front and back normals of the body, whether there is a body."""
@@ -185,11 +183,4 @@ def load_normals_net(folder: Path = FOLDER) -> NormalsNet:
     Raises:
         CarveError: weights or card are missing or damaged, or do not fit each other.
     """
-    card = read_card("normals", folder)
-    tensors = read_weights("normals", folder)
-    try:
-        network = NormalsNet(TypeAdapter(Architecture).validate_python(card["architecture"]))
-        network.load_state_dict(tensors)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise CarveError(f"The weights in {folder} do not fit this version of carve; install carve again.") from error
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return load_network("normals", folder, Architecture, NormalsNet)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 from carve.records import CarveError
 
 FOLDER = Path(__file__).parent / "weights"
+
+Architecture = TypeVar("Architecture")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def write_weights(folder: Path, name: str, network: nn.Module, card: Mapping[str, Any]) -> Path:
@@ -65,6 +69,21 @@ def read_weights(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
         return {key: value.to(torch.float32) for key, value in load(data).items()}
     except SafetensorError as error:
         raise CarveError(f"The weights {path} are no safetensors file; install carve again.") from error
+
+
+def load_network(name: str, folder: Path, kind: type[Architecture], make: Callable[[Architecture], Network]) -> Network:
+    """The network of some weights, made from the architecture on their card, ready to be asked.
+
+    Raises:
+        CarveError: weights or card are missing or damaged, or do not fit each other.
+    """
+    card, tensors = read_card(name, folder), read_weights(name, folder)
+    try:
+        network = make(TypeAdapter(kind).validate_python(card["architecture"]))
+        network.load_state_dict(tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CarveError(f"The weights {name} in {folder} do not fit this version of carve; install carve again.") from error
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @cache

@@ -33,15 +33,15 @@ from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start, zero_le
 class Params:
     """Settings of the stage."""
 
-    resolution: int = 512
+    resolution: int = 768
     """Pixels of the person's longer side."""
-    rounds: int = 2
+    rounds: int = 4
     """Rounds of moving in the picture's plane."""
     reach: float = 0.06
     """How far the mask may lie outside the surface, metres."""
     inward: float = 0.06
     """How far it may lie inside, metres."""
-    scale: float = 0.02
+    scale: float = 0.01
     """Smoothness of the movement, metres."""
     detail: bool = True
     """Whether the surface takes on the normal maps' detail."""
