@@ -39,7 +39,7 @@ FUNCTIONS = {
 
 AFTER = {
     "observe": STAGES,
-    "fit_body": ("fit_body", *STAGES[3:]),
+    "fit_body": STAGES[1:],
     "normals": ("evidence", *STAGES[3:]),
     "canonical": ("canonical", "refine", "texture", "rig"),
     "refine": ("refine", "texture", "rig"),
@@ -104,7 +104,7 @@ def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     for stage, function in FUNCTIONS.items():
         monkeypatch.setattr(pipeline, function, fakes.stage(stage))
     asked = {name: fakes.stage(name) for name in ("evidence", "normals")}
-    monkeypatch.setattr(pipeline, "predict_normals", lambda *inputs: asked["evidence" if inputs[1] is None else "normals"](*inputs))
+    monkeypatch.setattr(pipeline, "predict_normals", lambda *inputs: asked["evidence" if len(inputs) == 4 else "normals"](*inputs))
     monkeypatch.setattr(pipeline, "load_normals_net", lambda: "the normals network")
     monkeypatch.setattr(pipeline, "load_anny", lambda progress: fakes.calls.update(["load"]) or "the body model")
     monkeypatch.setattr("carve.io.outputs.preview_sheet", lambda avatar: np.zeros((4, 4, 3), np.uint8))

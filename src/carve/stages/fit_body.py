@@ -173,7 +173,7 @@ def fit_body(observation: Observation, model: BodyModel, params: Params) -> Body
 
 
 def refit_body(observation: Observation, first: BodyFit, seen: NormalMaps, model: BodyModel, params: Params) -> BodyFit:
-    """Fit the body once more, from the first fit on, to normals and depth that were predicted without it.
+    """Fit the body once more, from the first fit on, to normals and depth that were predicted from the photo.
 
     The silhouette is that of `seen.coverage` if there is one. Maps that tell nothing of the body (no valid pixel where it is) leave the
     first fit as it was, with a note. Raises StageError if the optimiser returns a number that is not finite.
