@@ -31,7 +31,7 @@ from carve.networks.weights import FOLDER
 from carve.records import BodyFit, NormalMaps, Observation
 from carve.stages.fit_body import Params as FitParams
 from carve.stages.fit_body import fit_body, refit_body
-from carve.stages.normals import Params, predict_normals
+from carve.stages.normals import Params, predict_evidence, predict_normals
 from carve.stages.observe import Params as ObserveParams
 from carve.stages.observe import observe
 from refit import LIMBS, joint_errors, joints_of
@@ -184,7 +184,7 @@ def main() -> None:
         begin = time.perf_counter()
         alone = predict_normals(observation, None, network, Params(refine_mask=True))
         middle = time.perf_counter()
-        evidence = predict_normals(observation, body, network, Params(refine_mask=True))
+        evidence = predict_evidence(observation, body, network, Params(refine_mask=True))
         asked = time.perf_counter()
         refit = refit_body(observation, body, evidence, model, FitParams())
         fitted = time.perf_counter()

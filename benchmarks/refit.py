@@ -4,7 +4,7 @@
 
 Photographs that show the whole person in their stored framing are observed and fitted as any photo is, with the true camera. The second fit
 is given the true normals and depth; these worsened to what a network may reach (about 17 degrees and 4 cm, errors alike over a decimetre,
-parts of them over the whole person); or what the trained network says, given the first fit.
+parts of them over the whole person); or what the trained network says with and without the first fit.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def main() -> None:
         for kind in options.maps:
             if kind == "network":
                 assert network is not None
-                maps = normals.predict_normals(seen, first, network, normals.Params())
+                maps = normals.predict_evidence(seen, first, network, normals.Params())
             else:
                 maps = maps_of(item, seen.camera, kind == "worsened", np.random.default_rng(number))
             begin = time.perf_counter()

@@ -29,13 +29,15 @@ CONTRACT = {name for name in OUTPUT_FILES if not name.endswith((".obj", ".mtl", 
 FUNCTIONS = {
     "observe": "observe",
     "fit_body": "fit_body",
+    "evidence": "predict_evidence",
     "refit_body": "refit_body",
+    "normals": "predict_normals",
     "canonical": "build_canonical",
     "refine": "refine",
     "texture": "bake_texture",
     "rig": "rig",
 }
-"""Stage -> the name of its function in `carve.pipeline`; `predict_normals` serves two."""
+"""Stage -> the name of its function in `carve.pipeline`."""
 
 AFTER = {
     "observe": STAGES,
@@ -103,8 +105,6 @@ def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fakes = Fakes(made, made.observation.photo, Counter(), {}, {})
     for stage, function in FUNCTIONS.items():
         monkeypatch.setattr(pipeline, function, fakes.stage(stage))
-    asked = {name: fakes.stage(name) for name in ("evidence", "normals")}
-    monkeypatch.setattr(pipeline, "predict_normals", lambda *inputs: asked["evidence" if len(inputs) == 4 else "normals"](*inputs))
     monkeypatch.setattr(pipeline, "load_normals_net", lambda: "the normals network")
     monkeypatch.setattr(pipeline, "load_anny", lambda progress: fakes.calls.update(["load"]) or "the body model")
     monkeypatch.setattr("carve.io.outputs.preview_sheet", lambda avatar: np.zeros((4, 4, 3), np.uint8))

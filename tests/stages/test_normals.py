@@ -16,7 +16,7 @@ from carve.geometry.raster import rasterise
 from carve.geometry.window import Window
 from carve.networks.normals import Architecture, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation, Photo, PosedSurface
-from carve.stages.normals import OwnNormals, Params, mirrored, person_window, predict_normals, with_mask
+from carve.stages.normals import OwnNormals, Params, mirrored, person_window, predict_evidence, predict_normals, with_mask
 from people import capsule_avatar
 from solids import sphere
 from synthetic import Truth
@@ -70,6 +70,24 @@ def test_a_person_faces_the_camera_in_front_and_turns_away_behind(clothed: Truth
     assert (maps.front[maps.mask][:, 2] > 0).mean() > 0.95
     assert (maps.back[maps.mask][:, 2] < 0).mean() > 0.95
     assert np.isfinite(maps.front).all() and np.isfinite(maps.back).all()
+
+
+def test_evidence_is_the_mean_with_and_without_the_body(clothed: Truth) -> None:
+    torch.manual_seed(0)
+    network = NormalsNet(Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1)).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.05 * torch.randn(weight.shape))
+    params = Params(size=256)
+    alone, given = (predict_normals(clothed.observation, body, network, params) for body in (None, clothed.body))
+    mean = predict_evidence(clothed.observation, clothed.body, network, params)
+    assert alone.depth is not None and given.depth is not None and mean.depth is not None
+    assert np.abs(alone.depth - given.depth).max() > 1e-3
+    np.testing.assert_allclose(mean.depth, (alone.depth + given.depth) / 2, atol=1e-3)
+    middle = alone.front.astype(float) + given.front
+    middle /= np.maximum(np.linalg.norm(middle, axis=-1, keepdims=True), 1e-6)
+    inner = mean.mask & alone.mask
+    assert np.linalg.norm(middle - mean.front, axis=-1)[inner].mean() < 0.01
 
 
 SIZE = 128

@@ -69,6 +69,10 @@ class Params:
     """Distances from the body, metres, at which a point begins to count as loose cloth or hair and does so altogether."""
     loose_doubt: float = 0.7
     """How many expected errors within the surface a loose point must be to count: what the network only guesses does not hang about."""
+    hanging: tuple[float, float] = (0.025, 0.045)
+    """The same distances behind neck and chest, where what is loose is hair."""
+    hanging_doubt: float = 2.5
+    """The same number of expected errors there."""
     cover: tuple[float, float] = (0.02, 0.035)
     """Thickness over hands and face, metres, at which what the network sees begins to replace the body and has replaced it."""
     region_blend: float = 0.02
@@ -169,6 +173,7 @@ class _Field:
         self._beyond = _beyond_picture(body).astype(np.float32)
         heads, names, humanoid = body.skeleton.heads, body.skeleton.names, body.skeleton.humanoid
         self._chin = float(zones[0].low[1])
+        self._chest = float(heads[names.index(humanoid["chest"]), 1])
         self._ankle = min(float(heads[names.index(humanoid[f"{side}Foot"]), 1]) for side in ("left", "right"))
 
     def _ask(self, points: np.ndarray, near: BodyPoints) -> tuple[np.ndarray, np.ndarray]:
@@ -201,7 +206,11 @@ class _Field:
         p, near = self._params, self._skin.near(points)
         f, log_scale = self._ask(points, near)
         body = near.distance
-        f = f + p.loose_doubt * _ramp(body, *p.loose) * np.exp(log_scale)
+        # What hangs from the head behind the back is guessed from its ends at the sides.
+        hangs = _ramp(self._chin - points[:, 1], 0.0, 0.02) * _ramp(points[:, 1] - self._chest, 0.0, 0.02) * (np.abs(points[:, 0]) < 0.2)
+        hangs = hangs * _ramp(-near.normal[:, 2], -0.3, 0.0)
+        doubt = p.loose_doubt * _ramp(body, *p.loose)
+        f = f + (doubt + hangs * np.maximum(p.hanging_doubt * _ramp(body, *p.hanging) - doubt, 0)) * np.exp(log_scale)
         unseen = self._unseen(near)
         f = f + unseen * (body - p.cloth_thickness - f)
         foot = _ramp(self._ankle - points[:, 1], 0.0, 0.03) * _ramp(np.exp(log_scale), *p.foot_doubt)

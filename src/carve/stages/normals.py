@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal
 
 import cv2
@@ -57,13 +58,21 @@ def predict_normals(
 
     `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some.
     """
-    maps = _ask(observation, body, network, params)
+    maps = _ask(observation, (body,), network, params)
     if own is not None and own.model is not None:
         front, back = _ask_model(observation, body, own, params)
         maps = _replaced(_replaced(maps, "front", front, "model", params), "back", back, "model", params)
     if own is not None:
         maps = _replaced(_replaced(maps, "front", own.front, "file", params), "back", own.back, "file", params)
     return maps
+
+
+def predict_evidence(observation: Observation, first: BodyFit, network: NormalsNet, params: Params) -> NormalMaps:
+    """What a second fit of the body goes by: the mean of what the photo alone tells and of what the network says with the first fit.
+
+    Alone they err in different places: the photo tells little of depth, the first fit is believed too much.
+    """
+    return _ask(observation, (None, first), network, params)
 
 
 def with_mask(observation: Observation, maps: NormalMaps) -> Observation:
@@ -73,19 +82,22 @@ def with_mask(observation: Observation, maps: NormalMaps) -> Observation:
     return replace(observation, mask=maps.coverage, mask_source="network")
 
 
-def _ask(observation: Observation, body: BodyFit | None, network: NormalsNet, params: Params) -> NormalMaps:
-    """What our network says."""
+def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: NormalsNet, params: Params) -> NormalMaps:
+    """What our network says: the mean over one or two bodies."""
     height, width = observation.mask.shape
     window = person_window(observation.mask, params.fill, params.size)
     image = torch.from_numpy(window.cut(observation.photo.pixels).transpose(2, 0, 1).astype(np.float32) / 255)[None]
     # Nothing is known beyond the picture: the mask ends there.
     cut = window.cut(observation.mask.astype(np.float32)) * window.within(width, height)
     mask = torch.from_numpy(cut)[None, None]
-    front, back = _body_maps(body, window)
+    answers = []
     with torch.inference_mode():
-        out = network(image, mask, front, back)
-        if params.mirror:
-            out = _mean(out, mirrored(network(image.flip(3), mask.flip(3), *(_mirror(n) for n in (front, back)))))
+        for body in bodies:
+            front, back = _body_maps(body, window)
+            answers.append(network(image, mask, front, back))
+            if params.mirror:
+                answers[-1] = _mean(answers[-1], mirrored(network(image.flip(3), mask.flip(3), *(_mirror(n) for n in (front, back)))))
+    out = reduce(_mean, answers)
     logit = window.paste(out.mask_logit[0, 0].numpy() + 20, width, height) - 20
     kept = not params.refine_mask or observation.mask_source != "detector"
     found = cut if kept else (cut + out.mask_logit.sigmoid()[0, 0].numpy()) / 2
