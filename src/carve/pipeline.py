@@ -2,8 +2,8 @@
 
     Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
 
-The body is fitted twice: to the landmarks, and then to what the normals network says with and without that body. With the second body the network is
-asked again. The canonical surface is the implicit network's where the preset has one, else it is made without learning.
+The body is fitted twice: to the landmarks, and then to what the normals network says with and without that body. With the second body the
+network is asked again. The canonical surface is the implicit network's where the preset has one, else it is made without learning.
 """
 
 from __future__ import annotations
