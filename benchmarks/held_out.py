@@ -68,6 +68,8 @@ def people(data: Path, assets: Path, count: int) -> Iterator[Person]:
     done = -1
     for i in range(len(photos)):
         p, v = photos.shards.pair(i)
+        if p == done:
+            continue
         info = photos.shards.person(p)
         arrays = photos.shards.arrays(p, ARRAYS)
         rotation, translation = (np.array(info["cameras"][v][name]) for name in ("rotation", "translation"))
@@ -76,7 +78,7 @@ def people(data: Path, assets: Path, count: int) -> Iterator[Person]:
         camera = Camera(int(item["camera"][3]), int(item["camera"][4]), *(float(x) for x in item["camera"][:3]))
         posed = arrays["posed_surface"].astype(float) @ rotation.T + translation
         pixels = camera.project(posed)
-        if p == done or (pixels < 0).any() or (pixels > [camera.width, camera.height]).any():
+        if (pixels < 0).any() or (pixels > [camera.width, camera.height]).any():
             continue
         done = p
         skeleton = Skeleton(full.names, full.parents, true.heads, full.humanoid)

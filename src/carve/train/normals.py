@@ -200,8 +200,8 @@ def train_normals(
 ) -> Run:
     """Train on the data set's train split, or on its first `share` of the people; judge on `validation` pairs of the other split.
 
-    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`; the latter's number of
-    context blocks stays, and those that the weights lack begin as the identity.
+    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`; context blocks
+    that the latter has and the weights lack begin as the identity.
 
     Raises:
         CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
