@@ -207,8 +207,8 @@ class _Field:
         f, log_scale = self._ask(points, near)
         body = near.distance
         # What hangs from the head behind the back is guessed from its ends at the sides.
-        hangs = _ramp(self._chin - points[:, 1], 0.0, 0.02) * _ramp(points[:, 1] - self._chest, 0.0, 0.02) * (np.abs(points[:, 0]) < 0.2)
-        hangs = hangs * _ramp(-near.normal[:, 2], -0.3, 0.0)
+        inside = np.min([self._chin - points[:, 1], points[:, 1] - self._chest, 0.2 - np.abs(points[:, 0])], axis=0)
+        hangs = _ramp(inside, 0.0, 0.02) * _ramp(-near.normal[:, 2], -0.3, 0.0)
         doubt = p.loose_doubt * _ramp(body, *p.loose)
         f = f + (doubt + hangs * np.maximum(p.hanging_doubt * _ramp(body, *p.hanging) - doubt, 0)) * np.exp(log_scale)
         unseen = self._unseen(near)
