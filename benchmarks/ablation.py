@@ -20,7 +20,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 
 from carve.networks.implicit import Architecture
-from carve.synth.surface_points import SurfacePoints
+from carve.synth.samples.surface_points import SurfacePoints
 from carve.train.implicit import train_implicit
 from carve.train.loop import Batch, Phase, Schedule, read_log
 

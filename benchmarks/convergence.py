@@ -39,10 +39,10 @@ from carve.networks.weights import FOLDER, read_card
 from carve.records import NormalMaps
 from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start
 from carve.stages.refine import Params, shown_normals
-from carve.synth.augmentation import Field, Motion, augment, stored_members
-from carve.synth.bodies import load_full_body
-from carve.synth.fitted_body import ARRAYS, FitErrors, FittedBodies, FittedBody
-from carve.synth.shard_reader import ShardSet, open_shards
+from carve.synth.people.bodies import load_full_body
+from carve.synth.photo.augmentation import Field, Motion, augment, stored_members
+from carve.synth.samples.fitted_body import ARRAYS, FitErrors, FittedBodies, FittedBody
+from carve.synth.store.shard_reader import ShardSet, open_shards
 
 HERE = Path(__file__).parent
 FIELDS: tuple[Field, ...] = ("normal_front", "normal_back")

@@ -29,9 +29,9 @@ from carve.records import BodyFit, Landmarks, NormalMaps, Observation, Photo, Po
 from carve.settings import preset_settings
 from carve.stages.clothed import build_clothed
 from carve.stages.refine import refine
-from carve.synth.bodies import load_full_body
-from carve.synth.dataset import SyntheticPhotos
-from carve.synth.fitted_body import FittedBodies
+from carve.synth.people.bodies import load_full_body
+from carve.synth.samples.dataset import SyntheticPhotos
+from carve.synth.samples.fitted_body import FittedBodies
 from refit import maps_of
 
 ARRAYS = (

@@ -29,7 +29,7 @@ from carve.stages import normals
 from carve.stages.fit_body import Params, fit_body, refit_body
 from carve.stages.observe import Params as ObserveParams
 from carve.stages.observe import observe
-from carve.synth.dataset import SyntheticPhotos
+from carve.synth.samples.dataset import SyntheticPhotos
 
 LIMBS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
 JOINTS = ("neck", "head", *(f"{side}{bone}" for side in ("left", "right") for bone in LIMBS))

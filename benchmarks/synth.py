@@ -27,11 +27,11 @@ from scipy.spatial import cKDTree
 
 from brute import distance, spread, winding
 from carve.geometry.skinning import skin
-from carve.synth.dataset import SyntheticPhotos
 from carve.synth.make import Plan, make_body, make_people, open_maker
-from carve.synth.outer import Interior, Solid, outer_surface, person_solids, signed_distance
-from carve.synth.outer_reference import nearest_on_triangles
-from carve.synth.shard_reader import ShardSet, open_shards
+from carve.synth.outer.reference import nearest_on_triangles
+from carve.synth.outer.surface import Interior, Solid, outer_surface, person_solids, signed_distance
+from carve.synth.samples.dataset import SyntheticPhotos
+from carve.synth.store.shard_reader import ShardSet, open_shards
 
 HERE = Path(__file__).parent
 GAP = 0.0005
@@ -164,7 +164,9 @@ def distances(assets: Path, library: Path, first: int, count: int, points: int) 
         some = rng.integers(len(samples), size=300)
         held = np.concatenate([query, samples[some] + 1e-8 * normals[some], samples[some] - 1e-8 * normals[some]])
         if (interior.holds(held) != np.concatenate([inside, in_solids(solids, held[len(query) :])])).any():
-            raise RuntimeError(f"Rays and solid angles disagree about what person {index} holds: look at carve.synth.outer.Interior.")
+            raise RuntimeError(
+                f"Rays and solid angles disagree about what person {index} holds: look at carve.synth.outer.surface.Interior."
+            )
         samples = samples[bounds(interior, samples, normals, 1e-8)]
         to_sample = cKDTree(samples, compact_nodes=False, balanced_tree=False).query(query)[0]
         own, nearest = distance(surface.vertices, surface.faces.astype(np.int64), query)

@@ -13,12 +13,12 @@ from carve.networks import hyper, implicit
 from carve.networks.normals import Architecture, load_normals_net
 from carve.networks.posed_field import Shape
 from carve.networks.weights import read_card
-from carve.synth.bodies import load_full_body
-from carve.synth.wardrobe import reference_body
+from carve.synth.people.bodies import load_full_body
+from carve.synth.wear.wardrobe import reference_body
 from carve.train.hyper import Params
 from carve.train.loop import read_log
 from synth.known_people import known_person, small_assets, write_known
-from synth.test_surface_points import with_distances
+from synth.samples.test_surface_points import with_distances
 
 TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2)
 

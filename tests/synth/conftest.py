@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from carve.synth.assets import Assets, read_assets
-from carve.synth.bodies import FullBody, ShapedBody, load_full_body
-from carve.synth.wardrobe import Wardrobe, reference_body
+from carve.synth.assets.files import Assets, read_assets
+from carve.synth.people.bodies import FullBody, ShapedBody, load_full_body
+from carve.synth.wear.wardrobe import Wardrobe, reference_body
 
 PACK = Path(__file__).parents[2].parent / "shared" / "assets"
 

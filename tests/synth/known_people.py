@@ -13,11 +13,11 @@ import torch
 from carve.body.model import REGIONS
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import matrix_from_rotvec
-from carve.synth.bodies import FullBody, ShapedBody
-from carve.synth.poses import apply_pose, rest_local
+from carve.synth.people.bodies import FullBody, ShapedBody
+from carve.synth.people.poses import apply_pose, rest_local
 from carve.synth.records import PARTS
-from carve.synth.render import Placement, sample_placement
-from carve.synth.shards import Person, Split, finish, write_block
+from carve.synth.store.shards import Person, Split, finish, write_block
+from carve.synth.views.render import Placement, sample_placement
 from synth.views import LANDMARKS, Scene, make_view
 
 MARKS = ("head", "leftUpperArm", "rightUpperArm", "leftFoot", "rightFoot")

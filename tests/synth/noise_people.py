@@ -9,8 +9,8 @@ import numpy as np
 
 from carve.geometry.camera import Camera
 from carve.synth.records import View
-from carve.synth.shards import Person, Split, finish, write_block
-from carve.synth.view_codec import FIELDS
+from carve.synth.store.shards import Person, Split, finish, write_block
+from carve.synth.store.view_codec import FIELDS
 
 NUMBERS = ("up", "depth_range", "sun_directions", "landmarks")
 

@@ -17,12 +17,12 @@ import torch
 from carve.app.cli import UNUSABLE, run
 from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import skin
-from carve.synth.augmentation import Motion, draw_motion
-from carve.synth.dataset import SyntheticPhotos
-from carve.synth.fitted_body import FitErrors, FittedBodies
 from carve.synth.make import Plan, landmark_names, make_people, make_person, open_maker, split_of
+from carve.synth.photo.augmentation import Motion, draw_motion
 from carve.synth.records import View
-from carve.synth.shard_reader import open_shards
+from carve.synth.samples.dataset import SyntheticPhotos
+from carve.synth.samples.fitted_body import FitErrors, FittedBodies
+from carve.synth.store.shard_reader import open_shards
 
 PLAN = Plan(people=2, seed=5, views=2, drapes=0, samples=(2000, 2000, 1000), block=1)
 
@@ -130,8 +130,8 @@ def test_a_fitted_body_without_errors_is_the_stored_one(made: Path, pack: Path, 
         return motions[-1]
 
     exact = FitErrors(tilt=0.0, turn=0.0, twist=0.0, shift=0.0, girth=0.0)
-    monkeypatch.setattr("carve.synth.dataset.FittedBodies", partial(FittedBodies, errors=exact))
-    monkeypatch.setattr("carve.synth.photograph.draw_motion", draw)
+    monkeypatch.setattr("carve.synth.samples.dataset.FittedBodies", partial(FittedBodies, errors=exact))
+    monkeypatch.setattr("carve.synth.photo.photograph.draw_motion", draw)
     photos = SyntheticPhotos(made, "train", pack, size=256, fields=("body_normal_front", "body_normal_back"), observed=True)
     pooled = lambda values: torch.nn.functional.avg_pool2d(values, 2)  # noqa: E731
     for i in range(8):

@@ -14,12 +14,12 @@ from carve.networks.hyper import Architecture, HyperNet, load_hyper_net
 from carve.networks.posed_field import Balance, Shape, Told, misfit, sphere_weights
 from carve.networks.weights import write_weights
 from carve.records import CarveError
-from carve.synth.bodies import load_full_body
-from carve.synth.wardrobe import reference_body
+from carve.synth.people.bodies import load_full_body
+from carve.synth.wear.wardrobe import reference_body
 from carve.train.hyper import Params, adapted, card, fit_mean_body, hyper_loss, train_hyper
 from carve.train.loop import Batch, Phase, Schedule, read_log
 from synth.known_people import known_person, write_known
-from synth.test_surface_points import with_distances
+from synth.samples.test_surface_points import with_distances
 
 TINY = Architecture(places=24, hidden=16, code=8, rank=2, target=Shape(octaves=2, hidden=12, layers=3))
 PARAMS = Params(on=24, off=24, body_steps=3)
@@ -133,7 +133,7 @@ def test_a_stopped_run_ends_with_the_same_weights_and_a_card(folder: Path, tmp_p
 
 
 def test_the_mean_body_is_fitted(folder: Path) -> None:
-    from carve.synth.posed_subjects import PosedSubjects, mean_body
+    from carve.synth.samples.posed_subjects import PosedSubjects, mean_body
 
     people = PosedSubjects(folder / "people", "train", 24, (8, 8), augmented=False)
     samples = mean_body(people)

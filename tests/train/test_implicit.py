@@ -18,12 +18,12 @@ from carve.networks.encoder import CHANNELS
 from carve.networks.implicit import JOINTS, UNIT, Architecture, ImplicitNet, Points, load_implicit_net
 from carve.networks.weights import write_weights
 from carve.records import CarveError
-from carve.synth.bodies import load_full_body
-from carve.synth.wardrobe import reference_body
+from carve.synth.people.bodies import load_full_body
+from carve.synth.wear.wardrobe import reference_body
 from carve.train.implicit import REACH, Params, _beyond, _likelihood, card, evaluate_implicit, implicit_loss, train_implicit
 from carve.train.loop import Batch, Phase, Schedule, read_log
 from synth.known_people import known_person, small_assets, write_known
-from synth.test_surface_points import with_distances
+from synth.samples.test_surface_points import with_distances
 
 TINY = Architecture(widths=(8, 16), features=8, hidden=16, layers=3)
 PARAMS = Params(on=24, off=40, eikonal_off=8)

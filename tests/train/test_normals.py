@@ -19,8 +19,8 @@ from torch.nn import functional
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
 from carve.networks.weights import read_card, write_weights
 from carve.records import CarveError
-from carve.synth.bodies import load_full_body
-from carve.synth.wardrobe import reference_body
+from carve.synth.people.bodies import load_full_body
+from carve.synth.wear.wardrobe import reference_body
 from carve.train.loop import Batch, Phase, Schedule, read_log
 from carve.train.normals import (
     Params,

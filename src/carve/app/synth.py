@@ -59,9 +59,9 @@ def _make(arguments: argparse.Namespace) -> int:
 
     if importlib.util.find_spec("newton") is None:
         raise CarveError("carve synth make needs newton to drape cloth; install it with: pip install 'carve[synth]'")
-    from carve.synth.assets import read_assets
-    from carve.synth.bodies import load_full_body
+    from carve.synth.assets.files import read_assets
     from carve.synth.make import Plan, make_drapes, make_people
+    from carve.synth.people.bodies import load_full_body
 
     if arguments.drapes < 0:
         raise CarveError("--drapes cannot be negative; give 0 for none")

@@ -19,7 +19,12 @@ import torch
 from carve.body.anny import AnnyBody, load_anny
 from carve.networks.person import POSE_NAMES
 from carve.records import CarveError
-from carve.synth.appearance import (
+from carve.synth.assets.files import Assets, read_assets
+from carve.synth.cloth.drape import DrapeError
+from carve.synth.cloth.drapes import StoredDrape, draped_pose, make_drape, read_drape, report_line, write_drape
+from carve.synth.hair.beards import beard_pattern
+from carve.synth.hair.locks import curl_of, strand_image, with_relief, wrapped_hair
+from carve.synth.looks.appearance import (
     Texture,
     brow_texture,
     eye_texture,
@@ -30,22 +35,17 @@ from carve.synth.appearance import (
     uv_scale,
     vertex_regions,
 )
-from carve.synth.assets import Assets, read_assets
-from carve.synth.beards import beard_pattern
-from carve.synth.bodies import FullBody, Traits, load_full_body, sample_traits, shape_body
-from carve.synth.drape import DrapeError
-from carve.synth.drapes import StoredDrape, draped_pose, make_drape, read_drape, report_line, write_drape
-from carve.synth.garments import Pattern, coarse_pattern
-from carve.synth.hair import curl_of, strand_image, with_relief, wrapped_hair
-from carve.synth.outer import outer_surface, sample_signed
-from carve.synth.outfits import Outfit, choose_outfit
-from carve.synth.person import Drape, Dressed, Worn, dress, placed
-from carve.synth.poses import Pose, apply_pose, sample_pose
+from carve.synth.outer.surface import outer_surface, sample_signed
+from carve.synth.people.bodies import FullBody, Traits, load_full_body, sample_traits, shape_body
+from carve.synth.people.poses import Pose, apply_pose, sample_pose
 from carve.synth.records import PARTS, View
-from carve.synth.render import Decal, Paint, Placement, render_view, sample_placement
-from carve.synth.scene import Scene, build_scene
-from carve.synth.shards import Person, ShardRecord, Split, finish, resume, write_block
-from carve.synth.wardrobe import Wardrobe, held_out
+from carve.synth.store.shards import Person, ShardRecord, Split, finish, resume, write_block
+from carve.synth.views.render import Decal, Paint, Placement, render_view, sample_placement
+from carve.synth.views.scene import Scene, build_scene
+from carve.synth.wear.garments import Pattern, coarse_pattern
+from carve.synth.wear.outfits import Outfit, choose_outfit
+from carve.synth.wear.person import Drape, Dressed, Worn, dress, placed
+from carve.synth.wear.wardrobe import Wardrobe, held_out
 
 VALIDATION = 10
 """Every so many-th person is for validation."""

@@ -12,10 +12,10 @@ from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.raster import rasterise
 from carve.records import CarveError
-from carve.synth.photograph import photograph
-from carve.synth.scenery import Scenery, load_scenery
-from carve.synth.shard_reader import ShardSet, open_shards
-from carve.synth.shards import Split
+from carve.synth.photo.photograph import photograph
+from carve.synth.photo.scenery import Scenery, load_scenery
+from carve.synth.store.shard_reader import ShardSet, open_shards
+from carve.synth.store.shards import Split
 
 PER_PAGE = 50
 COLUMNS = 5

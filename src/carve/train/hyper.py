@@ -21,7 +21,7 @@ from carve.networks.hyper import Architecture, HyperNet, load_hyper_net
 from carve.networks.posed_field import Balance, Shape, Told, Weights, misfit, sphere_weights, with_gradient
 from carve.networks.weights import read_card
 from carve.records import CarveError
-from carve.synth.posed_subjects import PosedSubjects, mean_body
+from carve.synth.samples.posed_subjects import PosedSubjects, mean_body
 from carve.train.card import card_of
 from carve.train.loop import Batch, Run, Schedule, train
 

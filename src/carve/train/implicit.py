@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Subset
 from carve.networks.implicit import SHARP, Architecture, ImplicitNet, Points, Seen, load_implicit_net
 from carve.networks.weights import identity, read_card
 from carve.records import CarveError
-from carve.synth.surface_points import Mixture, SurfacePoints
+from carve.synth.samples.surface_points import Mixture, SurfacePoints
 from carve.train.card import card_of
 from carve.train.loop import Batch, Drawable, Run, Schedule, train
 

@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Subset
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
 from carve.networks.weights import read_card
 from carve.records import CarveError
-from carve.synth.augmentation import Field
-from carve.synth.dataset import SyntheticPhotos
+from carve.synth.photo.augmentation import Field
+from carve.synth.samples.dataset import SyntheticPhotos
 from carve.train.card import card_of
 from carve.train.loop import Batch, Phase, Run, Schedule, train
 

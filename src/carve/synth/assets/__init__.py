@@ -1,0 +1,1 @@
+"""Files of garments, skins, pictures and motions: read and checked."""

@@ -1,0 +1,1 @@
+"""Cloth that hangs: simulation and its library."""

@@ -1,0 +1,1 @@
+"""Solid hair, brows and beards."""

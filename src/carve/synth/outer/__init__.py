@@ -1,0 +1,1 @@
+"""The exact outer surface of all layers."""

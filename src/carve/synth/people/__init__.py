@@ -1,0 +1,1 @@
+"""Who a synthetic person is: body and pose."""

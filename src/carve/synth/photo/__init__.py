@@ -1,0 +1,1 @@
+"""A photograph drawn from a view: light, backdrop, camera."""

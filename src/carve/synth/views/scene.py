@@ -1,0 +1,107 @@
+"""A dressed person as one mesh that cameras look at: what is shown, with normals, free sky and body regions per vertex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from carve.body.model import bone_regions
+from carve.geometry.mesh import vertex_normals
+from carve.geometry.queries import MeshQueries
+from carve.synth.people.bodies import FullBody
+from carve.synth.wear.person import Dressed
+
+RAYS = 40
+"""Directions that say how much of the sky a point sees."""
+SKY_REACH = 1.5
+"""Cloth and limbs farther than this do not darken a point, metres."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The shown triangles of all layers; body frame of the pose, metres."""
+
+    vertices: np.ndarray
+    """(V, 3)"""
+    normals: np.ndarray
+    """(V, 3) unit outward."""
+    faces: np.ndarray
+    """(F, 3)"""
+    layer: np.ndarray
+    """(F,) index of the layer."""
+    part: np.ndarray
+    """(F,) uint8 index into PARTS."""
+    region: np.ndarray
+    """(V,) uint8 1 + index into REGIONS."""
+    free: np.ndarray
+    """(V,) share of the cosine-weighted hemisphere that is free."""
+    bent: np.ndarray
+    """(V, 3) unit mean free direction."""
+    naked: np.ndarray
+    """(B, 3) the body without clothes."""
+    naked_faces: np.ndarray
+    """(G, 3)"""
+    queries: MeshQueries
+    """Of the shown triangles, for shadows."""
+
+
+def build_scene(body: FullBody, dressed: Dressed) -> Scene:
+    """Put the shown triangles of all layers together."""
+    of_bone = bone_regions(body.names, body.parents, body.humanoid)
+    vertices, normals, faces, layer, part, region = [], [], [], [], [], []
+    start = 0
+    for number, item in enumerate(dressed.layers):
+        vertices.append(item.posed)
+        normals.append(vertex_normals(item.posed, item.faces))
+        faces.append(item.faces[item.shown] + start)
+        layer.append(np.full(int(item.shown.sum()), number))
+        part.append(np.full(int(item.shown.sum()), item.part, np.uint8))
+        region.append(1 + of_bone[item.bones[np.arange(len(item.bones)), item.weights.argmax(1)]])
+        start += len(item.posed)
+    every, normal, triangles = np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces)
+    queries = MeshQueries(every, triangles)
+    used = np.unique(triangles)
+    free, bent = np.ones(len(every)), normal.copy()
+    free[used], bent[used] = sky(queries, every[used], normal[used])
+    return Scene(
+        every,
+        normal,
+        triangles,
+        np.concatenate(layer),
+        np.concatenate(part),
+        np.concatenate(region).astype(np.uint8),
+        free,
+        bent,
+        dressed.pose.posed,
+        body.faces,
+        queries,
+    )
+
+
+def _hemisphere(count: int) -> np.ndarray:
+    """(count, 3) cosine-weighted directions about +Z (Malley's method on a Fibonacci disc)."""
+    k = np.arange(count) + 0.5
+    radius, angle = np.sqrt(k / count), k * np.pi * (3 - np.sqrt(5))
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius**2)], 1)
+
+
+def sky(queries: MeshQueries, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of the cosine-weighted hemisphere over points (N, 3) with normals (N, 3) that is free, and the mean free direction (N, 3)."""
+    helper = np.where(np.abs(normals[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    tangent = np.cross(helper, normals)
+    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
+    across = np.cross(normals, tangent)
+    # Each point turns the set of directions by its own angle: neighbours average the noise away.
+    spin = np.arange(len(points)) * 2.399963
+    turned = np.cos(spin)[:, None] * tangent + np.sin(spin)[:, None] * across
+    other = np.cross(normals, turned)
+    origins = points + 0.003 * normals
+    free, total = np.zeros(len(points)), np.zeros_like(points)
+    for x, y, z in _hemisphere(RAYS):
+        direction = x * turned + y * other + z * normals
+        open_ = ~queries.blocked(origins, direction, SKY_REACH)
+        free += open_
+        total += open_[:, None] * direction
+    mean = total + 1e-3 * normals
+    return free / RAYS, mean / np.linalg.norm(mean, axis=1, keepdims=True)

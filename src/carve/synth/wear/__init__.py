@@ -1,0 +1,1 @@
+"""What they wear, layer over layer."""

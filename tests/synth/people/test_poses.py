@@ -1,0 +1,93 @@
+"""Poses: kept off collisions, composed and mixed as rotations should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from carve.geometry.rotations import axis_rotation
+from carve.geometry.skinning import skin
+from carve.synth.people.bodies import FullBody, ShapedBody
+from carve.synth.people.poses import COLLISION, apply_pose, mixed, overlapped, pose_path, sample_pose
+
+
+def neutral(body: FullBody) -> np.ndarray:
+    return np.tile(np.eye(3), (len(body.names), 1, 1))
+
+
+def test_no_rotation_is_the_canonical_pose(full_body: FullBody, woman: ShapedBody) -> None:
+    pose = apply_pose(full_body, woman, neutral(full_body))
+    np.testing.assert_allclose(pose.posed, woman.canonical, atol=1e-9)
+
+
+def test_transforms_and_heads_agree(full_body: FullBody, woman: ShapedBody) -> None:
+    pose = sample_pose(full_body, woman, (), np.random.default_rng(0))
+    base = full_body.base
+    again = skin(woman.canonical, pose.transforms, full_body.bones[base], full_body.weights[base])
+    np.testing.assert_allclose(again, pose.posed, atol=1e-9)
+    for bone in (5, 30, 60):
+        moved = pose.transforms[bone, :, :3] @ woman.heads[bone] + pose.transforms[bone, :, 3]
+        np.testing.assert_allclose(moved, pose.heads[bone], atol=1e-9)
+    assert abs(pose.posed[:, 1].min()) < 1e-9
+
+
+def test_an_arm_in_the_trunk_is_noticed(full_body: FullBody, woman: ShapedBody) -> None:
+    local = neutral(full_body)
+    arm = full_body.names.index(full_body.humanoid["leftUpperArm"])
+    local[arm] = axis_rotation(2, -np.radians(115))
+    always = overlapped(full_body, woman.canonical)
+    inside = apply_pose(full_body, woman, local)
+    assert (overlapped(full_body, inside.posed) & ~always).mean() > 5 * COLLISION
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sampled_poses_do_not_collide(full_body: FullBody, man: ShapedBody, seed: int) -> None:
+    pose = sample_pose(full_body, man, (), np.random.default_rng(seed))
+    assert (overlapped(full_body, pose.posed) & ~overlapped(full_body, man.canonical)).mean() < COLLISION
+
+
+def test_motion_files_give_poses_without_heading(full_body: FullBody, man: ShapedBody, pack: Path) -> None:
+    motions = (pack / "poses" / "cmu" / "cmu_02_01_walk.bvh",)
+    kinds = set()
+    for seed in range(12):
+        pose = sample_pose(full_body, man, motions, np.random.default_rng(seed))
+        kinds.add(pose.kind.split(",")[0])
+        if "walk" in pose.kind:
+            forward = pose.local[0] @ np.array([0.0, 0.0, 1.0])
+            assert abs(np.arctan2(forward[0], forward[2])) < np.radians(25)
+    assert any("walk" in kind for kind in kinds)
+
+
+def test_mixing_ends_at_both_poses_and_halves_the_angle() -> None:
+    first = np.stack([axis_rotation(0, 0.2), axis_rotation(1, -0.4)])
+    second = np.stack([axis_rotation(0, 1.0), axis_rotation(1, 0.8)])
+    np.testing.assert_allclose(mixed(first, second, 0.0), first, atol=1e-12)
+    np.testing.assert_allclose(mixed(first, second, 1.0), second, atol=1e-12)
+    np.testing.assert_allclose(mixed(first, second, 0.5), np.stack([axis_rotation(0, 0.6), axis_rotation(1, 0.2)]), atol=1e-12)
+    np.testing.assert_allclose(mixed(first, second, np.array([0.0, 1.0])), np.stack([first[0], second[1]]), atol=1e-12)
+
+
+def test_the_path_leads_from_rest_to_the_pose(full_body: FullBody, woman: ShapedBody) -> None:
+    pose = sample_pose(full_body, woman, (), np.random.default_rng(2))
+    path = pose_path(full_body, woman, pose, 6)
+    np.testing.assert_allclose(path[-1].posed, pose.posed, atol=1e-9)
+    shift = path[0].heads - woman.rest_heads
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-9)
+    # Two steps of linear blend skinning are not one: creases differ from the rest shape by a little.
+    moved = path[0].posed - woman.rest[full_body.base] - shift[0]
+    assert np.median(np.linalg.norm(moved, axis=1)) < 2e-3
+
+
+def test_fingers_bend_towards_the_palm(full_body: FullBody, man: ShapedBody) -> None:
+    """A hand at ease or a fist brings the fingertips nearer to the wrist than the straight fingers of the canonical pose."""
+    index = {name: i for i, name in enumerate(full_body.names)}
+    closer = 0
+    for seed in range(8):
+        pose = sample_pose(full_body, man, (), np.random.default_rng(seed))
+        for letter in ("L", "R"):
+            wrist, tip = index[f"wrist.{letter}"], index[f"finger3-3.{letter}"]
+            straight = np.linalg.norm(man.heads[tip] - man.heads[wrist])
+            closer += np.linalg.norm(pose.heads[tip] - pose.heads[wrist]) < straight + 1e-6
+    assert closer >= 14
