@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
+from carve.app.evaluate import add_evaluate
 from carve.app.synth import add_synth
 from carve.app.train import add_train
 
@@ -62,6 +63,7 @@ def _parser() -> _Parser:
     animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")
 
     commands.add_parser("doctor", help="say what is installed and what is missing")
+    add_evaluate(commands.add_parser("evaluate", help="judge methods on cases whose geometry is known"), PRESETS)
     add_synth(commands.add_parser("synth", help="make synthetic people for training"))
     add_train(commands.add_parser("train", help="train a network on synthetic people"))
     commands.add_parser("settings", help="print every setting with its default as a settings file")
@@ -190,6 +192,12 @@ def _settings(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from carve.app.evaluate import run_evaluate
+
+    return run_evaluate(arguments)
+
+
 def _synth(arguments: argparse.Namespace) -> int:
     from carve.app.synth import run_synth
 
@@ -204,6 +212,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "reconstruct": _reconstruct,
+    "evaluate": _evaluate,
     "synth": _synth,
     "train": _train,
     "preview": _preview,

@@ -1,0 +1,1 @@
+"""Judging reconstructions against cases whose geometry is known; the product imports nothing of it."""

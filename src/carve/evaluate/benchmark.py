@@ -1,0 +1,129 @@
+"""Evaluating methods over a folder of cases: reconstruct, score, keep, tabulate; goes on where it was stopped.
+
+A method is `carve` (posed.glb of carve's own run), `body` (body.glb of the same run: what clothes add is the difference), or NAME=FOLDER,
+the outputs of another program: FOLDER/CASE holds posed.glb, camera.json and, if there are joints, pose.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from carve import __version__
+from carve.evaluate.cases import Case, find_cases, read_case
+from carve.evaluate.scoring import read_joints, read_projection, read_shape, score
+from carve.evaluate.tables import Result, as_csv, as_html, as_latex, as_text, rows
+from carve.records import CarveError, StageError
+
+OWN = {"carve": "posed.glb", "body": "body.glb"}
+"""Methods of carve's own run and the mesh that they judge."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is judged."""
+
+    name: str
+    mesh: str
+    """The file in an output folder."""
+    outputs: Path | None
+    """Where another program's output folders are; None for carve's own runs."""
+
+
+def parse_methods(text: str) -> list[Method]:
+    """`carve,body,theirs=FOLDER` as methods. Raises CarveError on what is none."""
+    methods = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, folder = word.partition("=")
+        if equals and name and Path(folder).is_dir():
+            methods.append(Method(name, "posed.glb", Path(folder)))
+        elif word in OWN:
+            methods.append(Method(word, OWN[word], None))
+        else:
+            raise CarveError(f"'{word}' is no method: give carve, body, or NAME=FOLDER with the outputs of another program.")
+    if not methods or len({m.name for m in methods}) < len(methods):
+        raise CarveError("Give methods with different names, such as --methods carve,body.")
+    return methods
+
+
+def evaluate(
+    cases: Path,
+    methods: Sequence[Method],
+    out: Path,
+    reconstruct: Callable[[Path, Path], None],
+    only: frozenset[str] = frozenset(),
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[Result]:
+    """Figures of every method on every case of a folder, written to `out` as tables too.
+
+    `reconstruct(photo, folder)` makes carve's own output. What was scored before from the same files is not scored again.
+    Raises CarveError if the cases are unusable; an output that cannot be made or scored is a Result with its `problem`.
+    """
+    results: list[Result] = []
+    pictures: dict[str, Path] = {}
+    for folder in find_cases(cases, only):
+        case = read_case(folder)
+        pictures[case.name] = out / "runs" / case.name / "preview.png"
+        for method in methods:
+            result = _judge(case, method, out, reconstruct)
+            results.append(result)
+            progress(f"{case.name} {method.name}: {result.problem or 'scored'}")
+    lines = rows(results)
+    write_text(out / "table.txt", as_text(lines))
+    write_text(out / "table.csv", as_csv(results))
+    write_text(out / "table.tex", as_latex(lines))
+    write_text(out / "index.html", as_html(lines, results, pictures))
+    write_text(out / "results.json", json.dumps([asdict(result) for result in results], indent=1) + "\n")
+    return results
+
+
+def _judge(case: Case, method: Method, out: Path, reconstruct: Callable[[Path, Path], None]) -> Result:
+    """One method's figures on one case: kept ones where its files are the same, else new ones."""
+    try:
+        folder = out / "runs" / case.name
+        if method.outputs is not None:
+            folder = method.outputs / case.name
+        elif not (folder / "report.json").is_file():
+            reconstruct(case.photo, folder)
+        kept = out / "scores" / method.name / f"{case.name}.json"
+        key = _fingerprint(case, [folder / method.mesh, folder / "camera.json", folder / "pose.json"])
+        figures = _kept(kept, key)
+        if figures is None:
+            shape, projection = read_shape(folder / method.mesh), read_projection(folder / "camera.json")
+            joints = read_joints(folder / "pose.json") if (folder / "pose.json").is_file() else None
+            figures = score(case, shape, projection, joints)
+            write_text(kept, json.dumps({"fingerprint": key, "figures": figures}, indent=1) + "\n")
+    except (CarveError, StageError) as error:
+        return Result(case.name, method.name, "fitted", {}, str(error))
+    return Result(case.name, method.name, "fitted", figures)
+
+
+def _fingerprint(case: Case, files: Sequence[Path]) -> str:
+    """sha256 of what a score depends on."""
+    digest = hashlib.sha256(__version__.encode())
+    digest.update(case.points.tobytes() + case.mask.tobytes())
+    for file in files:
+        digest.update(file.name.encode() + (file.read_bytes() if file.is_file() else b""))
+    return digest.hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with the folders that it needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pending = path.with_name(f".{path.name}.part")
+    pending.write_text(text, encoding="utf-8")
+    pending.replace(path)
+
+
+def _kept(path: Path, key: str) -> dict[str, Any] | None:
+    """Figures scored before under the same fingerprint."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        figures: dict[str, Any] | None = document["figures"] if document["fingerprint"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return figures

@@ -1,0 +1,133 @@
+"""Evaluation cases: a photo, its camera, and the person's true outer surface.
+
+A case is a folder: `photo.png`; `mask.png`, the person's coverage; `camera.json` with `width`, `height` and the 3 x 4 `projection` from
+the camera frame to pixels; `outer.npz`, samples of the outer surface in the camera frame; `views.npz`, normals, masks and albedo of four
+parallel views;
+`gt.npz` with `joints` (J, 3) and `joint_names` in the camera frame. The last two may be missing.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from carve.records import CarveError
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+"""What reading a damaged file of a case raises."""
+
+CASE_JOINTS = {"neck": "Neck", "head": "Head"} | {
+    f"{side}{humanoid}": f"{side.capitalize()}{case}"
+    for side in ("left", "right")
+    for humanoid, case in (
+        ("UpperArm", "Arm"),
+        ("LowerArm", "ForeArm"),
+        ("Hand", "Hand"),
+        ("UpperLeg", "UpLeg"),
+        ("LowerLeg", "Leg"),
+        ("Foot", "Foot"),
+    )
+}
+"""Humanoid bone (VRM 1.0) -> the joint at its head in a case's skeleton (Mixamo's names)."""
+
+
+@dataclass(frozen=True)
+class TrueViews:
+    """The true person in four parallel views: front, and turned by 90, 180, 270 degrees about +Y of the camera frame."""
+
+    centre: np.ndarray
+    """(3,) middle of the pictures, camera frame, metres."""
+    side: float
+    """Metres along a side of the square pictures."""
+    masks: np.ndarray
+    """(4, S, S) bool."""
+    normals: np.ndarray
+    """(4, S, S, 3) float32 unit normals in each view's own frame, zero outside."""
+    albedo: np.ndarray | None
+    """(4, S, S, 3) float32 sRGB 0..1."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One person whose shape is known. Camera frame, metres."""
+
+    name: str
+    photo: Path
+    mask: np.ndarray
+    """(H, W) bool."""
+    projection: np.ndarray
+    """(3, 4) camera frame to pixels of the photo."""
+    points: np.ndarray
+    """(N, 3) samples of the outer surface."""
+    normals: np.ndarray
+    """(N, 3) unit."""
+    spacing: float
+    """Mean distance between neighbouring samples."""
+    views: TrueViews | None
+    joints: dict[str, np.ndarray]
+    """Humanoid bone -> (3,) place of its head; empty where the case has no skeleton."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the photo."""
+        return self.mask.shape[1], self.mask.shape[0]
+
+
+def find_cases(folder: Path, only: frozenset[str] = frozenset()) -> list[Path]:
+    """Folders of cases in `folder`, sorted by name. Raises CarveError if there are none or one of `only` is missing."""
+    if not folder.is_dir():
+        raise CarveError(f"The folder of cases {folder} does not exist.")
+    found = [path.parent for path in sorted(folder.glob("*/outer.npz")) if not only or path.parent.name in only]
+    if missing := only - {path.name for path in found}:
+        raise CarveError(f"{folder} holds no case named {', '.join(sorted(missing))}.")
+    if not found:
+        raise CarveError(f"{folder} holds no cases: each is a folder with photo.png, camera.json, mask.png and outer.npz.")
+    return found
+
+
+def read_case(folder: Path) -> Case:
+    """Read a case; a CarveError names what is missing or damaged."""
+    for name in ("photo.png", "mask.png", "camera.json", "outer.npz"):
+        if not (folder / name).is_file():
+            raise CarveError(f"The case {folder.name} lacks {name}.")
+    try:
+        camera = json.loads((folder / "camera.json").read_text(encoding="utf-8"))
+        with Image.open(folder / "mask.png") as picture:
+            mask = np.asarray(picture.convert("L")) > 127
+        with np.load(folder / "outer.npz", allow_pickle=False) as outer:
+            points = outer["points_q"].astype(float) / 65535 * float(outer["extent"]) + outer["origin"]
+            normals = outer["normals_q"].astype(float)
+            spacing = float(outer["spacing"])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        projection = np.array(camera["projection"], float)
+        views, joints = _views(folder / "views.npz"), _joints(folder / "gt.npz")
+    except UNREADABLE as error:
+        raise CarveError(f"The case {folder.name} cannot be read: {error}.") from error
+    if projection.shape != (3, 4) or mask.shape != (camera["height"], camera["width"]):
+        raise CarveError(f"The case {folder.name} does not fit together: camera.json and mask.png are of different pictures.")
+    return Case(folder.name, folder / "photo.png", mask, projection, points, normals, spacing, views, joints)
+
+
+def _views(path: Path) -> TrueViews | None:
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        masks = file["mask"]
+        normals = file["normal"].astype(np.float32)
+        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+        albedo = file["albedo"].astype(np.float32) / 255 if "albedo" in file else None
+        return TrueViews(file["centre"].astype(float), float(file["side"]), masks, normals * masks[..., None], albedo)
+
+
+def _joints(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        names = [str(name).split(":")[-1].removeprefix("mixamorig7").removeprefix("mixamorig") for name in file["joint_names"]]
+        where = dict(zip(names, file["joints"].astype(float), strict=True))
+    return {bone: where[name] for bone, name in CASE_JOINTS.items() if name in where}
