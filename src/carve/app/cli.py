@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
+from carve.app.batch import add_batch
 from carve.app.evaluate import add_evaluate
 from carve.app.synth import add_synth
 from carve.app.train import add_train
@@ -48,6 +49,8 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="version", version=f"carve {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_reconstruct(commands.add_parser("reconstruct", help="make an avatar from a photo"))
+
+    add_batch(commands.add_parser("batch", help="make avatars from many photos"), PRESETS)
 
     preview = commands.add_parser("preview", help="render views of an avatar")
     preview.add_argument("avatar", type=Path, help="an output folder or a GLB file")
@@ -157,6 +160,12 @@ def _glb(path: Path) -> Path:
     return file
 
 
+def _batch(arguments: argparse.Namespace) -> int:
+    from carve.app.batch import run_batch
+
+    return run_batch(arguments)
+
+
 def _preview(arguments: argparse.Namespace) -> int:
     from carve.io.preview import preview_glb
     from carve.io.run_folder import writing
@@ -212,6 +221,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "reconstruct": _reconstruct,
+    "batch": _batch,
     "evaluate": _evaluate,
     "synth": _synth,
     "train": _train,

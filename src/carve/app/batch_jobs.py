@@ -1,0 +1,178 @@
+"""Jobs of `carve batch`: many photos, each in a process of its own, so that one that fails or dies takes no other with it.
+
+`OUT/batch.csv` has a line a photo: `photo`, `out`, `state` (`done`, `kept`, `failed`), `seconds`, `warnings` (their number), `message`
+(what failed), and
+`digest`, the sha256 of the photo and its options, by which a second call knows what is done.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from carve.records import CarveError
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic"})
+"""Endings that count as photos when a folder is given."""
+OPTIONS = ("height", "person", "mask", "landmarks", "focal", "preset", "seed", "settings")
+"""Columns of a list that are options of `carve reconstruct`."""
+FILES = frozenset({"mask", "landmarks", "settings"})
+"""Those that name a file; relative ones start at the list's folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo."""
+
+    photo: Path
+    out: Path
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the photo and the options, hexadecimal; empty if the photo cannot be read."""
+        try:
+            with self.photo.open("rb") as file:
+                return hashlib.file_digest(file, lambda: hashlib.sha256(json.dumps(self.options, sort_keys=True).encode())).hexdigest()
+        except OSError:
+            return ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of batch.csv."""
+
+    photo: str
+    out: str
+    state: str
+    seconds: float
+    warnings: int
+    message: str
+    digest: str
+
+
+def find_jobs(inputs: Sequence[Path], out: Path, options: dict[str, str]) -> list[Job]:
+    """Photos of files, folders and lists (.csv), each with an output folder of its own below `out`.
+
+    Raises CarveError if something is missing, a list has columns that mean nothing, or two photos would share a folder.
+    """
+    jobs: list[Job] = []
+    for source in inputs:
+        if source.is_dir():
+            found = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
+            if not found:
+                raise CarveError(f"The folder {source} holds no photos.")
+            jobs += [Job(photo, out / photo.stem, options) for photo in found]
+        elif not source.is_file():
+            raise CarveError(f"{source} does not exist.")
+        elif source.suffix.lower() == ".csv":
+            jobs += _listed(source, out, options)
+        else:
+            jobs.append(Job(source, out / source.stem, options))
+    folders = [job.out.absolute() for job in jobs]
+    if double := next((folder for folder in folders if folders.count(folder) > 1), None):
+        raise CarveError(f"Two photos would be written into {double}; name their folders in a list with the columns photo and out.")
+    return jobs
+
+
+def _listed(path: Path, out: Path, options: dict[str, str]) -> list[Job]:
+    """The jobs of a list: a CSV file with the column `photo`, and any of `out` and OPTIONS."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            lines = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CarveError(f"The list {path} cannot be read as CSV: {error}.") from error
+    columns = [column.strip() for column in reader.fieldnames or []]
+    if "photo" not in columns or (unknown := sorted(set(columns) - {"photo", "out", *OPTIONS})):
+        wrong = "has no column 'photo'" if "photo" not in columns else f"has columns that mean nothing here ({', '.join(unknown)})"
+        raise CarveError(f"The list {path} {wrong}; the columns are photo, out, {', '.join(OPTIONS)}.")
+    jobs = []
+    for line in lines:
+        values = {str(k).strip(): v.strip() for k, v in line.items() if k is not None and v is not None and v.strip()}
+        if "photo" not in values:
+            raise CarveError(f"A line of {path} names no photo.")
+        photo = path.parent / values["photo"]
+        own = {k: str(path.parent / v) if k in FILES else v for k, v in values.items() if k in OPTIONS}
+        jobs.append(Job(photo, out / values.get("out", photo.stem), {**options, **own}))
+    return jobs
+
+
+def command(job: Job) -> list[str]:
+    """The command that makes one avatar; an earlier run in its folder is gone on with."""
+    words = [sys.executable, "-m", "carve", "reconstruct", f"--out={job.out}", "--quiet"]
+    words += ["--resume"] if job.out.is_dir() else []
+    words += [f"--{name}={value}" for name, value in job.options.items()]
+    return [*words, "--", str(job.photo)]
+
+
+def run_job(job: Job, threads: int, running: set[subprocess.Popen[str]], stopped: threading.Event) -> Line:
+    """Make one avatar in a process of its own with so many threads."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        command(job),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+    )
+    running.add(process)
+    if stopped.is_set():
+        process.terminate()
+    _, told = process.communicate()
+    running.discard(process)
+    seconds = round(time.perf_counter() - begin, 1)
+    if process.returncode == 0:
+        return Line(str(job.photo), str(job.out), "done", seconds, _warnings(job.out), "", job.digest)
+    lines = told.strip().splitlines()
+    message = lines[-1].removeprefix("carve: ") if lines else ""
+    if process.returncode < 0:
+        message = f"the process was ended by signal {-process.returncode}"
+    return Line(str(job.photo), str(job.out), "failed", seconds, 0, message or f"exit code {process.returncode}", job.digest)
+
+
+def _warnings(out: Path) -> int:
+    """How many warnings a finished run gave."""
+    try:
+        return len(json.loads((out / "report.json").read_text(encoding="utf-8"))["warnings"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def read_lines(path: Path) -> dict[str, Line]:
+    """The lines of an earlier batch.csv by their output folder; empty if there is none or it is damaged."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            told = [_line(values) for values in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return {}
+    return {line.out: line for line in told}
+
+
+def _line(values: dict[str, str]) -> Line:
+    """A line of the file; a KeyError or ValueError if it is none."""
+    words = {name: values[name] for name in ("photo", "out", "state", "message", "digest")}
+    return Line(**words, seconds=float(values["seconds"]), warnings=int(values["warnings"]))
+
+
+def write_lines(path: Path, lines: Iterable[Line]) -> None:
+    """Write batch.csv, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pending = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with pending.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(Line)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in lines)
+    pending.replace(path)
