@@ -16,7 +16,7 @@ from carve import __version__
 from carve.io.archive import fingerprint
 from carve.io.run_folder import RunFolder
 from carve.provenance import peak_memory, reset_peak_memory
-from carve.records import CarveError, Landmarks, StageError
+from carve.records import CarveError, Landmarks, Photo, StageError
 from carve.settings import STAGES, StageName
 
 Record = TypeVar("Record")
@@ -60,8 +60,9 @@ class StageRunner:
     warnings: list[str] = field(default_factory=list)
 
     def give(self, name: str, record: Any) -> None:
-        """Make an input record known to the stages that follow."""
-        self.known[name], self.prints[name] = record, fingerprint(record)
+        """Make an input record known to the stages that follow. A photo is what it shows: under another name it is still the same."""
+        content = dataclasses.replace(record, name="") if isinstance(record, Photo) else record
+        self.known[name], self.prints[name] = record, fingerprint(content)
 
     def derive(self, name: str, record: Record, *sources: str) -> Record:
         """Make a record known that follows from known ones and is made anew every time."""
