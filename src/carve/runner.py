@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from carve import __version__
 from carve.io.archive import fingerprint
 from carve.io.run_folder import RunFolder
-from carve.provenance import peak_memory, reset_peak_memory
+from carve.provenance import made_with, peak_memory, reset_peak_memory
 from carve.records import CarveError, Landmarks, Photo, StageError
 from carve.settings import STAGES, StageName
 
@@ -78,7 +77,7 @@ class StageRunner:
     def __call__(self, stage: StageName, kind: type[Record], function: Callable[..., Record], *inputs: Any) -> Record:
         """The record of `stage`: kept if nothing that it depends on has changed, else ``function(*inputs)``."""
         upstream, given = self._dependencies(inputs)
-        meta = {"stage": stage, "carve": __version__, "seed": self.seed, "upstream": upstream, "given": given}
+        meta = {"stage": stage, "carve": made_with(), "seed": self.seed, "upstream": upstream, "given": given}
         record = self._kept(stage, kind, meta)
         if record is None:
             record = self._run(stage, function, inputs)
@@ -119,7 +118,7 @@ class StageRunner:
         if meta["upstream"] != wanted["upstream"]:
             raise CarveError(f"The stage '{stage}' in {self.folder.path} was made from another input; use --resume, or --from {stage}.")
         if not same:
-            self.warnings.append(f"The stage '{stage}' was kept as it was, made with other settings than these.")
+            self.warnings.append(f"The stage '{stage}' was kept as it was, made with other settings or another version than these.")
         self.kept.append(stage)
         self.seconds[stage], self.memory[stage] = meta["seconds"], meta["peak_memory_mib"]
         self.prints[stage] = _identity(meta)
