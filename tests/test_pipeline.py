@@ -120,7 +120,7 @@ def some_setting(stage: str) -> str:
     params = getattr(Settings(), stage)
     name = next(f.name for f in dataclasses.fields(params) if type(getattr(params, f.name)) in (int, float))
     value = getattr(params, name)
-    return f"{stage}.{name}={value + 1 if isinstance(value, int) else value * 1.5 + 0.01}"
+    return f"{stage}.{name}={value + 1 if isinstance(value, int) else value * 0.9}"
 
 
 def test_every_file_of_the_contract_is_written(fakes: Fakes, tmp_path: Path) -> None:
@@ -136,6 +136,22 @@ def test_every_file_of_the_contract_is_written(fakes: Fakes, tmp_path: Path) -> 
     assert {"torch", "anny", "mediapipe", "python", "carve"} <= set(report["versions"])
     assert report["licences"] and report["people"] and report["kept_stages"] == []
     assert avatar.report["body"]["height_source"] == fakes.made.body.height_source
+
+
+def test_a_renamed_photo_is_the_same_photo(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out")
+    fakes.calls.clear()
+    fakes.photo = dataclasses.replace(fakes.photo, name="renamed")
+    report = run(fakes, tmp_path / "out", existing="resume").report
+    assert report["kept_stages"] == list(STAGES) and not set(fakes.calls) & set(STAGES)
+    assert report["photo"]["name"] == "renamed"
+
+
+def test_impossible_settings_are_refused_before_anything_runs(fakes: Fakes, tmp_path: Path) -> None:
+    wrong = dataclasses.replace(Settings(), observe=dataclasses.replace(Settings().observe, person=-1))
+    with pytest.raises(CarveError, match=r"observe\.person"):
+        pipeline.reconstruct(fakes.photo, wrong, out=tmp_path / "out")
+    assert not fakes.calls and not (tmp_path / "out").exists()
 
 
 def test_pose_and_camera_files_agree_with_the_avatar(fakes: Fakes, tmp_path: Path) -> None:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import pytest
+from pydantic import Field
 
 from carve.app.settings_page import field_docstrings, settings_page
+from carve.bounds import Length, Rising, Share, is_bounded
 from carve.records import CarveError
-from carve.settings import SETTINGS_OF, STAGES, Settings, learned_surface, make_settings, parse_assignments, preset_note, with_values
+from carve.settings import (
+    PRESET_VALUES,
+    SETTINGS_OF,
+    STAGES,
+    Settings,
+    learned_surface,
+    make_settings,
+    parse_assignments,
+    preset_note,
+    preset_settings,
+    settled,
+    with_values,
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +132,95 @@ def test_presets_use_a_learned_surface_if_its_weights_ship(tmp_path: Path) -> No
 
 
 def test_best_is_finer_than_standard() -> None:
-    assert make_settings("best").clothed.resolution > make_settings("standard").clothed.resolution
-    assert make_settings("best", assignments=["clothed.resolution=256"]).clothed.resolution == 256
+    assert preset_settings("best").clothed.resolution > preset_settings("standard").clothed.resolution  # type: ignore[operator]
+    assert settled(make_settings("best", assignments=["clothed.resolution=256"])).clothed.resolution == 256
+
+
+def test_a_preset_is_the_same_thing_however_it_is_chosen(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('preset = "best"\n')
+    ways = [
+        make_settings("best"),
+        make_settings(file=file),
+        make_settings(assignments=["preset=best"]),
+        Settings(preset="best"),
+        dataclasses.replace(make_settings("fast"), preset="best"),
+        make_settings("best", assignments=["preset=fast"]),
+    ]
+    assert {settled(way) for way in ways} == {preset_settings("best")}
+    page = tmp_path / "page.toml"
+    page.write_text(settings_page())
+    assert settled(make_settings("best", page)) == preset_settings("best")
+
+
+def test_presets_set_only_what_waits_for_them() -> None:
+    for values in PRESET_VALUES.values():
+        for stage, named in values.items():
+            assert all(getattr(getattr(Settings(), stage), name) is None for name in named)
+
+
+def _unbounded(kind: Any, path: str = "") -> list[str]:
+    hints = get_type_hints(kind, include_extras=True)
+    nested = {name for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    own = [path + name for name, hint in hints.items() if name not in nested and not is_bounded(hint)]
+    return own + [found for name in nested for found in _unbounded(hints[name], f"{path}{name}.")]
+
+
+def test_every_setting_is_bounded_or_a_closed_choice() -> None:
+    assert _unbounded(Settings) == []
+    assert set(_unbounded(Outer)) == {"seed", *(f"inner.{name}" for name in ("steps", "rate", "height", "angles", "label"))}
+
+
+@pytest.mark.parametrize(
+    ("hint", "bounded"),
+    [
+        (Share, True),
+        (Rising[Length], True),
+        (Share | None, True),
+        (Annotated[tuple[Share, ...], Field(max_length=4)], True),
+        (tuple[Share, ...], False),
+        (Annotated[tuple[float, ...], Field(max_length=4)], False),
+        (Annotated[int, Field(ge=0)], False),
+        (Annotated[int, Field(lt=3)], False),
+        (Annotated[int, "ge=0"], False),
+        (Share | str, False),
+    ],
+)
+def test_what_counts_as_bounded(hint: Any, bounded: bool) -> None:
+    assert is_bounded(hint) is bounded
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed=-1", "'seed' cannot be -1"),
+        (f"seed={'9' * 5000}", "'seed' cannot be '999"),
+        ("observe.person=-1", "'observe.person'"),
+        ("observe.focal=nan", "'observe.focal'"),
+        ("observe.focal=1e400", "'observe.focal'"),
+        ("observe.focal=true", "not a yes or no"),
+        ("observe.scales=[]", "'observe.scales'"),
+        ("fit_body.height=17.5", "give metres (1.75"),
+        ("fit_body.steps=0", "'fit_body.steps'"),
+        ("texture.size=1000000", "'texture.size'"),
+        (f"texture.size={'[' * 100000}", "'texture.size'"),
+        ("clothed.loose=[0.2, 0.1]", "the first value must be below the second"),
+        ("clothed.resolution=300", "'clothed.resolution'"),
+    ],
+)
+def test_values_out_of_bounds_are_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(CarveError) as error:
+        make_settings(assignments=[text])
+    assert says in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_settings_made_in_python_are_checked_too() -> None:
+    wrong = dataclasses.replace(Settings(), fit_body=dataclasses.replace(Settings().fit_body, steps=-3))
+    with pytest.raises(CarveError, match=r"'fit_body\.steps' cannot be -3"):
+        settled(wrong)
+    centimetres = dataclasses.replace(Settings(), fit_body=dataclasses.replace(Settings().fit_body, height=175))
+    assert settled(centimetres).fit_body.height == pytest.approx(1.75)
 
 
 def test_every_stage_has_its_parameters() -> None:

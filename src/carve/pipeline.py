@@ -44,7 +44,7 @@ from carve.records import (
     TexturedSurface,
 )
 from carve.runner import Deferred, Progress, StageRunner, silent
-from carve.settings import Settings, StageName, learned_surface, preset_note
+from carve.settings import Settings, StageName, learned_surface, preset_note, settled
 from carve.stages.canonical import build_canonical
 from carve.stages.clothed import build_clothed
 from carve.stages.fit_body import fit_body, refit_body
@@ -92,7 +92,7 @@ def reconstruct(
         CarveError: the input or an argument is unusable.
         StageError: a stage could not finish.
     """
-    settings = settings or Settings()
+    settings = settled(settings or Settings())
     if start not in (None, "observe") and not (mask is None and landmarks is None):
         raise CarveError("A mask or landmarks are read by the stage 'observe'; use --from observe with them.")
     if start is not None and out is None:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import resource
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("anny", "mediapipe", "numba", "numpy", "pillow", "pygltflib", "scipy", "torch", "xatlas")
+PACKAGES = (
+    "anny",
+    "manifold3d",
+    "mediapipe",
+    "numba",
+    "numpy",
+    "opencv-contrib-python",
+    "pillow",
+    "pygltflib",
+    "safetensors",
+    "scipy",
+    "torch",
+    "warp-lang",
+    "xatlas",
+)
 """Distributions whose versions can change a result."""
+
+HOME = Path(__file__).parent
+
+_NO_PRODUCT = ("app", "synth", "train", "evaluate", "__pycache__")
+"""Rooms of the package that no stage imports."""
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -24,6 +45,27 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "missing"
     return found
+
+
+@cache
+def made_with() -> str:
+    """carve's version, a hash of the sources and data that the stages come from, and the versions of all that can change a result."""
+    found = versions()
+    packages = ", ".join(f"{name} {found[name]}" for name in PACKAGES)
+    return f"carve {found['carve']} {source_hash(HOME)}, {packages}"
+
+
+def source_hash(package: Path) -> str:
+    """sha256 over the files of a package that its stages are made of: code, cards of weights (which hold the weights' own), models."""
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*")):
+        inside = file.relative_to(package)
+        if file.suffix == ".safetensors" or inside.parts[0] in _NO_PRODUCT or "__pycache__" in inside.parts or not file.is_file():
+            continue
+        data = file.read_bytes()
+        digest.update(f"{inside.as_posix()} {len(data)} ".encode())
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def licences(body_model: str) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """Every stage's parameters in one frozen object; presets, settings files, `--set stage.field=value`.
 
-Precedence, weakest first: preset, settings file, `--set`.
+Precedence, weakest first: preset, settings file, `--set`. What a preset decides is None until `settled` fills it in, so that it follows the
+preset wherever that was chosen; `settled` also checks every value against its field's bounds, whoever made the settings.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from carve.networks.weights import FOLDER
 from carve.records import CarveError
@@ -39,7 +40,7 @@ class Settings:
 
     preset: Preset = "fast"
     """Speed against quality."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of every random number; the same seed and input give the same avatar."""
     observe: observe.Params = field(default_factory=observe.Params)
     fit_body: fit_body.Params = field(default_factory=fit_body.Params)
@@ -51,9 +52,33 @@ class Settings:
     rig: rig.Params = field(default_factory=rig.Params)
 
 
+PRESET_VALUES: dict[Preset, dict[str, dict[str, Any]]] = {
+    "fast": {"clothed": {"resolution": 256}},
+    "standard": {"clothed": {"resolution": 256}},
+    "best": {"clothed": {"resolution": 384}},
+}
+"""What each preset puts into fields that are None: stage -> field -> value."""
+
+
+def settled(settings: Settings) -> Settings:
+    """The settings with the preset's values where they are None, all checked. Raises CarveError, which names the setting."""
+    settings = with_values(settings, as_values(settings))
+    follow = {
+        stage: {name: value for name, value in values.items() if getattr(getattr(settings, stage), name) is None}
+        for stage, values in PRESET_VALUES[settings.preset].items()
+    }
+    return with_values(settings, follow)
+
+
 def preset_settings(preset: Preset) -> Settings:
     """The settings that a preset stands for."""
-    return Settings(preset=preset, clothed=clothed.Params(resolution=384 if preset == "best" else 256))
+    return settled(Settings(preset=preset))
+
+
+def as_values(settings: Any) -> dict[str, Any]:
+    """Field -> value of a dataclass, nested dataclasses as dicts."""
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    return {name: as_values(value) if is_dataclass(value) else value for name, value in values.items()}
 
 
 def learned_surface(preset: Preset, folder: Path = FOLDER) -> bool:
@@ -73,7 +98,7 @@ def with_values(base: Params, values: Mapping[str, Any], path: str = "") -> Para
 
     Text is read as the field's type (`"0.5"`, `"true"`, `"none"`), so that command lines and files go the same way.
     """
-    hints = get_type_hints(type(base))
+    hints = get_type_hints(type(base), include_extras=True)
     known = {f.name for f in fields(base)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
     for name, value in values.items():
@@ -100,21 +125,41 @@ def checked(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, str):
         value = _literal(hint, value)
     try:
+        if isinstance(value, bool) and bool not in _kinds(hint):
+            raise ValueError("this setting is not a yes or no")
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise CarveError(f"'{where}' cannot be {value!r}: {reason[0].lower()}{reason[1:]}.") from error
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise CarveError(f"'{where}' cannot be {_shown(value)}: {reason[0].lower()}{reason[1:]}.") from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise CarveError(f"'{where}' cannot be {_shown(value)}: {error}.") from error
+
+
+def _shown(value: Any) -> str:
+    """A value in an error's one line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return "so large a value"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The plain types in an annotation such as ``Annotated[float, ...] | None``; a closed choice gives its values."""
+    options = get_args(hint) if get_origin(hint) is not Annotated else get_args(hint)[:1]
+    return tuple(kind for option in options for kind in _kinds(option)) if options and get_origin(hint) is not tuple else (hint,)
 
 
 def _literal(hint: Any, text: str) -> Any:
     """Command-line text as the Python value that it stands for, where the type `hint` is not text."""
-    if type(None) in get_args(hint) and text.lower() in ("none", "null", ""):
+    kinds = _kinds(hint)
+    if type(None) in kinds and text.lower() in ("none", "null", ""):
         return None
-    if hint is str or str in get_args(hint) or text in get_args(hint):
+    if str in kinds or text in kinds:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -146,10 +191,11 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 
 def make_settings(preset: Preset | None = None, file: Path | None = None, assignments: Sequence[str] = ()) -> Settings:
-    """The preset (as argued, assigned, in the file, else `fast`), then the file's values, then the assignments."""
-    in_file = read_settings_file(file) if file else {}
-    assigned = parse_assignments(assignments)
-    wanted = in_file.pop("preset", "fast")
-    wanted = preset or assigned.pop("preset", wanted)
-    settings = with_values(preset_settings(checked(Preset, wanted, "preset")), in_file)
-    return with_values(settings, assigned)
+    """The preset (as argued, assigned, in the file, else `fast`), then the file's values, then the assignments; see `settled`."""
+    values = [read_settings_file(file) if file else {}, parse_assignments(assignments)]
+    if preset is not None:
+        values.append({"preset": preset})
+    settings = Settings()
+    for given in values:
+        settings = with_values(settings, given)
+    return settings

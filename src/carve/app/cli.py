@@ -16,6 +16,7 @@ from carve.app.batch import add_batch
 from carve.app.evaluate import add_evaluate
 from carve.app.synth import add_synth
 from carve.app.train import add_train
+from carve.person_height import standing_height
 
 if TYPE_CHECKING:
     from carve.io.run_folder import Existing
@@ -36,12 +37,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def metres(text: str) -> float:
-    """A person's height: 1.75 is metres, 175 is centimetres."""
-    value = float(text)
-    value = value / 100 if value > 3 else value
-    if not 0.4 <= value <= 2.6:
-        raise argparse.ArgumentTypeError(f"{text} is no person's height; give metres (1.75) or centimetres (175)")
-    return value
+    """A person's height as people write it, metres."""
+    try:
+        return standing_height(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def _parser() -> _Parser:
@@ -79,7 +79,7 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", choices=PRESETS, help="speed against quality (default: fast)")
     person = command.add_argument_group("the person")
     person.add_argument("--person", type=int, metavar="N", help="which of several people: 0 is the largest, the order is report.json's")
-    person.add_argument("--height", type=metres, metavar="M", help="standing height, metres (1.75) or centimetres (175)")
+    person.add_argument("--height", type=metres, metavar="M", help="standing height: 1.75, 175cm, 5'9, 69in")
     person.add_argument("--mask", type=Path, metavar="FILE", help="a picture of the photo's size, the person white")
     person.add_argument("--landmarks", type=Path, metavar="FILE", help="2D landmarks, such as DIR/stages/landmarks.json after editing")
     person.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the photo")

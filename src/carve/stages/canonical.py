@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
@@ -28,6 +30,7 @@ from carve.body.finishing import (
 )
 from carve.body.model import REGIONS
 from carve.body.zones import FEET, HANDS
+from carve.bounds import Length, Pixels, Rounds, Scale, Share
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import (
     cotangent_laplacian,
@@ -45,41 +48,41 @@ from carve.records import BodyFit, CanonicalSurface, Observation, StageError
 class Params:
     """Settings of the stage."""
 
-    drape_rounds: int = 4
+    drape_rounds: Rounds = 4
     """Rounds of the taut membrane."""
-    drape_scale: float = 0.03
+    drape_scale: Scale = 0.03
     """Hollows narrower than this are bridged by cloth, metres."""
-    shoe_scale: float = 0.012
+    shoe_scale: Scale = 0.012
     """Details of the feet smaller than this are smoothed, as in a shoe, metres."""
-    press_limit: float = 0.01
+    press_limit: Length = 0.01
     """How far cloth may press the body in where it bulges, metres."""
-    cloth_thickness: float = 0.017
+    cloth_thickness: Annotated[float, Field(ge=0, le=0.2)] = 0.017
     """How far cloth stands off the skin at least, metres."""
-    resolution: int = 400
+    resolution: Pixels = 400
     """Pixels of the person's longer side while the mask is explained."""
-    grow_rounds: int = 2
+    grow_rounds: Rounds = 2
     """Rounds of growing along normals."""
-    shift_rounds: int = 3
+    shift_rounds: Rounds = 3
     """Rounds of moving in the picture's plane."""
-    arm_radius: float = 0.075
+    arm_radius: Length = 0.075
     """Outlines of the trunk this near to an arm's axis are taken for the arm's, metres."""
-    reach: float = 0.12
+    reach: Length = 0.12
     """How far the mask may lie outside the surface, metres."""
-    inward: float = 0.05
+    inward: Length = 0.05
     """How far it may lie inside, metres."""
-    growth_scale: float = 0.05
+    growth_scale: Scale = 0.05
     """Details of the outline smaller than this do not make the surface grow along its normals, metres."""
-    growth_share: float = 0.8
+    growth_share: Share = 0.8
     """Share of the distance to the outline that growing takes; moving in the picture's plane takes the rest."""
-    growth_doubt: float = 0.14
+    growth_doubt: Scale = 0.14
     """Outlines farther than this hardly make the surface grow, metres."""
-    shift_scale: float = 0.02
+    shift_scale: Scale = 0.02
     """Smoothness of the movement in the picture's plane, metres."""
-    loose_hold: float = 0.004
+    loose_hold: Annotated[float, Field(ge=1e-5, le=1)] = 0.004
     """How strongly the surface is kept where nothing pulls it, per metre; small values let growth reach far."""
-    longest_edge: float = 0.022
+    longest_edge: Annotated[float, Field(ge=0.005, le=1)] = 0.022
     """Edges longer than this are split, metres."""
-    weight_rounds: int = 2
+    weight_rounds: Rounds = 2
     """Rounds of smoothing of the skinning weights over the surface."""
 
 

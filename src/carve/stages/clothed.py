@@ -16,16 +16,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import manifold3d
 import numpy as np
 import torch
+from pydantic import Field
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
 from carve.body.model import REGIONS
+from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.isosurface import Grid, zero_level
 from carve.geometry.mesh import cotangent_laplacian, signed_volume, smooth
 from carve.networks.implicit import ClothedField, ImplicitNet
@@ -47,41 +49,41 @@ _BURIED = 0.001
 class Params:
     """Settings of the learned canonical stage."""
 
-    resolution: Literal[256, 384] = 256
-    """Cells along the longest side of the body's box with its margin."""
-    margin: float = 0.2
+    resolution: Literal[256, 384] | None = None
+    """Cells along the longest side of the body's box with its margin; None takes the preset's, 384 for `best` and 256 else."""
+    margin: Scale = 0.2
     """How far the box goes beyond the body, metres."""
-    reach: float = 0.35
+    reach: Scale = 0.35
     """How far clothes and hair may stand off the body, metres."""
-    depth: float = 0.06
+    depth: Scale = 0.06
     """How far the surface may lie inside the body, metres."""
-    safety: float = 1.5
+    safety: Annotated[float, Field(ge=1, le=10)] = 1.5
     """How many times faster than a distance the network's may grow; larger values ask at more points."""
-    cloth_thickness: float = 0.012
+    cloth_thickness: Annotated[float, Field(ge=0, le=0.2)] = 0.012
     """How far cloth stands off the skin where the photo shows nothing, metres."""
-    border: float = 0.06
+    border: Scale = 0.06
     """Width over which the photo's word fades beyond its border, metres."""
-    shoe_thickness: float = 0.008
+    shoe_thickness: Annotated[float, Field(ge=0, le=0.1)] = 0.008
     """How far a shoe stands off a foot that the network is unsure of, metres."""
-    foot_doubt: tuple[float, float] = (0.02, 0.04)
+    foot_doubt: Rising[Length] = (0.02, 0.04)
     """Expected errors, metres, at which a foot begins to be the body's and is so altogether."""
-    loose: tuple[float, float] = (0.04, 0.1)
+    loose: Rising[Length] = (0.04, 0.1)
     """Distances from the body, metres, at which a point begins to count as loose cloth or hair and does so altogether."""
-    loose_doubt: float = 0.7
+    loose_doubt: Factor = 0.7
     """How many expected errors within the surface a loose point must be to count: what the network only guesses does not hang about."""
-    hanging: tuple[float, float] = (0.025, 0.045)
+    hanging: Rising[Length] = (0.025, 0.045)
     """The same distances behind neck and chest, where what is loose is hair."""
-    hanging_doubt: float = 2.5
+    hanging_doubt: Factor = 2.5
     """The same number of expected errors there."""
-    cover: tuple[float, float] = (0.02, 0.035)
+    cover: Rising[Length] = (0.02, 0.035)
     """Thickness over hands and face, metres, at which what the network sees begins to replace the body and has replaced it."""
-    region_blend: float = 0.02
+    region_blend: Scale = 0.02
     """Over how much of the skin, metres, the parts of the body merge into each other for the network."""
-    smoothing: int = 6
+    smoothing: Rounds = 6
     """Rounds of smoothing of what was extracted, at 256 cells; smaller cells get as much in metres. It does not shrink."""
-    simplify: float = 0.0001
+    simplify: Annotated[float, Field(ge=0, le=0.01)] = 0.0001
     """How far triangles may be moved to be fewer, metres."""
-    most_vertices: int = 50000
+    most_vertices: Annotated[int, Field(ge=5000, le=1000000)] = 50000
     """Where there are more vertices, triangles may be moved farther until there are not."""
 
 
@@ -105,12 +107,13 @@ def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params
     zones = _zones(body)
     field = _Field(body, skin, asked, zones, params)
     low, high = body.canonical.min(0) - params.margin, body.canonical.max(0) + params.margin
-    grid = Grid.over(low, high, float((high - low).max()) / params.resolution, levels=3)
+    cells = params.resolution or 256
+    grid = Grid.over(low, high, float((high - low).max()) / cells, levels=3)
     try:
         found = zero_level(field.distance, field.bound, grid, params.safety)
     except ValueError as error:
         raise StageError(f"canonical: {error}.") from error
-    points = smooth(found.vertices, found.faces, round(params.smoothing * (params.resolution / 256) ** 2))
+    points = smooth(found.vertices, found.faces, round(params.smoothing * (cells / 256) ** 2))
     joined = reduce(lambda whole, part: whole + part, _bare_parts(body, zones), solid(points, found.faces))
     whole = _simplified(joined, params)
     if whole.volume() < 0.5 * signed_volume(body.canonical, skin.faces):

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from carve.body.articulation import Articulation, build_articulation
@@ -24,6 +26,7 @@ from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
 from carve.body.reduced import Posed, ReducedBody, Shaped
 from carve.body.silhouette import Silhouette
 from carve.body.surface_evidence import SurfaceEvidence, Weights, robust
+from carve.bounds import Degrees, Height, Scale, Steps, Weight
 from carve.geometry.camera import Camera
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import matrix_from_rotvec
@@ -35,51 +38,51 @@ from carve.records import BodyFit, CarveError, Landmarks, NormalMaps, Observatio
 class Params:
     """Settings of the stage."""
 
-    height: float | None = None
+    height: Height | None = None
     """Standing height of the person in metres; None takes what the body model thinks likely."""
-    start_steps: int = 90
+    start_steps: Steps = 90
     """Steps of every start, on landmarks and priors only."""
-    steps: int = 150
+    steps: Steps = 150
     """Steps of the best start, with shape and silhouette."""
-    learning_rate: float = 0.04
+    learning_rate: Annotated[float, Field(ge=1e-4, le=1)] = 0.04
     """Adam's step for angles, radians, and for shape parameters."""
-    samples: int = 1800
+    samples: Annotated[int, Field(ge=100, le=20000)] = 1800
     """Skin vertices that see the silhouette."""
-    landmark_sigma: float = 0.03
+    landmark_sigma: Scale = 0.03
     """Expected error of a landmark in the picture, metres."""
-    depth_sigma: float = 0.13
+    depth_sigma: Scale = 0.13
     """Expected error of a landmark's relative depth, metres."""
-    silhouette_weight: float = 2.0
+    silhouette_weight: Weight = 2.0
     """Weight of the silhouette against the landmarks."""
-    tilt_sigma: float = 0.12
+    tilt_sigma: Scale = 0.12
     """Expected slope of the error of the landmarks' depth with height, metres per metre."""
-    upright_degrees: float = 7.0
+    upright_degrees: Degrees = 7.0
     """Expected lean of the trunk against gravity."""
-    balance_sigma: float = 0.07
+    balance_sigma: Scale = 0.07
     """Expected distance between the centre of mass and the support, along the viewing direction, metres."""
-    camera_height: float = 1.35
+    camera_height: Annotated[float, Field(ge=0, le=10)] = 1.35
     """Expected height of the camera above the ground, metres."""
-    camera_height_sigma: float = 0.3
+    camera_height_sigma: Annotated[float, Field(ge=0.01, le=100)] = 0.3
     """Its spread, metres."""
-    pitch_sigma_degrees: float = 12.0
+    pitch_sigma_degrees: Degrees = 12.0
     """Expected camera pitch about the level."""
-    shape_weight: float = 1.0
+    shape_weight: Weight = 1.0
     """Weight of the shape prior."""
-    unseen_leg: float = 0.25
+    unseen_leg: Annotated[float, Field(ge=0.01, le=1)] = 0.25
     """Share of its usual spread that the pose of a leg beyond the picture keeps: it stands."""
-    pose_weight: float = 1.0
+    pose_weight: Weight = 1.0
     """Weight of the pose prior."""
-    refit_steps: int = 70
+    refit_steps: Steps = 70
     """Steps of the second fit, to normals and depth."""
-    refit_depth_doubt: float = 2.5
+    refit_depth_doubt: Annotated[float, Field(ge=0.1, le=100)] = 2.5
     """How many times worse the landmarks' depth is held to be, once there are normals and depth to go by."""
-    normals_weight: float = 40.0
+    normals_weight: Weight = 40.0
     """How many independent landmarks the normals count for."""
-    relief_weight: float = 25.0
+    relief_weight: Weight = 25.0
     """How many independent landmarks the relative depth counts for."""
-    cloth_degrees: float = 15.0
+    cloth_degrees: Degrees = 15.0
     """Expected angle between smoothed cloth and the body below."""
-    cloth_thickness: float = 0.02
+    cloth_thickness: Scale = 0.02
     """Expected spread of the clothes' thickness towards the viewer, metres."""
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 import torch
+from pydantic import Field
 
+from carve.bounds import Degrees
 from carve.geometry.normal_maps import front_and_back
 from carve.geometry.window import Window
 from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
@@ -25,7 +27,7 @@ from carve.records import BodyFit, CarveError, NormalMaps, Observation
 class Params:
     """Settings of the stage."""
 
-    fill: float = 0.86
+    fill: Annotated[float, Field(ge=0.3, le=1)] = 0.86
     """Share of the crop that the person's longer side takes."""
     size: Literal[256, 512, 768] = 512
     """Side of the crop that the network is given, pixels."""
@@ -33,7 +35,7 @@ class Params:
     """Whether the mirrored crop is asked about too."""
     refine_mask: bool = True
     """Whether a detected mask is averaged with the network's, since they err in different places; a mask that was given stays."""
-    own_sigma_degrees: float = 5.0
+    own_sigma_degrees: Degrees = 5.0
     """Expected error of normals that the user brings, degrees."""
 
 

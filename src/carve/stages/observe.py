@@ -8,12 +8,15 @@ masks the start of the person mask, which GrabCut (Rother et al., SIGGRAPH 2004)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import Field
 from scipy import ndimage
 
 from carve.body.landmarks import pixels_per_metre
+from carve.bounds import Pixels, Share
 from carve.geometry.camera import Camera, focal_from_equivalent
 from carve.geometry.window import Window
 from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_face, run_hands, run_pose_augmented
@@ -27,29 +30,29 @@ MAIN_JOINTS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in
 class Params:
     """Settings of the stage."""
 
-    person: int | None = None
+    person: Annotated[int, Field(ge=0, le=999)] | None = None
     """Which of the people found to reconstruct, 0 is the largest; None takes the largest, or the one under the given mask."""
-    focal: float | None = None
+    focal: Annotated[float, Field(ge=10, le=1e6)] | None = None
     """Focal length in pixels of the full photo; None takes the file's EXIF entry, else `default_equivalent`."""
-    default_equivalent: float = 50.0
+    default_equivalent: Annotated[float, Field(ge=8, le=800)] = 50.0
     """Focal length when nothing is known, millimetres on 35 mm film of the same diagonal."""
-    smallest_person: int = 96
+    smallest_person: Annotated[int, Field(ge=64, le=10000)] = 96
     """People lower than this many pixels are refused."""
-    crop_margin: float = 1.35
+    crop_margin: Annotated[float, Field(ge=1, le=3)] = 1.35
     """Half side of the square crop, in radii of the circle around the body."""
-    network_size: int = 384
+    network_size: Annotated[int, Field(ge=128, le=1024)] = 384
     """Side of the images the pose network is given, pixels."""
-    scales: tuple[float, ...] = (0.85, 1.0, 1.15)
+    scales: Annotated[tuple[Annotated[float, Field(ge=0.3, le=2)], ...], Field(min_length=1, max_length=9)] = (0.85, 1.0, 1.15)
     """Scales of the augmented runs."""
-    degrees: tuple[float, ...] = (-8.0, 0.0, 8.0)
+    degrees: Annotated[tuple[Annotated[float, Field(ge=-180, le=180)], ...], Field(min_length=1, max_length=9)] = (-8.0, 0.0, 8.0)
     """In-plane rotations of the augmented runs."""
-    mask_size: int = 640
+    mask_size: Pixels = 640
     """Longest side of the person while the mask is refined, pixels."""
-    sure_background: float = 0.3
+    sure_background: Annotated[float, Field(ge=0, le=0.5)] = 0.3
     """Mean mask below which a pixel is background for certain."""
-    sure_person: float = 0.85
+    sure_person: Annotated[float, Field(ge=0.5, le=1)] = 0.85
     """Mean mask above which a pixel is person for certain."""
-    largest_hole: float = 0.002
+    largest_hole: Share = 0.002
     """Holes in the mask up to this share of the person are filled; larger ones are gaps between limbs."""
 
 

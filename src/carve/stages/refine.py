@@ -18,6 +18,7 @@ import numpy as np
 
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
+from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.normal_integration import Wanted, integrate_normals
@@ -33,15 +34,15 @@ from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start, zero_le
 class Params:
     """Settings of the stage."""
 
-    resolution: int = 768
+    resolution: Pixels = 768
     """Pixels of the person's longer side."""
-    rounds: int = 4
+    rounds: Rounds = 4
     """Rounds of moving in the picture's plane."""
-    reach: float = 0.06
+    reach: Length = 0.06
     """How far the mask may lie outside the surface, metres."""
-    inward: float = 0.06
+    inward: Length = 0.06
     """How far it may lie inside, metres."""
-    scale: float = 0.01
+    scale: Scale = 0.01
     """Smoothness of the movement, metres."""
     detail: bool = True
     """Whether the surface takes on the normal maps' detail."""
@@ -49,21 +50,21 @@ class Params:
     """How: `integration` by least squares over the mesh, `field` by fitting a signed distance to the person."""
     start: Start = "hypernetwork"
     """What a field's weights begin as: made by the hypernetwork for this person, fitted to a mean posed body, a ball's, or random."""
-    steps: int = 300
+    steps: Steps = 300
     """Of a field's fit; without the hypernetwork it needs five times as many."""
-    reach_of_normals: float = 0.4
+    reach_of_normals: Scale = 0.4
     """Shapes longer than this are the surface's own, shorter ones the normals', metres."""
-    smoothness: float = 0.002
+    smoothness: Scale = 0.002
     """Details smaller than this, and what no map shows, follow smoothly, metres."""
-    doubt_degrees: float = 25.0
+    doubt_degrees: Degrees = 25.0
     """Expected error at which a normal counts half."""
-    back_trust: float = 0.5
+    back_trust: Share = 0.5
     """Trust in the back's normals against the front's: nobody saw the back."""
-    face_trust: float = 0.25
+    face_trust: Share = 0.25
     """Trust in the normals of the face, where the body model's own detail is good."""
-    margin: float = 0.006
+    margin: Length = 0.006
     """Width of the strip along outlines whose normals are not trusted, metres."""
-    farthest: float = 0.03
+    farthest: Length = 0.03
     """How far the detail may move a vertex, metres."""
 
 

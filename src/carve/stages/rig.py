@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from carve.bounds import Scale, Share
 from carve.geometry.skin_weights import stored_weights
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import Avatar, BodyFit, NormalMaps, Observation, PosedSurface, StageError, TexturedSurface
@@ -20,9 +21,9 @@ from carve.records import Avatar, BodyFit, NormalMaps, Observation, PosedSurface
 class Params:
     """Settings of the rig stage."""
 
-    sigma_half: float = 0.03
+    sigma_half: Scale = 0.03
     """Expected error in metres at which a vertex keeps half of its confidence."""
-    unseen: float = 0.35
+    unseen: Share = 0.35
     """Share of the confidence that a vertex keeps which the photo did not see."""
 
 
