@@ -150,7 +150,7 @@ def run_stages(
 def _body_model(path: Path | None, progress: Progress) -> Deferred:
     """The body model. Anny is loaded only if the body is fitted; a file at once, so that what is wrong with it is told first."""
     if path is None:
-        return Deferred(f"anny {versions()['anny']}", lambda: load_anny(progress))
+        return Deferred(f"anny {versions()['anny']}, plain", lambda: load_anny(progress, anatomy=False))
     model = load_smpl(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

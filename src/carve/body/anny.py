@@ -139,10 +139,13 @@ class AnnyBody:
         return torch.cat([anchored @ self.phenotype_projection, torch.stack([local.clamp(min=0), (-local).clamp(min=0)], -1).reshape(-1)])
 
 
-def load_anny(progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True) -> AnnyBody:
+def load_anny(
+    progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True, anatomy: bool = True
+) -> AnnyBody:
     """The Anny body; builds the compact cache on first use (about 10 s), reporting (message, share done) to `progress`.
 
-    With `anatomical_hips` the thighs turn about anatomical hip joints (`with_anatomical_hips`) instead of the rig's own.
+    With `anatomical_hips` the thighs turn about anatomical hip joints (`with_anatomical_hips`) instead of the rig's own. Without `anatomy`
+    the surface is one that may stand under clothes (`body.plain`).
     """
     path = cache_path()
     if not path.exists():
@@ -183,7 +186,12 @@ def load_anny(progress: Callable[[str, float], None] | None = None, anatomical_h
         face_names=tuple(meta["faces"]),
         face_shapes=tensors["face"],
     )
-    return with_anatomical_hips(body) if anatomical_hips else body
+    body = with_anatomical_hips(body) if anatomical_hips else body
+    if anatomy:
+        return body
+    from carve.body.plain import plain_body
+
+    return plain_body(body)
 
 
 def with_anatomical_hips(body: AnnyBody) -> AnnyBody:
