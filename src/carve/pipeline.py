@@ -1,6 +1,6 @@
 """The algorithm on one page: one photo in, one avatar out.
 
-    Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
+    Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
 
 The body is fitted twice: to the landmarks, and then to what the normals network says with and without that body. With the second body the
 network is asked again. The canonical surface is the implicit network's where the preset has one, else it is made without learning.
@@ -48,6 +48,7 @@ from carve.settings import Settings, StageName, learned_surface, preset_note, se
 from carve.stages.canonical import build_canonical
 from carve.stages.clothed import build_clothed
 from carve.stages.fit_body import fit_body, refit_body
+from carve.stages.fit_face import fit_face
 from carve.stages.normals import predict_evidence, predict_normals, with_mask
 from carve.stages.observe import observe
 from carve.stages.refine import refine
@@ -131,7 +132,8 @@ def run_stages(
     run.export("landmarks.json", landmark_document(observation.landmarks))
     first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
     evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals)
-    body = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
+    leaning = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
+    body = run("fit_face", BodyFit, fit_face, observation, leaning, model, settings.fit_face)
     normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own)
     seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
     if learned_surface(settings.preset):

@@ -150,8 +150,10 @@ class BodyFit:
     height_source: str
     """`argument` or `prior`."""
     residuals: dict[str, float]
-    """What the fit left over: `landmarks` (share of the person's height), `silhouette_iou`, `loss`."""
+    """What the fit left over: `landmarks` (share of the person's height), `silhouette_iou`, `loss`; `face` (metres, if one was found)."""
     notes: tuple[str, ...]
+    expression: np.ndarray | None = None
+    """(V, 3) metres, canonical pose: what the photo's facial expression adds to `canonical`, which is neutral; it is in `posed`."""
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from carve.networks.weights import FOLDER
 from carve.records import CarveError
-from carve.stages import canonical, clothed, fit_body, normals, observe, refine, rig, texture
+from carve.stages import canonical, clothed, fit_body, fit_face, normals, observe, refine, rig, texture
 
 Preset = Literal["fast", "standard", "best"]
 """`fast` uses no learned surface; `standard` and `best` use one, `best` at a finer resolution. Without its weights they equal `fast`."""
 
-StageName = Literal["observe", "fit_body", "evidence", "refit_body", "normals", "canonical", "refine", "texture", "rig"]
+StageName = Literal["observe", "fit_body", "evidence", "refit_body", "fit_face", "normals", "canonical", "refine", "texture", "rig"]
 """The stages in the order in which they run."""
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
@@ -44,6 +44,7 @@ class Settings:
     """Seed of every random number; the same seed and input give the same avatar."""
     observe: observe.Params = field(default_factory=observe.Params)
     fit_body: fit_body.Params = field(default_factory=fit_body.Params)
+    fit_face: fit_face.Params = field(default_factory=fit_face.Params)
     normals: normals.Params = field(default_factory=normals.Params)
     canonical: canonical.Params = field(default_factory=canonical.Params)
     clothed: clothed.Params = field(default_factory=clothed.Params)

