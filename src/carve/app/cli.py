@@ -62,6 +62,10 @@ def _parser() -> _Parser:
     animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")
 
     commands.add_parser("doctor", help="say what is installed and what is missing")
+    models = commands.add_parser("models", help="put the larger pose network in place")
+    models.add_argument(
+        "--from", dest="source", metavar="SOURCE", help="npm, download (mediapipe's storage) or a file (default: npm if it is installed)"
+    )
     add_synth(commands.add_parser("synth", help="make synthetic people for training"))
     add_train(commands.add_parser("train", help="train a network on synthetic people"))
     commands.add_parser("settings", help="print every setting with its default as a settings file")
@@ -183,6 +187,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return doctor()
 
 
+def _models(arguments: argparse.Namespace) -> int:
+    from carve.app.models import models
+
+    return models(arguments.source)
+
+
 def _settings(arguments: argparse.Namespace) -> int:
     from carve.app.settings_page import settings_page
 
@@ -209,6 +219,7 @@ _COMMANDS = {
     "preview": _preview,
     "animate": _animate,
     "doctor": _doctor,
+    "models": _models,
     "settings": _settings,
 }
 
