@@ -1,4 +1,4 @@
-# make setup   a virtual environment with everything, in .venv
+# make setup   a virtual environment with everything, in .venv; the larger pose network in carve's cache
 # make demo    set up, then reconstruct the example photo into out/demo
 # make test    set up, then run the tests
 # make check   set up, then style, types and import rules
@@ -13,9 +13,9 @@ INSTALLED := $(VENV)/.installed
 VALIDATOR := tests/validator
 VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
 
-.PHONY: setup demo test check benchmark clean
+.PHONY: setup models demo test check benchmark clean
 
-setup: $(INSTALLED) $(VALIDATOR_INSTALLED)
+setup: $(INSTALLED) $(VALIDATOR_INSTALLED) models
 
 # torch comes first and pinned: a newer one that a later package pulls in would bring gigabytes of CUDA libraries.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -30,6 +30,10 @@ $(VALIDATOR_INSTALLED): $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
 	else \
 	  echo 'npm is not installed: the tests that need the glTF validator will be skipped (and fail where CI is set)'; \
 	fi
+
+# The larger pose network goes into carve's cache, once; without it the one that mediapipe brings is used alone.
+models: $(INSTALLED)
+	@$(BIN)/carve models || echo 'go on without the larger pose network'
 
 demo: $(INSTALLED)
 	$(BIN)/carve reconstruct examples/person.jpg --out out/demo --overwrite

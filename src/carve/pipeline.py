@@ -50,7 +50,7 @@ from carve.stages.clothed import build_clothed
 from carve.stages.fit_body import fit_body, refit_body
 from carve.stages.fit_face import fit_face
 from carve.stages.normals import predict_evidence, predict_normals, with_mask
-from carve.stages.observe import observe
+from carve.stages.observe import observe, pose_note, with_installed
 from carve.stages.refine import refine
 from carve.stages.rig import rig
 from carve.stages.texture import bake_texture
@@ -128,7 +128,7 @@ def run_stages(
     report: dict[str, Any] = {}
     network = Deferred(identity("normals"), load_normals_net)
     run.give("photo", photo)
-    observation = run("observe", Observation, observe, photo, settings.observe, mask, landmarks)
+    observation = run("observe", Observation, observe, photo, with_installed(settings.observe), mask, landmarks)
     run.export("landmarks.json", landmark_document(observation.landmarks))
     first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
     evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals)
@@ -163,7 +163,14 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
     """What report.json holds; what the stage `rig` said stands beside it."""
     observation, body = avatar.observation, avatar.body
     index = {bone: i for i, bone in enumerate(body.skeleton.names)}
-    notes = [preset_note(settings.preset), *run.warnings, *observation.notes, *body.notes, *avatar.surface.notes]
+    notes = [
+        preset_note(settings.preset),
+        pose_note(settings.observe, observation),
+        *run.warnings,
+        *observation.notes,
+        *body.notes,
+        *avatar.surface.notes,
+    ]
     return {
         **avatar.report,
         "photo": {"name": observation.photo.name, "width": observation.photo.size[0], "height": observation.photo.size[1]},
@@ -178,6 +185,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
         "mask_source": observation.mask_source,
         "normals_source": avatar.normals.source,
         "focal_source": observation.focal_source,
+        "pose_models": list(observation.pose_models),
         "visible_share": float(observation.visible_share),
         "body": {
             "model": body.model,

@@ -91,6 +91,8 @@ class Observation:
     """Share of the body's main joints that lie inside the picture and were seen, 0..1."""
     notes: tuple[str, ...]
     """Warnings for the user, one sentence each."""
+    pose_models: tuple[str, ...] = ()
+    """Pose networks that marked the body: `full`, `heavy`."""
 
 
 @dataclass(frozen=True)

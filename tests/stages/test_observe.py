@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,12 +13,15 @@ import pytest
 from carve.geometry.camera import focal_from_equivalent
 from carve.geometry.window import Window
 from carve.networks.person import MIRRORED, POSE_NAMES
+from carve.networks.pose import PoseRun, run_pose
+from carve.networks.pose_models import has_heavy
 from carve.records import CarveError, Landmarks, Observation, Photo
 from carve.stages import observe as stage
+from carve.stages import pose_reading
 from carve.stages.observe import Params, clean_mask, observe
 
-QUICK = Params(scales=(1.0,), degrees=(0.0,))
-"""Two runs of the pose network instead of eighteen."""
+QUICK = Params(scales=(1.0,), degrees=(0.0,), pose="full")
+"""Two runs of one pose network instead of eighteen of each."""
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -327,3 +331,72 @@ def test_a_mask_says_who_of_the_two(couple: Photo, places: list[np.ndarray]) -> 
     mask[low[1] : high[1], low[0] : high[0]] = 1
     assert observe(couple, QUICK, mask=mask).person == 1
     assert observe(couple, replace(QUICK, person=0), mask=mask).person == 0
+
+
+# People who are hard to see
+
+
+def test_somebody_is_found_when_the_photo_is_shown_smaller(example: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector that sees nothing in the whole photo, as with bright clothes before a bright sky."""
+    (person,) = stage.detect_people(example.pixels)
+    real = stage.detect_people
+    monkeypatch.setattr(stage, "detect_people", lambda image: [] if image.shape == example.pixels.shape else real(image))
+    (found,) = stage._find_people(example.pixels)
+    assert np.linalg.norm(found.centre - person.centre) < 0.1 * person.radius
+    assert found.radius == pytest.approx(person.radius, rel=0.15)
+    assert np.linalg.norm(found.head - person.head) < 0.3 * person.radius
+
+
+def turned_round(run: PoseRun) -> PoseRun:
+    """The same answer from a network that takes the front for the back."""
+    return replace(run, pixels=run.pixels[MIRRORED], world=run.world[MIRRORED] * [1, 1, -1])
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6])
+def test_runs_that_take_the_front_for_the_back_do_not_count(example: Photo, share: float) -> None:
+    """Not even where they are the majority, if there is a face."""
+    (person,) = stage.detect_people(example.pixels)
+    right = [run_pose(example.pixels, person)] * 10
+    wrong = round(10 * share)
+    runs = [turned_round(run) for run in right[:wrong]] + right[wrong:]
+    assert pose_reading.one_way_round(example.pixels, runs) == right[wrong:]
+
+
+def test_without_a_face_the_majority_says_which_way_round() -> None:
+    rng = np.random.default_rng(0)
+    body = rng.uniform(0, 90, (33, 2))
+    for joint, v in (("shoulder", 20.0), ("hip", 60.0)):
+        body[POSE_NAMES.index(f"left_{joint}")], body[POSE_NAMES.index(f"right_{joint}")] = [60, v], [30, v]
+    front = PoseRun(body, np.ones(33), np.zeros((33, 3)), np.zeros((90, 90)), 1.0)
+    back = turned_round(front)
+    plain = np.full((90, 90, 3), 127, np.uint8)
+    assert pose_reading.one_way_round(plain, [front, back, back]) == [back, back]
+    assert pose_reading.one_way_round(plain, [front] * 9 + [back]) == [front] * 9
+    narrow = replace(front, pixels=np.where(np.arange(2) == 0, 45.0, body))
+    assert len(pose_reading.one_way_round(plain, [narrow, front, back])) == 2  # who stands in profile is not of either side
+
+
+def test_a_pose_is_read_though_the_usual_variants_show_nobody(example: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = pose_reading.run_pose_augmented, []
+
+    def first_in_vain(*arguments: object) -> list[PoseRun]:
+        asked.append(arguments)
+        runs = real(arguments[0], arguments[1], (1.0,), (0.0,), *arguments[4:])  # type: ignore[arg-type]
+        return [replace(run, presence=0.1) for run in runs] if len(asked) == 1 else runs
+
+    monkeypatch.setattr(pose_reading, "run_pose_augmented", first_in_vain)
+    seen = observe(example, QUICK)
+    assert len(asked) == 2 and seen.visible_share == 1
+    monkeypatch.setattr(pose_reading, "run_pose_augmented", lambda *_: [])
+    with pytest.raises(CarveError, match="pose could not be read"):
+        observe(example, QUICK)
+
+
+def test_the_report_says_which_pose_networks_were_used(observed: Observation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert observed.pose_models == (("full", "heavy") if has_heavy() else ("full",))
+    monkeypatch.setenv("CARVE_CACHE", str(tmp_path))
+    alone = stage.with_installed(Params())
+    assert alone.pose == "full" and stage.with_installed(alone) == alone
+    assert "run `carve models`" in str(stage.pose_note(Params(), replace(observed, pose_models=("full",))))
+    assert stage.pose_note(Params(pose="full"), replace(observed, pose_models=("full",))) is None
+    assert stage.pose_note(Params(), replace(observed, pose_models=("full", "heavy"))) is None

@@ -67,6 +67,10 @@ def _parser() -> _Parser:
 
     commands.add_parser("doctor", help="say what is installed and what is missing")
     add_evaluate(commands.add_parser("evaluate", help="judge methods on cases whose geometry is known"), PRESETS)
+    models = commands.add_parser("models", help="put the larger pose network in place")
+    models.add_argument(
+        "--from", dest="source", metavar="SOURCE", help="npm, download (mediapipe's storage) or a file (default: npm if it is installed)"
+    )
     add_synth(commands.add_parser("synth", help="make synthetic people for training"))
     add_train(commands.add_parser("train", help="train a network on synthetic people"))
     commands.add_parser("settings", help="print every setting with its default as a settings file")
@@ -194,6 +198,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return doctor()
 
 
+def _models(arguments: argparse.Namespace) -> int:
+    from carve.app.models import models
+
+    return models(arguments.source)
+
+
 def _settings(arguments: argparse.Namespace) -> int:
     from carve.app.settings_page import settings_page
 
@@ -228,6 +238,7 @@ _COMMANDS = {
     "preview": _preview,
     "animate": _animate,
     "doctor": _doctor,
+    "models": _models,
     "settings": _settings,
 }
 

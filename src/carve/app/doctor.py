@@ -58,6 +58,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("carve", "ok", __version__)
     yield from _packages()
     yield from _detector_models()
+    yield _heavy_pose()
     yield _body_cache()
     yield _weights()
     yield from _optional()
@@ -100,6 +101,18 @@ def _detector_models() -> Iterator[Finding]:
         yield Finding("detector models", "missing", f"{', '.join(absent)}; install mediapipe 0.10.14")
     else:
         yield Finding("detector models", "ok", f"{len(DETECTOR_MODELS)} bundled with mediapipe")
+
+
+def _heavy_pose() -> Finding:
+    """The larger pose network, which is not in mediapipe's package."""
+    from carve.networks import pose_models
+
+    path = pose_models.heavy_path()
+    if not path.is_file():
+        return Finding("heavy pose network", "optional", "reads depth better than the bundled one: run `carve models`")
+    if not pose_models.is_heavy(path.read_bytes()):
+        return Finding("heavy pose network", "optional", f"{path} is damaged and is not used: run `carve models`")
+    return Finding("heavy pose network", "ok", str(path))
 
 
 def _body_cache() -> Finding:

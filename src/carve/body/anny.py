@@ -8,7 +8,6 @@ shape itself, not from bones that were first turned to the axes of one reference
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from carve.body.model import REGIONS, Keypoint, ShapePrior, bone_regions, rest_pose
+from carve.cache import cache_folder
 
 HUMANOID: dict[str, str] = (
     {
@@ -82,9 +82,8 @@ _PRIOR = {
 
 
 def cache_path() -> Path:
-    """Where the compact model lies: `$CARVE_CACHE`, else `$XDG_CACHE_HOME/carve`, else `~/.cache/carve`."""
-    base = os.environ.get("CARVE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "carve"
-    return Path(base) / f"anny-{version('anny')}-v3.safetensors"
+    """Where the compact model lies."""
+    return cache_folder() / f"anny-{version('anny')}-v3.safetensors"
 
 
 @dataclass(frozen=True)
@@ -143,9 +142,7 @@ class AnnyBody:
         return torch.cat([anchored @ self.phenotype_projection, torch.stack([local.clamp(min=0), (-local).clamp(min=0)], -1).reshape(-1)])
 
 
-def load_anny(
-    progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True, anatomy: bool = True
-) -> AnnyBody:
+def load_anny(progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True, anatomy: bool = True) -> AnnyBody:
     """The Anny body; builds the compact cache on first use (about 10 s), reporting (message, share done) to `progress`.
 
     With `anatomical_hips` the thighs turn about anatomical hip joints (`with_anatomical_hips`) instead of the rig's own. Without `anatomy`

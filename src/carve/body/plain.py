@@ -93,7 +93,9 @@ def plain_matrix(
     place = template - heads[names.index("root")]
     legs = [k for k, name in enumerate(names) if name.startswith(("root", "spine", "pelvis", "upperleg"))]
     wide, (low, high), front = SEAT
-    part |= (np.abs(place[:, 0]) < wide) & (place[:, 1] > low) & (place[:, 1] < high) & (place[:, 2] < front) & (dense[:, legs].sum(1) > 0.5)
+    part |= (
+        (np.abs(place[:, 0]) < wide) & (place[:, 1] > low) & (place[:, 1] < high) & (place[:, 2] < front) & (dense[:, legs].sum(1) > 0.5)
+    )
     matrix = _filled(part & skin, links)
     for side in ("L", "R"):
         matrix = _closed_toes(template, faces, names, dense, links, side) @ matrix
@@ -135,7 +137,9 @@ def _closed_toes(
     """(V, V) of one foot: the gaps are covered, what is left of toes in the cover is smoothed."""
     from carve.geometry.queries import MeshQueries
 
-    of_toe = np.stack([dense[:, [k for k, n in enumerate(names) if n.startswith(f"toe{toe}") and n.endswith(side)]].sum(1) for toe in range(1, 6)], 1)
+    of_toe = np.stack(
+        [dense[:, [k for k, n in enumerate(names) if n.startswith(f"toe{toe}") and n.endswith(side)]].sum(1) for toe in range(1, 6)], 1
+    )
     own = np.where(of_toe.sum(1) > 0.3, of_toe.argmax(1) + 1, 0)
     normals = vertex_normals(template, faces)
     hit, _ = MeshQueries(template, faces).first_hit(template + 1e-4 * normals, normals, GAP)
@@ -186,7 +190,9 @@ def _affine(template: np.ndarray, target: np.ndarray, rows: np.ndarray, columns:
     return (sparse.diags(keep) + sparse.coo_matrix((share.ravel(), place), shape=(len(template),) * 2)).tocsr()
 
 
-def _covered_gap(template: np.ndarray, faces: np.ndarray, disc: np.ndarray, toes: np.ndarray, links: sparse.csr_matrix) -> sparse.csr_matrix:
+def _covered_gap(
+    template: np.ndarray, faces: np.ndarray, disc: np.ndarray, toes: np.ndarray, links: sparse.csr_matrix
+) -> sparse.csr_matrix:
     """(V, V): the vertices of a disc (V,) bool between two toes laid over the gap; `toes` (V, 2) says whose each vertex is."""
     inside = faces[disc[faces].all(1)]
     after = dict(boundary_edges(inside).tolist())

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from carve.geometry.frames import camera_from_vision
-from carve.networks.person import mediapipe_module, processed
+from carve.networks.mediapipe_graph import mediapipe
+from carve.networks.person import processed
 
 POINTS = 478
 """Points of the face mesh, 468 of the skin and five for each iris."""
@@ -81,7 +82,7 @@ class _Crop:
 
 @cache
 def _solution() -> Any:
-    return mediapipe_module().solutions.face_mesh.FaceMesh(
+    return mediapipe().solutions.face_mesh.FaceMesh(
         static_image_mode=True, max_num_faces=2, refine_landmarks=True, min_detection_confidence=0.3
     )
 
@@ -176,7 +177,9 @@ def _averaged(pixels: np.ndarray, first: np.ndarray, how: str) -> Face | None:
         crop = _Crop((low + high) / 2, side * face_height(guess), turn)
         image = crop.cut(pixels)
         found = faces_in(brightened(image) if how == "brightened" else image)
-        near = [raw for raw in map(crop.to_photo, found) if np.linalg.norm(raw[:, :2] - guess[:, :2], axis=1).mean() < 0.2 * face_height(guess)]
+        near = [
+            raw for raw in map(crop.to_photo, found) if np.linalg.norm(raw[:, :2] - guess[:, :2], axis=1).mean() < 0.2 * face_height(guess)
+        ]
         runs += near[:1]
     if len(runs) < 2:
         return None

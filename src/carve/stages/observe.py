@@ -7,8 +7,8 @@ masks the start of the person mask, which GrabCut (Rother et al., SIGGRAPH 2004)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -20,8 +20,13 @@ from carve.bounds import Pixels, Share
 from carve.geometry.camera import Camera, focal_from_equivalent
 from carve.geometry.window import Window
 from carve.networks.face import Expected, Face, find_face
-from carve.networks.person import POSE_NAMES, Detection, PoseRun, detect_people, run_hands, run_pose_augmented
+from carve.networks.person import POSE_NAMES, Detection, detect_people, run_hands
+from carve.networks.pose import PoseRun
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
+from carve.stages.pose_reading import pose_models, read_pose
+
+WIDER_VIEWS, DETECTOR_SIZE = (1.6, 1.25, 2.2), 512
+"""How much wider than the photo the views are in which people are looked for when the photo itself shows none; their pixels."""
 
 MAIN_JOINTS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
 """The joints that count for `Observation.visible_share`."""
@@ -41,6 +46,8 @@ class Params:
     """People lower than this many pixels are refused."""
     crop_margin: Annotated[float, Field(ge=1, le=3)] = 1.35
     """Half side of the square crop, in radii of the circle around the body."""
+    pose: Literal["auto", "full", "heavy", "both"] = "auto"
+    """Pose networks that mark the body: `auto` takes what is installed of `both`; the report says which."""
     network_size: Annotated[int, Field(ge=128, le=1024)] = 384
     """Side of the images the pose network is given, pixels."""
     scales: Annotated[tuple[Annotated[float, Field(ge=0.3, le=2)], ...], Field(min_length=1, max_length=9)] = (0.85, 1.0, 1.15)
@@ -75,7 +82,9 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
     if 2 * person.radius < params.smallest_person:
         tall = f"only about {round(2 * person.radius)} pixels tall"
         raise CarveError(f"The person is {tall}; carve needs at least {params.smallest_person}: use a larger photo.")
-    window, runs = _run(photo.pixels, person, [p for p in people if p is not person], params)
+    others = [p for p in people if p is not person]
+    models = pose_models(params.pose)
+    window, runs = read_pose(photo.pixels, person, others, models, params.crop_margin, params.network_size, (params.scales, params.degrees))
     notes: list[str] = []
     marks = landmarks if landmarks is not None else _landmarks(photo.pixels, window, runs)
     if mask is not None:
@@ -101,7 +110,20 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
         focal_source=focal_source,
         visible_share=visible,
         notes=tuple(notes),
+        pose_models=models,
     )
+
+
+def with_installed(params: Params) -> Params:
+    """The settings with `auto` replaced by the pose networks that are installed, so that a kept record tells which it came from."""
+    return replace(params, pose="both" if len(pose_models(params.pose)) > 1 else "full") if params.pose == "auto" else params
+
+
+def pose_note(params: Params, observation: Observation) -> str | None:
+    """What the user must know of the pose networks, if anything."""
+    if params.pose != "auto" or "heavy" in observation.pose_models:
+        return None
+    return "The larger pose network is not installed, so the smaller one marked the body alone: run `carve models` once."
 
 
 def _focal(photo: Photo, params: Params) -> tuple[float, str]:
@@ -120,9 +142,15 @@ def _box(person: Detection) -> PersonBox:
 
 
 def _find_people(pixels: np.ndarray) -> list[Detection]:
-    """Everyone in the photo; if nobody is found at full view, overlapping tiles are searched for small people."""
+    """Everyone in the photo; if nobody is found at full view, the photo is shown smaller, then searched in overlapping tiles."""
     people = detect_people(pixels)
     height, width = pixels.shape[:2]
+    for wider in WIDER_VIEWS:
+        if people:
+            return people
+        side = wider * max(width, height)
+        window = Window((width - side) / 2, (height - side) / 2, side, DETECTOR_SIZE)
+        people = [_out_of(window, p) for p in detect_people(window.cut(pixels))]
     for parts in (2, 4):
         if people:
             break
@@ -132,12 +160,18 @@ def _find_people(pixels: np.ndarray) -> list[Detection]:
                 left, top = int(j * step_x / 2), int(i * step_y / 2)
                 tile = pixels[top : int(top + step_y), left : int(left + step_x)]
                 for p in detect_people(tile):
-                    moved = Detection(p.centre + np.array([left, top]), p.radius, p.head + np.array([left, top, left, top]), p.score)
+                    moved = replace(p, centre=p.centre + np.array([left, top]), head=p.head + np.array([left, top, left, top]))
                     if all(np.linalg.norm(moved.centre - q.centre) > 0.5 * q.radius for q in people):
                         people.append(moved)
     if not people:
         raise CarveError("No person was found in the photo: use a photo that shows one person clearly, head to feet if possible.")
     return sorted(people, key=lambda p: -p.radius)
+
+
+def _out_of(window: Window, person: Detection) -> Detection:
+    """A person found in a window, in pixels of the photo."""
+    corners = window.to_photo(person.head.reshape(2, 2)).reshape(4)
+    return replace(person, centre=window.to_photo(person.centre), radius=person.radius / window.scale, head=corners)
 
 
 def _choose(people: list[Detection], wanted: int | None, mask: np.ndarray | None) -> int:
@@ -150,24 +184,6 @@ def _choose(people: list[Detection], wanted: int | None, mask: np.ndarray | None
     rows, columns = np.nonzero(mask > 0.5)
     middle = np.array([columns.mean(), rows.mean()])
     return int(np.argmin([np.linalg.norm(p.centre - middle) for p in people]))
-
-
-def _run(pixels: np.ndarray, person: Detection, others: list[Detection], params: Params) -> tuple[Window, list[PoseRun]]:
-    """The augmented runs on the person's crop; other people's heads are painted over so that the network does not jump to them."""
-    side = round(2 * params.crop_margin * person.radius)
-    corner = np.round(person.centre - side / 2)  # whole pixels: an unscaled crop must not be blurred by resampling
-    window = Window(float(corner[0]), float(corner[1]), side, max(min(side, 1024), params.network_size))
-    if others:
-        pixels = pixels.copy()
-        for other in others:
-            left, top, right, bottom = np.maximum(np.round(other.head), 0).astype(int)
-            pixels[top:bottom, left:right] = pixels[top:bottom, left:right].mean((0, 1)) if bottom > top and right > left else 0
-    runs = run_pose_augmented(window.cut(pixels), params.scales, params.degrees, params.network_size)
-    hips = [POSE_NAMES.index("left_hip"), POSE_NAMES.index("right_hip")]
-    near = [r for r in runs if np.linalg.norm(window.to_photo(r.pixels[hips].mean(0)) - person.centre) < 0.5 * person.radius]
-    if not near:
-        raise CarveError("A person was detected but their pose could not be read: use a clearer photo or choose another with --person.")
-    return window, near
 
 
 def _landmarks(pixels: np.ndarray, window: Window, runs: list[PoseRun]) -> Landmarks:
