@@ -156,8 +156,8 @@ def _glb(path: Path) -> Path:
 
 
 def _preview(arguments: argparse.Namespace) -> int:
+    from carve.files.whole import writing
     from carve.io.preview import preview_glb
-    from carve.io.run_folder import writing
 
     glb = _glb(arguments.avatar)
     out = arguments.out or glb.with_name(f"{glb.stem}_views.png")
@@ -169,7 +169,7 @@ def _preview(arguments: argparse.Namespace) -> int:
 
 def _animate(arguments: argparse.Namespace) -> int:
     from carve.app.animate import animate
-    from carve.io.run_folder import writing
+    from carve.files.whole import writing
 
     with writing(arguments.out):
         animate(_glb(arguments.avatar), arguments.out, arguments.motion, arguments.video)
