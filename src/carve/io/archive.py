@@ -64,13 +64,12 @@ def save_record(path: Path, record: Any, meta: Mapping[str, Any], known: Mapping
     """Write a record and a JSON object `meta` to `path`, which appears only when it is complete."""
     arrays: dict[str, np.ndarray] = {}
     tree = _pack(record, "", arrays, known or {})
-    with whole(path) as pending:
-        with zipfile.ZipFile(pending, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, value in ((_META, meta), (_TREE, tree)):
-                archive.writestr(_entry(name), json.dumps(as_plain(value)))
-            for key, array in arrays.items():
-                with archive.open(_entry(f"{key}.npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
+    with whole(path) as pending, zipfile.ZipFile(pending, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, value in ((_META, meta), (_TREE, tree)):
+            archive.writestr(_entry(name), json.dumps(as_plain(value)))
+        for key, array in arrays.items():
+            with archive.open(_entry(f"{key}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def load_record(path: Path, kind: type[Record], known: Mapping[str, Any] | None = None) -> Record:
