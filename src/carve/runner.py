@@ -164,8 +164,8 @@ def check_finite(record: Any, stage: str) -> None:
 
 def _is_sound(meta: Mapping[str, Any]) -> bool:
     """Whether a stage's notes hold what the runner reads in them, each of its type."""
-    number = (int, float)
-    types = {"stage": str, "carve": str, "seed": int, "upstream": dict, "given": list, "seconds": number, "peak_memory_mib": number}
+    types: dict[str, Any] = {"stage": str, "carve": str, "seed": int, "upstream": dict, "given": list}
+    types |= dict.fromkeys(("seconds", "peak_memory_mib"), (int, float))
     return all(isinstance(meta.get(key), kind) for key, kind in types.items()) and all(
         isinstance(text, str) for text in (*meta["upstream"].values(), *meta["given"])
     )

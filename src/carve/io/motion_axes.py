@@ -80,9 +80,7 @@ def choose_axes(bvh: Bvh, joints: Mapping[str, int], turned: np.ndarray, places:
     up = _played_up(places, joints)
     frame = _best_frame(places, joints, up)
     if frame is None:
-        raise CarveError(
-            f"{source}: the skeleton's zero pose does not stand upright, nor does any frame of the motion; export it with a T-pose or A-pose as rest"
-        )
+        raise CarveError(f"{source}: its zero pose does not stand upright, nor does any frame; export it with a T-pose or A-pose as rest")
     across = places[frame, joints["leftUpperLeg"]] - places[frame, joints["rightUpperLeg"]]
     left = across - (across @ up) * up
     left /= np.linalg.norm(left)

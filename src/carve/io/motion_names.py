@@ -171,7 +171,7 @@ REQUIRED = ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "le
 """Without these no motion is read."""
 
 _PREFIXES = re.compile(
-    r"^(mixamorig\d*|bip0*\d*|valvebiped|def|org|mch|ccbase|character\d*|jbip|jsec|armature|skeleton\d*|genesis\d*)(?=.)"
+    r"^(mixamorig\d*|bip0*\d*|valvebiped(?:bip0*\d*)?|def|org|mch|ccbase|character\d*|jbip|jsec|armature|skeleton\d*)(?=.)"
 )
 _SIDE = re.compile(r"^(left|right)(?=[a-z0-9])|(left|right)$")
 _LETTER = re.compile(r"(?:^|[\s._\-])([LlRr])(?=[\s._\-]|$)|^([lr])(?=[A-Z])")
