@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -110,11 +110,14 @@ class StageRunner:
         if self.start is not None and not taken_as_is:
             return None
         meta = self.folder.meta(stage)
+        meta = meta if meta is not None and _is_sound(meta) else None
         same = meta is not None and _identity(meta) == _identity(wanted)
         record = self.folder.load(stage, kind, self.known) if meta and (same or taken_as_is) else None
         if meta is None or record is None:
             if taken_as_is:
                 raise CarveError(f"{self.folder.path} holds no finished stage '{stage}'; use --resume, or --from {stage}.")
+            if same or (meta is None and self.folder.holds(stage)):
+                self.warnings.append(f"The kept stage '{stage}' could not be read and was made again.")
             return None
         if meta["upstream"] != wanted["upstream"]:
             raise CarveError(f"The stage '{stage}' in {self.folder.path} was made from another input; use --resume, or --from {stage}.")
@@ -170,6 +173,15 @@ def check_finite(record: Any, stage: str) -> None:
             check_finite(value, stage)
         elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
             raise StageError(f"The stage '{stage}' gave '{entry.name}' values that are not finite numbers.")
+
+
+def _is_sound(meta: Mapping[str, Any]) -> bool:
+    """Whether a stage's notes hold what the runner reads in them, each of its type."""
+    types: dict[str, Any] = {"stage": str, "carve": str, "seed": int, "upstream": dict, "given": list}
+    types |= dict.fromkeys(("seconds", "peak_memory_mib"), (int, float))
+    return all(isinstance(meta.get(key), kind) for key, kind in types.items()) and all(
+        isinstance(text, str) for text in (*meta["upstream"].values(), *meta["given"])
+    )
 
 
 def _identity(meta: dict[str, Any]) -> str:

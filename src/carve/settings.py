@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from carve.files.text import read_toml
 from carve.networks.weights import FOLDER
 from carve.records import CarveError
 from carve.stages import canonical, clothed, fit_body, fit_face, normals, observe, refine, rig, texture
@@ -183,12 +183,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
 
 def read_settings_file(path: Path) -> dict[str, Any]:
     """A TOML file with a table for each stage, such as ``[texture]`` / ``size = 1024``."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CarveError(f"The settings file {path} does not exist.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CarveError(f"The settings file {path} cannot be read as TOML: {error}.") from error
+    return read_toml(path, f"The settings file {path}")
 
 
 def make_settings(preset: Preset | None = None, file: Path | None = None, assignments: Sequence[str] = ()) -> Settings:

@@ -170,7 +170,7 @@ def test_a_mesh_without_bones_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_half_written_is_left(glb: Path, tmp_path: Path) -> None:
-    with pytest.raises(CarveError, match="cannot write"):
+    with pytest.raises(CarveError, match="cannot be written"):
         animate(glb, tmp_path / "nowhere" / "out.glb", None, None)
     (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT")
     with pytest.raises(CarveError, match=r"bad\.bvh, line 2"):

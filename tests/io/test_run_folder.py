@@ -133,7 +133,7 @@ def test_a_read_only_place_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(CarveError, match="not writable"), RunFolder(tmp_path / "new" / "out"):
         pass
     assert not list(tmp_path.iterdir())
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_leaves_no_half_stage(tmp_path: Path, avatar: Avata
         monkeypatch.setattr(np.lib.format, "write_array", full)
         with pytest.raises(CarveError, match="is full"):
             folder.save("fit_body", avatar.body, {}, {})
-        assert {file.name for file in folder.stages.iterdir()} == {"run.json"}
+        assert {file.name for file in folder.stages.iterdir()} == {"run.json", ".lock"}
 
 
 def test_json_is_readable_by_every_parser() -> None:

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from carve.geometry.frames import normals_to_rgb, rgb_to_normals
-from carve.networks import onnx_normals
+from carve.networks import onnx_process
 from carve.networks.onnx_normals import OnnxConventions, load_onnx, run_onnx
 from carve.records import CarveError
 
@@ -197,9 +197,9 @@ def test_sides_that_a_model_can_take() -> None:
 def test_one_session_is_kept_until_the_file_changes(tmp_path: Path, crop: np.ndarray, normals: np.ndarray) -> None:
     path = write(tmp_path, [same()], UNIT)
     conventions = load_onnx(path)
-    session = onnx_normals._session(path)
+    process = onnx_process.worker._process
     first, _ = run_onnx(path, conventions, crop, EVERYWHERE)
-    assert onnx_normals._session(path) is session
+    assert process is not None and onnx_process.worker._process is process
     assert run_onnx(path, conventions, crop, EVERYWHERE)[0].tobytes() == first.tobytes()
     path.unlink()
     write(tmp_path, [helper.make_node("Neg", ["image"], ["front"])])

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from carve.io.image import read_photo
-from carve.networks.person import MIRRORED, POSE_NAMES, detect_people, run_face, run_hands
+from carve.networks.face import faces_in
+from carve.networks.person import MIRRORED, POSE_NAMES, detect_people, run_hands
 from carve.networks.pose import PoseRun, run_pose
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "person.jpg"
@@ -42,10 +43,10 @@ def test_the_detectors_say_nothing_but_errors_are_heard() -> None:
     code = f"""
 from pathlib import Path
 from carve.io.image import read_photo
-from carve.networks import mediapipe_graph, person, pose
+from carve.networks import face, mediapipe_graph, person, pose
 pixels = read_photo(Path({str(EXAMPLE)!r})).pixels
 pose.run_pose(pixels, person.detect_people(pixels)[0])
-person.run_hands(pixels), person.run_face(pixels)
+person.run_hands(pixels), face.faces_in(pixels)
 with mediapipe_graph.quiet():
     raise ValueError("this is heard")
 """
@@ -105,11 +106,8 @@ def test_hands_are_found_at_the_wrists(square: np.ndarray, run: PoseRun) -> None
 def test_the_face_looks_at_the_camera(square: np.ndarray, run: PoseRun) -> None:
     u, v = np.round(at(run, "nose")).astype(int)
     crop = cv2.resize(square[max(v - 48, 0) : max(v - 48, 0) + 96, u - 48 : u + 48], (288, 288), interpolation=cv2.INTER_CUBIC)
-    face = run_face(crop)
-    assert face is not None
-    pixels, points = face
-    assert pixels.shape == (468, 2) and points.shape == (468, 3)
-    np.testing.assert_allclose(points[:, :2], pixels * [1, -1])
-    assert points[1, 2] > points[[234, 454], 2].max()  # the nose before the ears
-    assert pixels[263, 0] > pixels[33, 0] and pixels[152, 1] > pixels[10, 1]
-    assert run_face(np.full((96, 96, 3), 127, np.uint8)) is None
+    (points,) = faces_in(crop)
+    assert points.shape == (478, 3)
+    assert points[1, 2] < points[[234, 454], 2].min()  # the nose before the ears: depth grows away from the viewer
+    assert points[263, 0] > points[33, 0] and points[152, 1] > points[10, 1]
+    assert faces_in(np.full((96, 96, 3), 127, np.uint8)) == []

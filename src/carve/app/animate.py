@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pygltflib as gltf
 
+from carve.files.text import readable
+from carve.files.whole import write_whole
 from carve.geometry.rotations import axis_rotation, quaternion_from_matrix
 from carve.io.gait import walk
 from carve.io.glb_reader import GlbScene, read_glb
 from carve.io.gltf_buffer import append_array, to_bytes
 from carve.io.motion import SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
 from carve.io.preview import Model, film, model_from_scene, skinned
-from carve.io.video import write_video
+from carve.io.video import check_ending, write_video
 from carve.records import CarveError
 
 VIDEO_HEIGHT = 480
@@ -25,17 +27,24 @@ VIEW = axis_rotation(1, -0.6)
 """(3, 3) the film shows the person from the front and a little from the left."""
 
 
-def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None) -> None:
-    """Write the avatar with a BVH motion, by default a walk in place, to a GLB file, and a film (.gif, .mp4) of it on request."""
+def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, names: Path | None = None) -> tuple[str, ...]:
+    """Write the avatar with a BVH motion, by default a walk in place, to a GLB file, and a film (.gif, .mp4) of it on request.
+
+    `names` maps VRM's bone names to the motion's (`io.motion_names.read_mapping`). Returns what the user should know, a sentence each.
+    """
+    if video is not None:
+        check_ending(video)
     scene = read_glb(avatar)
     model, rig = model_from_scene(scene)
-    if rig is None or "hips" not in rig.skeleton.humanoid:
-        raise CarveError(f"{avatar} has no humanoid skeleton; give the avatar.glb of a reconstruction")
-    played = walk() if motion is None else read_motion(motion)
+    if rig is None:
+        raise CarveError(f"{avatar} has no humanoid skeleton with hips and legs; give the avatar.glb of a reconstruction")
+    played = walk() if motion is None else read_motion(motion, names)
     frames = skeleton_motion(played, rig.skeleton)
     frames = on_the_ground(frames, model.vertices, rig.bones, rig.weights, rig.skeleton, played.grounded)
-    add_animation(scene, frames, "walk" if motion is None else motion.stem, loop=motion is None)
-    _write(out, to_bytes(scene.document))
+    if not (np.isfinite(frames.rotations).all() and np.isfinite(frames.root_positions).all()):
+        raise CarveError(f"{avatar} has bones without length, which cannot be turned; give the avatar.glb of a reconstruction")
+    add_animation(scene, frames, "walk" if motion is None else readable(motion.stem), loop=motion is None)
+    write_whole(out, to_bytes(scene.document))
     if video is not None:
         # The camera goes along: only the way up and down is shown.
         still = replace(frames, root_positions=frames.root_positions * np.array([0.0, 1.0, 0.0]))
@@ -46,6 +55,7 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None) ->
             return skinned(model, rig, frame_transforms(still, rig.skeleton, shown[index])).turned(VIEW)
 
         write_video(video, film(model_at, len(shown), VIDEO_HEIGHT), frames.fps / step)
+    return played.notes
 
 
 def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool) -> None:
@@ -74,14 +84,3 @@ def continuous(quaternions: np.ndarray) -> np.ndarray:
     flips = np.einsum("tk,tk->t", quaternions[1:], quaternions[:-1]) < 0
     signs = np.concatenate([[1.0], np.where(np.cumsum(flips) % 2, -1.0, 1.0)])
     return quaternions * signs[:, None]
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CarveError(f"cannot write {path}: {error.strerror or error}") from error

@@ -61,6 +61,7 @@ def _parser() -> _Parser:
     animate.add_argument("avatar", type=Path, help="avatar.glb or an output folder")
     motion = animate.add_mutually_exclusive_group()
     motion.add_argument("--motion", type=Path, metavar="FILE", help="a BVH file")
+    animate.add_argument("--map", type=Path, metavar="FILE", help='JSON of bones to the motion\'s joints, such as {"hips": "Pelvis"}')
     motion.add_argument("--walk", action="store_true", help="the built-in walk (default)")
     animate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the animated GLB to write")
     animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")
@@ -171,8 +172,8 @@ def _batch(arguments: argparse.Namespace) -> int:
 
 
 def _preview(arguments: argparse.Namespace) -> int:
+    from carve.files.whole import writing
     from carve.io.preview import preview_glb
-    from carve.io.run_folder import writing
 
     glb = _glb(arguments.avatar)
     out = arguments.out or glb.with_name(f"{glb.stem}_views.png")
@@ -184,10 +185,16 @@ def _preview(arguments: argparse.Namespace) -> int:
 
 def _animate(arguments: argparse.Namespace) -> int:
     from carve.app.animate import animate
-    from carve.io.run_folder import writing
+    from carve.files.text import readable
+    from carve.files.whole import writing
+    from carve.records import CarveError
 
+    if arguments.map is not None and arguments.motion is None:
+        raise CarveError("--map says what the joints of a motion are called; give --motion FILE with it.")
     with writing(arguments.out):
-        animate(_glb(arguments.avatar), arguments.out, arguments.motion, arguments.video)
+        notes = animate(_glb(arguments.avatar), arguments.out, arguments.motion, arguments.video, arguments.map)
+    for note in notes:
+        print(f"note: {readable(note)}", file=sys.stderr)
     print(arguments.out)
     return DONE
 

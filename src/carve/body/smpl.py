@@ -15,7 +15,6 @@ Notation: S = 10 shape parameters, V vertices, B bones (24 of SMPL, 55 of SMPL-X
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +23,20 @@ import torch
 from torch import Tensor
 
 from carve.body.model import Keypoint, ShapePrior, bone_regions
+from carve.files.arrays import check_total, read_member
+from carve.files.fence import fence
+from carve.files.text import check_file
 from carve.geometry.skinning import strongest_weights
 from carve.records import CarveError
 
 SHAPES = 10
 """How many shape parameters are used; they are ordered by how much of the variation between people each explains."""
+
+MAX_BYTES = 512 << 20
+"""Of the file, and of the arrays that are read; SMPL-X with 400 shapes takes a third."""
+LARGEST = 100.0
+"""No coordinate, weight or offset of a person is larger, metres."""
+MAX_VERTICES = 100_000
 
 MAX_BONES = 9
 """Most bones that move a vertex, as in Anny."""
@@ -208,31 +216,35 @@ _KEYS = ("v_template", "shapedirs", "J_regressor", "kintree_table", "weights", "
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of the file that carve uses, with no Python object among them."""
-    if not path.is_file():
-        raise CarveError(
-            f"The body model {path} does not exist; give the path of an SMPL or SMPL-X file (.npz), or leave --body-model out."
-        )
-    if path.suffix.lower() != ".npz":
-        raise CarveError(
-            f"The body model {path} is not an .npz file; a pickle (.pkl) can run code when it is opened, so carve reads none: "
-            "convert it to .npz once (carve.body.smpl's documentation shows how)."
-        )
-    arrays: dict[str, np.ndarray] = {}
-    key = ""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for key in _KEYS:
-                if key not in archive:
-                    raise CarveError(f"The body model {path} has no array '{key}'; it is not an SMPL or SMPL-X file.")
-                arrays[key] = archive[key]
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        if "Object arrays" in str(error):
+    what = f"The body model {path}"
+    with fence(what, "get it again"):
+        if not path.is_file():
+            raise CarveError(f"{what} does not exist; give the path of an SMPL or SMPL-X file (.npz), or leave --body-model out.")
+        if path.suffix.lower() != ".npz":
             raise CarveError(
-                f"The body model {path} keeps '{key}' as a Python object, which carve does not open; save it as a plain, dense array."
-            ) from error
-        where = f" at array '{key}'" if key else ""
-        raise CarveError(f"The body model {path} cannot be read{where} (damaged or incomplete?): {error}.") from error
-    return arrays
+                f"{what} is not an .npz file; a pickle (.pkl) can run code when it is opened, so carve reads none: "
+                "convert it to .npz once (carve.body.smpl's documentation shows how)."
+            )
+        check_file(path, 4 * MAX_BYTES)
+        with zipfile.ZipFile(path) as archive:
+            there = set(archive.namelist())
+            check_total(archive, _KEYS, MAX_BYTES)
+            for key in _KEYS:
+                if f"{key}.npy" not in there:
+                    raise CarveError(f"{what} has no array '{key}'; it is not an SMPL or SMPL-X file.")
+            return {key: _array(archive, key, path) for key in _KEYS}
+
+
+def _array(archive: zipfile.ZipFile, key: str, path: Path) -> np.ndarray:
+    with fence(f"The body model {path}", "get it again", f" at array '{key}'"):
+        try:
+            return read_member(archive, key, MAX_BYTES)
+        except ValueError as error:
+            if "Object arrays" in str(error):
+                raise CarveError(
+                    f"The body model {path} keeps '{key}' as a Python object, which carve does not open; save it as a plain, dense array."
+                ) from error
+            raise
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray]) -> _Kind:
@@ -244,6 +256,8 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> _Kind:
     for key, array in arrays.items():
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise refuse(key, "holds something else than finite numbers")
+        if key not in ("kintree_table", "f") and array.size and np.abs(array).max() > LARGEST:
+            raise refuse(key, f"holds numbers beyond {LARGEST:g}")
     tree = arrays["kintree_table"]
     joints = tree.shape[1] if tree.ndim == 2 and len(tree) else 0
     if joints not in _KINDS:
@@ -252,6 +266,8 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> _Kind:
     if (parents < 0).any() or (parents >= np.arange(1, joints)).any():
         raise refuse("kintree_table", "names a child before its parent")
     count = len(arrays["v_template"]) if arrays["v_template"].ndim else 0
+    if count > MAX_VERTICES:
+        raise refuse("v_template", f"has {count} vertices; {MAX_VERTICES} are the most")
     wanted = {"v_template": (count, 3), "J_regressor": (joints, count), "weights": (count, joints), "f": (arrays["f"].size // 3, 3)}
     for key, shape in wanted.items():
         if arrays[key].shape != shape:

@@ -14,6 +14,7 @@ import numpy as np
 import xatlas
 
 from carve.geometry.charts import cut_and_flatten, signed_areas
+from carve.geometry.compiled import compiled
 
 _RASTER = 2048
 """Charts are packed on a raster of at most so many pixels a side: a finer one fills the square no better and takes longer."""
@@ -113,7 +114,7 @@ def _pack(flat: np.ndarray, faces: np.ndarray, chart: np.ndarray, side: int, pad
     return np.clip(uv / max(packer.width, packer.height), 0, 1)
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@compiled(nogil=True, parallel=True)
 def _mix(values: np.ndarray, faces: np.ndarray, face: np.ndarray, bary: np.ndarray, out: np.ndarray) -> None:  # pragma: no cover - compiled
     for i in numba.prange(len(face)):
         f = face[i]
@@ -121,7 +122,7 @@ def _mix(values: np.ndarray, faces: np.ndarray, face: np.ndarray, bary: np.ndarr
             out[i, c] = bary[i, 0] * values[faces[f, 0], c] + bary[i, 1] * values[faces[f, 1], c] + bary[i, 2] * values[faces[f, 2], c]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _fill(uv: np.ndarray, faces: np.ndarray, size: int, face: np.ndarray, bary: np.ndarray) -> None:  # pragma: no cover - compiled
     for f in range(len(faces)):
         ax, ay = uv[faces[f, 0], 0] * size, uv[faces[f, 0], 1] * size

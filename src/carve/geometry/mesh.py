@@ -5,10 +5,11 @@ Notation: vertices (V, 3), faces (F, 3) wound counter-clockwise seen from outsid
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
+
+from carve.geometry.compiled import compiled
 
 
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -22,7 +23,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return _vertex_normals(np.ascontiguousarray(vertices, dtype=float), np.ascontiguousarray(faces, dtype=np.int64))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """A loop: with whole arrays it takes ten times as long, and drawing a training sample asks three times."""
     total = np.zeros_like(vertices)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from carve.geometry.camera import Camera
+from carve.geometry.compiled import compiled
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Raster:
         return image * self.mask[..., None]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _fill(
     pixels: np.ndarray,
     inverse_depth: np.ndarray,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -19,8 +18,17 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
+from carve.files.arrays import read_member
+from carve.files.fence import OversizeError, fence
+from carve.files.text import check_file, parse_json
+from carve.files.whole import whole
+from carve.records import CarveError
+
 Record = TypeVar("Record")
 
+MAX_BYTES = 768 << 20
+"""Of all arrays of a record together."""
+_MAX_JSON = 4 << 20
 _TREE = "record.json"
 _META = "meta.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first date: equal records give equal files
@@ -56,33 +64,45 @@ def save_record(path: Path, record: Any, meta: Mapping[str, Any], known: Mapping
     """Write a record and a JSON object `meta` to `path`, which appears only when it is complete."""
     arrays: dict[str, np.ndarray] = {}
     tree = _pack(record, "", arrays, known or {})
-    pending = path.with_name(f".{path.name}.pending")
-    try:
-        with zipfile.ZipFile(pending, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, value in ((_META, meta), (_TREE, tree)):
-                archive.writestr(_entry(name), json.dumps(as_plain(value)))
-            for key, array in arrays.items():
-                with archive.open(_entry(f"{key}.npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-        pending.replace(path)
-    finally:
-        pending.unlink(missing_ok=True)
+    with whole(path) as pending, zipfile.ZipFile(pending, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, value in ((_META, meta), (_TREE, tree)):
+            archive.writestr(_entry(name), json.dumps(as_plain(value)))
+        for key, array in arrays.items():
+            with archive.open(_entry(f"{key}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def load_record(path: Path, kind: type[Record], known: Mapping[str, Any] | None = None) -> Record:
-    """Read what `save_record` wrote; `known` holds the records that were only named."""
-    with zipfile.ZipFile(path) as archive:
-        return _unpack(kind, json.loads(archive.read(_TREE)), archive, known or {})
+    """Read what `save_record` wrote; `known` holds the records that were only named.
+
+    Raises:
+        CarveError: the file is missing, damaged, or holds another kind or version of record.
+    """
+    with fence(f"The stage file {path}", "run its stage again"):
+        check_file(path, MAX_BYTES)
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+                raise OversizeError(f"declares more than {MAX_BYTES >> 20} MiB")
+            return _unpack(kind, _json(archive, _TREE), archive, known or {})
 
 
 def load_meta(path: Path) -> dict[str, Any] | None:
     """The JSON object that was saved with a record, or None if there is no readable archive at `path`."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            meta: dict[str, Any] = json.loads(archive.read(_META))
-            return meta
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        with fence(f"The stage file {path}", "run its stage again"):
+            check_file(path, MAX_BYTES)
+            with zipfile.ZipFile(path) as archive:
+                meta = _json(archive, _META)
+    except CarveError:
         return None
+    return meta if isinstance(meta, dict) else None
+
+
+def _json(archive: zipfile.ZipFile, name: str) -> Any:
+    """A JSON member of an archive; inside a `fence`."""
+    if archive.getinfo(name).file_size > _MAX_JSON:
+        raise OversizeError(f"declares {archive.getinfo(name).file_size >> 20} MiB of JSON")
+    return parse_json(archive.read(name), finite=False)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -121,7 +141,7 @@ def _unpack(kind: type[Record], tree: Mapping[str, Any], archive: zipfile.ZipFil
         elif "record" in node:
             values[name] = _unpack(_record_type(hints[name]), node["record"], archive, known)
         elif "array" in node:
-            values[name] = np.lib.format.read_array(io.BytesIO(archive.read(f"{node['array']}.npy")), allow_pickle=False)
+            values[name] = read_member(archive, node["array"], MAX_BYTES)
         elif node["value"] is None:
             values[name] = None
         else:

@@ -1,4 +1,7 @@
-"""Reading Biovision's BVH motion files.
+"""Reading Biovision's BVH motion files, as many programs write them.
+
+Text in UTF-8 or UTF-16, with or without a byte order mark; decimal points or commas; any case of the keywords; frames on one line or on
+several; joints without end sites; several roots, whose joints get a number where they have the names of an earlier root's.
 
 Notation: J joints with offset o_j from their parent, T frames. A joint's channels act in the order in which the file lists them: with
 channels Z, Y, X the joint's rotation is Rz Ry Rx, acting on columns.
@@ -12,11 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
+from carve.files.fence import fence
+from carve.files.text import read_text
 from carve.geometry.rotations import matrix_from_quaternion
 from carve.records import CarveError
 
-MAX_BYTES = 256 << 20
+MAX_BYTES = 128 << 20
 """Larger files are refused before they are read."""
+MAX_JOINTS = 2000
+MAX_JOINT_FRAMES = 2_000_000
+"""Joints times frames, of which each takes some 200 bytes."""
+LARGEST = 1e6
+"""No offset, position (millimetres, say) or angle (degrees) is larger."""
+FRAME_SECONDS = (1e-4, 10.0)
+"""Times from one frame to the next that can be meant."""
 AXES = {"x": 0, "y": 1, "z": 2}
 
 
@@ -60,16 +72,29 @@ class _Lines:
             if words:
                 yield words
 
-    def numbers(self, words: list[str], count: int) -> list[float]:
-        """`words` as finite numbers, `count` of them."""
-        if len(words) != count:
+    def after(self, *keys: str) -> list[str]:
+        """The words of the next line behind `keys` and a colon, with or without spaces between them."""
+        line = " ".join(self.next())
+        head, colon, tail = line.partition(":")
+        if head.lower().split() != list(keys) or not colon:
+            raise self.error(f"expected {' '.join(keys).title()}:")
+        return tail.split()
+
+    def numbers(self, words: list[str], count: int | None) -> np.ndarray:
+        """`words` as numbers in range, `count` of them if it is given."""
+        if count is not None and len(words) != count:
             raise self.error(f"expected {count} numbers and found {len(words)}")
         try:
-            values = [float(word) for word in words]
-        except ValueError as error:
-            raise self.error("expected numbers") from error
+            values = np.array(words, float)
+        except ValueError:
+            try:
+                values = np.array([word.rstrip(",;").replace(",", ".") for word in words], float)
+            except ValueError as error:
+                raise self.error("expected numbers") from error
         if not np.isfinite(values).all():
             raise self.error("a number is not finite")
+        if len(values) and np.abs(values).max() > LARGEST:
+            raise self.error(f"a number is beyond {LARGEST:g}")
         return values
 
     def error(self, what: str) -> CarveError:
@@ -79,32 +104,47 @@ class _Lines:
 
 def read_bvh(path: Path) -> Bvh:
     """Read a BVH file; a CarveError names the file and the line of what is wrong."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CarveError(f"{path} is larger than 256 MiB; cut the motion into shorter files")
-        text = path.read_text("utf-8", "replace")
-    except OSError as error:
-        raise CarveError(f"cannot read {path}: {error.strerror or error}") from error
-    lines = _Lines(path, text)
-    if lines.next() != ["HIERARCHY"]:
-        raise lines.error("expected HIERARCHY")
-    names, parents, offsets, channels = _hierarchy(lines)
-    words = lines.next()
-    if words[0].lower() != "frames:":
-        raise lines.error("expected Frames:")
-    count = lines.numbers(words[1:], 1)[0]
-    words = lines.next()
-    if [w.lower() for w in words[:2]] != ["frame", "time:"]:
-        raise lines.error("expected Frame Time:")
-    seconds = lines.numbers(words[2:], 1)[0]
-    if seconds <= 0:
-        raise lines.error("the frame time is not positive")
-    width = sum(len(c) for c in channels)
-    frames = [lines.numbers(words, width) for words in lines.rest()]
-    if len(frames) != count or not frames:
-        raise lines.error(f"{count:g} frames were announced and {len(frames)} are there")
-    rotations, positions = _channels(np.array(frames), channels)
-    return Bvh(tuple(names), np.array(parents), np.array(offsets), rotations, positions, seconds)
+    with fence(f"The motion {path}"):
+        lines = _Lines(path, read_text(path, MAX_BYTES))
+        if [word.upper() for word in lines.next()] != ["HIERARCHY"]:
+            raise lines.error("expected HIERARCHY")
+        names, parents, offsets, channels = _hierarchy(lines)
+        announced = lines.numbers(lines.after("frames"), 1)[0]
+        seconds = float(lines.numbers(lines.after("frame", "time"), 1)[0])
+        if not FRAME_SECONDS[0] <= seconds <= FRAME_SECONDS[1]:
+            raise lines.error("the frame time is not that of a motion")
+        width = sum(len(c) for c in channels)
+        if announced * len(names) > MAX_JOINT_FRAMES:
+            raise lines.error(f"{announced:g} frames of {len(names)} joints are too many; cut the motion into shorter files")
+        frames = _frames(lines, width, int(announced) if announced == int(announced) else -1)
+        rotations, positions = _channels(frames, channels)
+        return Bvh(tuple(names), np.array(parents), np.array(offsets), rotations, positions, seconds)
+
+
+def _frames(lines: _Lines, width: int, announced: int) -> np.ndarray:
+    """(T, width) the numbers of all frames: one on each line, or broken over several."""
+    rows: list[np.ndarray] = []
+    held, begun = np.zeros(0), 0
+    for words in lines.rest():
+        if len(rows) >= announced >= 0:
+            rest = sum(1 for _ in lines.rest())
+            raise lines.error(f"{announced} frames were announced and {announced + 1 + rest} lines are there")
+        values = lines.numbers(words, None)
+        if len(held) and len(held) + len(values) > width:
+            lines.number = begun
+            raise lines.error(f"expected {width} numbers and found {len(held)}")
+        held, begun = (np.concatenate([held, values]), begun) if len(held) else (values, lines.number)
+        if len(held) > width:
+            raise lines.error(f"expected {width} numbers and found {len(held)}")
+        if len(held) == width:
+            rows.append(held)
+            held = np.zeros(0)
+    if len(held):
+        lines.number = begun
+        raise lines.error(f"expected {width} numbers and found {len(held)}")
+    if len(rows) != announced or not rows:
+        raise lines.error(f"{announced} frames were announced and {len(rows)} are there")
+    return np.array(rows)
 
 
 def _hierarchy(lines: _Lines) -> tuple[list[str], list[int], list[list[float]], list[list[str]]]:
@@ -114,35 +154,44 @@ def _hierarchy(lines: _Lines) -> tuple[list[str], list[int], list[list[float]], 
     offsets: list[list[float]] = []
     channels: list[list[str]] = []
     open_joints: list[int] = []  # -1 stands for an end site
-    while (words := lines.next()) != ["MOTION"]:
+    taken: set[str] = set()
+    while " ".join(words := lines.next()).upper() != "MOTION":
         key = words[0].upper()
         inside = open_joints[-1] if open_joints else None
         if (key == "ROOT" and inside is None) or (key == "JOINT" and inside is not None and inside >= 0):
             name = " ".join(words[1:]).rstrip("{").strip()
-            if not name or name in names:
+            if inside is None:
+                taken = set()
+            if not name or name in taken:
                 raise lines.error("a joint's name is missing or occurs twice")
-            names.append(name)
+            if len(names) >= MAX_JOINTS:
+                raise lines.error(f"more than {MAX_JOINTS} joints")
+            taken.add(name)
+            names.append(f"{name}#{len(names)}" if name in names else name)
             parents.append(-1 if inside is None else inside)
-            offsets.append([0.0, 0.0, 0.0])
+            offsets.append([])
             channels.append([])
             open_joints.append(len(names) - 1)
-        elif key == "END" and inside is not None and inside >= 0:
+        elif key in ("END", "ENDSITE") and inside is not None and inside >= 0:
             open_joints.append(-1)
         elif key == "OFFSET" and inside is not None:
             offset = lines.numbers(words[1:], 3)
             if inside >= 0:
-                offsets[inside] = offset
+                offsets[inside] = offset.tolist()
         elif key == "CHANNELS" and inside is not None and inside >= 0:
             kinds = [word.lower() for word in words[2:]]
-            if words[1:2] != [str(len(kinds))] or any(k[:1] not in AXES or k[1:] not in ("rotation", "position") for k in kinds):
+            known = all(k[:1] in AXES and k[1:] in ("rotation", "position") for k in kinds)
+            if words[1:2] != [str(len(kinds))] or not known or len(set(kinds)) < len(kinds):
                 raise lines.error("the channels are not understood")
             channels[inside] = kinds
         elif key == "}" and open_joints:
-            open_joints.pop()
+            closed = open_joints.pop()
+            if closed >= 0 and not offsets[closed]:
+                raise lines.error(f"the joint {names[closed]!r} has no OFFSET")
             continue
         elif key != "{":
             raise lines.error(f"did not expect {words[0]!r} here")
-        if key in ("ROOT", "JOINT", "END") and words[-1][-1] != "{" and lines.next() != ["{"]:
+        if key in ("ROOT", "JOINT", "END", "ENDSITE") and words[-1][-1] != "{" and lines.next() != ["{"]:
             raise lines.error("expected {")
     if open_joints or not names:
         raise lines.error("the skeleton is not complete")

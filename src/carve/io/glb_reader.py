@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,9 @@ import numpy as np
 import pygltflib as gltf
 from PIL import Image
 
+from carve.files.fence import fence
+from carve.files.text import read_bytes
+from carve.io.glb_checks import TRIANGLES, check_tree, json_chunk
 from carve.io.gltf_buffer import read_array, view_bytes
 from carve.records import CarveError, Skeleton
 
@@ -31,16 +33,20 @@ VRM_BONES = frozenset(
 )
 """The humanoid bones of VRM 1.0 (vrm-c/vrm-specification, VRMC_vrm-1.0/humanoid.md)."""
 
-MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, struct.error, Image.DecompressionBombError)
-"""What parsing raises on a file that is not as glTF asks (a JSON error is a ValueError)."""
-
-MAX_BYTES = 1 << 30
+MAX_BYTES = 256 << 20
 """Larger files are refused before they are read."""
+MAX_VERTICES = 5_000_000
+MAX_TEXTURE = 8192
+"""Texels along a side."""
+SHOWN_TEXTURE = 4096
+"""A larger texture is halved: previews show no more of it."""
+LARGEST = 1e5
+"""No vertex lies farther from the origin, metres."""
 
 
 @dataclass(frozen=True)
 class GlbScene:
-    """The first mesh of a GLB file and the skeleton that moves it."""
+    """The largest mesh of a GLB file and the skeleton that moves it."""
 
     vertices: np.ndarray
     """(N, 3) float32 metres, the frame of the file."""
@@ -68,33 +74,45 @@ class GlbScene:
 
 def read_glb(path: Path) -> GlbScene:
     """Read a GLB file; a CarveError says in one sentence what is wrong with it."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CarveError(f"{path} is larger than a gigabyte; carve does not read such files")
-        data = path.read_bytes()
-    except OSError as error:
-        raise CarveError(f"cannot read {path}: {error.strerror or error}") from error
-    if data[:4] != b"glTF":
-        raise CarveError(f"{path} is not a GLB file (it does not begin with glTF)")
-    if len(data) < 20 or struct.unpack("<I", data[8:12])[0] != len(data):
-        raise CarveError(f"{path} is cut short or damaged: its length differs from the one in its header")
-    try:
-        return _scene(gltf.GLTF2.load_from_bytes(data))
-    except CarveError as error:
-        raise CarveError(f"cannot use {path}: {error}") from error
-    except MALFORMED as error:
-        raise CarveError(f"{path} is damaged or not made as glTF 2.0 asks ({type(error).__name__})") from error
+    with fence(f"The file {path}", "export it again as glTF 2.0"):
+        data = read_bytes(path, MAX_BYTES)
+        try:
+            check_tree(json_chunk(data))
+            scene = _scene(gltf.GLTF2.load_from_bytes(data))
+            check_numbers(scene)
+        except CarveError as error:
+            raise CarveError(f"cannot use {path}: {error}") from error
+        return scene
+
+
+def check_numbers(scene: GlbScene) -> None:
+    """Raise CarveError if a scene's numbers are not finite or beyond what any person has, or point beyond its arrays."""
+    floats = (
+        scene.vertices,
+        scene.normals,
+        scene.uv,
+        scene.confidence,
+        scene.weights,
+        None if scene.skeleton is None else scene.skeleton.heads,
+    )
+    for array in floats:
+        if array is not None and not (np.isfinite(array).all() and np.abs(array).max(initial=0) <= LARGEST):
+            raise CarveError("it holds numbers that are not finite or far too large")
+    if np.ptp(scene.vertices, axis=0).max() < 1e-6:
+        raise CarveError("its mesh is a single point")
+    if scene.weights is not None and scene.skeleton is not None and not (scene.weights.sum(1) > 0.5).all():
+        raise CarveError("some of its vertices hang on no bone")
 
 
 def _scene(document: gltf.GLTF2) -> GlbScene:
-    """The first mesh node of the document."""
-    node = next((n for n in document.nodes if n.mesh is not None), None)
-    if node is None:
-        raise CarveError("it holds no mesh")
-    primitive = document.meshes[node.mesh].primitives[0]
+    """The largest mesh of the document."""
+    node, primitive = _largest(document)
     given = primitive.attributes
-    vertices = read_array(document, given.POSITION)
-    faces = read_array(document, primitive.indices).astype(np.int64).reshape(-1, 3)
+    vertices = read_array(document, given.POSITION).astype(np.float32)
+    index = np.arange(len(vertices)) if primitive.indices is None else read_array(document, primitive.indices).astype(np.int64)
+    if len(index) < 3 or len(index) % 3:
+        raise CarveError("its triangles are not whole")
+    faces = index.reshape(-1, 3)
 
     def optional(index: int | None) -> np.ndarray | None:
         return None if index is None else read_array(document, index)
@@ -103,6 +121,8 @@ def _scene(document: gltf.GLTF2) -> GlbScene:
     normals, uv, confidence, joints, weights = attributes
     if any(a is not None and len(a) != len(vertices) for a in attributes) or faces.max() >= len(vertices):
         raise CarveError("its arrays do not fit together")
+    if node.skin is not None and joints is not None and joints.max() >= len(document.skins[node.skin].joints):
+        raise CarveError("some of its vertices hang on bones that it has not")
     skeleton: Skeleton | None = None
     bones: np.ndarray | None = None
     nodes: tuple[int, ...] = ()
@@ -114,10 +134,29 @@ def _scene(document: gltf.GLTF2) -> GlbScene:
     )
 
 
+def _largest(document: gltf.GLTF2) -> tuple[gltf.Node, gltf.Primitive]:
+    """The node and primitive with most triangles, one with a skin first: what comes first in a file may be its eyes."""
+    found = [
+        (node.skin is not None, -(-document.accessors[p.attributes.POSITION if p.indices is None else p.indices].count // 3), node, p)
+        for node in document.nodes
+        if node.mesh is not None
+        for p in document.meshes[node.mesh].primitives
+        if p.mode in (None, TRIANGLES)
+    ]
+    if not found:
+        raise CarveError("it holds no mesh of triangles")
+    _, _, node, primitive = max(found, key=lambda entry: entry[:2])
+    if document.accessors[primitive.attributes.POSITION].count > MAX_VERTICES:
+        raise CarveError(f"its mesh has more than {MAX_VERTICES / 1e6:g} million vertices")
+    return node, primitive
+
+
 def _skeleton(document: gltf.GLTF2, skin: gltf.Skin) -> tuple[Skeleton, np.ndarray, tuple[int, ...]]:
     """The skin's bones with parents first, the place of each of the skin's joints in that order, and the bones' nodes."""
     parent_node = {child: n for n, item in enumerate(document.nodes) for child in item.children or []}
     of_node = {n: joint for joint, n in enumerate(skin.joints)}
+    if skin.inverseBindMatrices is None:
+        raise CarveError("its skin has no bind pose; carve animates only avatars that it wrote itself")
     inverse_bind = read_array(document, skin.inverseBindMatrices)
     if len(inverse_bind) != len(skin.joints) or not np.allclose(inverse_bind[:, :3, :3], np.eye(3), atol=1e-4):
         raise CarveError("its bones are turned at rest; carve animates only avatars that it wrote itself")
@@ -149,5 +188,8 @@ def _texture(document: gltf.GLTF2, material: int | None) -> np.ndarray | None:
     image = document.images[document.textures[shading.baseColorTexture.index].source]
     if image.bufferView is None:
         raise CarveError("its texture lies in another file; carve reads only textures inside the GLB")
-    with Image.open(io.BytesIO(view_bytes(document, image.bufferView))) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(io.BytesIO(view_bytes(document, image.bufferView)), formats=("JPEG", "PNG", "WEBP")) as picture:
+        if max(picture.size) > MAX_TEXTURE:
+            raise CarveError(f"its texture has {picture.width} x {picture.height} texels; {MAX_TEXTURE} a side are the most")
+        shown = picture.reduce(-(-max(picture.size) // SHOWN_TEXTURE)) if max(picture.size) > SHOWN_TEXTURE else picture
+        return np.asarray(shown.convert("RGB"))

@@ -19,7 +19,10 @@ COMPONENT_TYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.uint32): gltf.UNSIGNED_INT,
     np.dtype(np.float32): gltf.FLOAT,
 }
-DTYPES: dict[int, np.dtype[Any]] = {number: dtype for dtype, number in COMPONENT_TYPES.items()}
+DTYPES: dict[int, np.dtype[Any]] = {number: dtype for dtype, number in COMPONENT_TYPES.items()} | {
+    gltf.BYTE: np.dtype(np.int8),
+    gltf.SHORT: np.dtype(np.int16),
+}
 SHAPES: dict[str, tuple[int, ...]] = {"SCALAR": (), "VEC2": (2,), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
 
 
@@ -65,22 +68,24 @@ def view_bytes(document: gltf.GLTF2, index: int) -> bytes:
 
 
 def read_array(document: gltf.GLTF2, index: int) -> np.ndarray:
-    """The values of an accessor in the shape that `append_array` takes; normalised integers become floats in 0..1."""
+    """The values of an accessor in the shape that `append_array` takes; normalised integers become floats in -1..1."""
     accessor = document.accessors[index]
-    if accessor.sparse is not None or accessor.componentType not in DTYPES or accessor.type not in SHAPES:
-        raise CarveError("the file stores its arrays in a way that carve does not read (sparse or signed)")
+    if accessor.sparse is not None or accessor.bufferView is None or accessor.componentType not in DTYPES or accessor.type not in SHAPES:
+        raise CarveError("the file stores its arrays in a way that carve does not read (sparse, or of an unknown type)")
     dtype, shape, count = DTYPES[accessor.componentType], SHAPES[accessor.type], int(accessor.count)
     item = dtype.itemsize * int(np.prod(shape, dtype=int))
     stride = document.bufferViews[accessor.bufferView].byteStride or item
     data = view_bytes(document, accessor.bufferView)[accessor.byteOffset or 0 :]
-    if count < 1 or stride < item or (count - 1) * stride + item > len(data):
+    if count < 1 or (accessor.byteOffset or 0) < 0 or stride < item or (count - 1) * stride + item > len(data):
         raise CarveError("the file's buffer is shorter than its own table of contents says")
     raw = np.frombuffer(data, np.uint8)
     rows = np.lib.stride_tricks.as_strided(raw, (count, item), (stride, 1))
     array = np.ascontiguousarray(rows).view(dtype).reshape(count, *shape)
     if accessor.type == "MAT4":
         array = np.swapaxes(array, 1, 2)
-    return array.astype(np.float32) / np.iinfo(dtype).max if accessor.normalized else array.copy()
+    if not accessor.normalized or dtype.kind == "f":
+        return array.copy()
+    return np.maximum(array.astype(np.float32) / np.iinfo(dtype).max, -1)
 
 
 def to_bytes(document: gltf.GLTF2) -> bytes:

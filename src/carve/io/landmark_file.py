@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +9,15 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from carve.files.text import read_json, readable
 from carve.records import CarveError, Landmarks
 
-_Number = float | None
+MAX_POINTS = 10_000
+"""A file with more landmarks is no file of carve's."""
+
+_Number = Annotated[float, Field(ge=-1e7, le=1e7, allow_inf_nan=False)] | None
 """null where the detector gave nothing; NaN in the record."""
+_Spread = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)] | None
 
 
 class _Point(BaseModel):
@@ -27,7 +31,7 @@ class _Point(BaseModel):
     """0 (not seen) to 1; a point that was placed by hand is certain."""
     world: tuple[_Number, _Number, _Number] = (None, None, None)
     """Metres relative to the hips' midpoint, axes of the camera frame."""
-    spread: tuple[_Number, _Number, _Number] = (0.0, 0.0, 0.0)
+    spread: tuple[_Spread, _Spread, _Spread] = (0.0, 0.0, 0.0)
     """Standard deviation of u and v in pixels and of the depth in metres."""
 
 
@@ -49,18 +53,17 @@ def landmark_document(landmarks: Landmarks) -> dict[str, dict[str, Any]]:
 
 def read_landmarks(path: Path) -> Landmarks:
     """Read a file such as OUT/stages/landmarks.json."""
+    document = read_json(path, f"The landmarks file {path}")
     try:
-        points = _FILE.validate_python(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise CarveError(f"The landmarks file {path} does not exist.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CarveError(f"The landmarks file {path} cannot be read as JSON: {error}.") from error
+        points = _FILE.validate_python(document)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = readable(".".join(str(part) for part in first["loc"]))[:80]
         raise CarveError(f"The landmarks file {path} is wrong at '{where}': {first['msg'].lower()}.") from error
     if not points:
         raise CarveError(f"The landmarks file {path} holds no landmarks.")
+    if len(points) > MAX_POINTS:
+        raise CarveError(f"The landmarks file {path} holds {len(points)} landmarks; {MAX_POINTS} are the most.")
     return Landmarks(
         names=tuple(points),
         pixels=_array([point.pixel for point in points.values()]),

@@ -19,7 +19,8 @@ import numpy as np
 from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, quaternion_from_matrix, rotation_between
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.io.bvh import Bvh, read_bvh
-from carve.io.motion_names import CMU, TABLES
+from carve.io.motion_axes import choose_axes, joint_places
+from carve.io.motion_names import humanoid_joints, read_mapping
 from carve.records import CarveError, Skeleton
 
 MAX_FPS = 60.0
@@ -41,6 +42,8 @@ class Motion:
     fps: float
     grounded: bool
     """True where the lowest point of the body is to touch the ground in every frame (walking), False where the way of the hips decides."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how a file was read, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -54,36 +57,32 @@ class SkeletonMotion:
     fps: float
 
 
-def read_motion(path: Path) -> Motion:
-    """Read a BVH file of a skeleton whose names carve knows (CMU, MakeHuman, Mixamo, Poser, VRM)."""
-    return motion_from_bvh(read_bvh(path), str(path))
+def read_motion(path: Path, names: Path | None = None) -> Motion:
+    """Read a BVH file. `names` is a JSON file of VRM bone names to joint names, for skeletons whose names carve does not know."""
+    return motion_from_bvh(read_bvh(path), str(path), None if names is None else read_mapping(names))
 
 
-def motion_from_bvh(bvh: Bvh, source: str) -> Motion:
-    """The motion of a BVH skeleton whose zero pose stands upright; `source` names it in errors."""
-    bare = {name.rsplit(":", 1)[-1]: joint for joint, name in enumerate(bvh.names)}  # mixamorig:Hips
-    # Fingers do not count: CMU's and Mixamo's names differ in the spine, and only the body tells them apart.
-    table = max(TABLES, key=lambda t: (sum(t[vrm] in bare for vrm in t if vrm in CMU), t["spine"] in bare))
-    joints = {vrm: bare[name] for vrm, name in table.items() if name in bare}
-    missing = [b for b in ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "leftFoot", "leftUpperArm") if b not in joints]
-    if missing:
-        raise CarveError(f"{source}: no joint is known for {missing[0]}; name the joints as CMU, MakeHuman, Mixamo or VRM do")
-    zero = np.zeros_like(bvh.offsets)
-    for joint, parent in enumerate(bvh.parents):
-        zero[joint] = bvh.offsets[joint] + (zero[parent] if parent >= 0 else 0.0)
-    body_from_file = _body_axes(zero, joints, source)
+def motion_from_bvh(bvh: Bvh, source: str, mapping: Mapping[str, str] | None = None) -> Motion:
+    """The motion of a BVH skeleton; `source` names it in errors, `mapping` says VRM bone name -> joint name where it is given."""
+    joints = humanoid_joints(bvh.names, bvh.parents, source, mapping)
     start = _calibration_frames(bvh)
     step = max(1, int(np.ceil(1 / bvh.seconds / MAX_FPS - 1e-3)))
-    local = bvh.rotations[start::step]
-    turned = np.empty_like(local)
+    played = replace(bvh, rotations=bvh.rotations[start::step], positions=bvh.positions[start::step])
+    turned = np.empty_like(played.rotations)
     for joint, parent in enumerate(bvh.parents):
-        turned[:, joint] = local[:, joint] if parent < 0 else turned[:, parent] @ local[:, joint]
-    heads = {vrm: body_from_file @ zero[joint] for vrm, joint in joints.items()}
+        local = played.rotations[:, joint]
+        turned[:, joint] = local if parent < 0 else turned[:, parent] @ local
+    places = joint_places(played, turned)
+    axes = choose_axes(played, joints, turned, places, source)
+    heads = {vrm: axes.heads[joint] for vrm, joint in joints.items()}
     aligned = standard_from_rest(heads)
-    rotations = [body_from_file @ turned[:, joint] @ body_from_file.T @ aligned[vrm].T for vrm, joint in joints.items()]
-    root = bvh.positions[start::step, joints["hips"]]
-    way = np.where(np.isfinite(root), root - root[:1], 0.0) @ body_from_file.T / leg_length(heads)
-    return Motion(tuple(joints), np.stack(rotations, 1), way, 1 / (bvh.seconds * step), grounded=False)
+    before = {vrm: axes.reference[joint].T @ axes.body_from_reference.T @ aligned[vrm].T for vrm, joint in joints.items()}
+    rotations = [axes.body_from_world @ turned[:, joint] @ before[vrm] for vrm, joint in joints.items()]
+    root = places[:, joints["hips"]]
+    if not all(np.isfinite(r).all() for r in rotations):
+        raise CarveError(f"{source}: the motion is not finite; this is not a usable skeleton")
+    way = (root - root[:1]) @ axes.body_from_world.T / leg_length(heads)
+    return Motion(tuple(joints), np.stack(rotations, 1), way, 1 / (bvh.seconds * step), grounded=False, notes=axes.notes)
 
 
 def _calibration_frames(bvh: Bvh) -> int:
@@ -96,22 +95,10 @@ def _calibration_frames(bvh: Bvh) -> int:
     return int(len(bvh.rotations) > 2 and largest_turn(0, 1) > max(20.0, 5 * largest_turn(1, 2)))
 
 
-def _body_axes(zero: np.ndarray, joints: Mapping[str, int], source: str) -> np.ndarray:
-    """(3, 3) rotation from the file's axes to the body frame, from where the head and the left leg lie in the zero pose."""
-
-    def nearest_axis(vector: np.ndarray) -> np.ndarray:
-        largest = np.abs(vector).argmax()
-        return np.eye(3)[largest] * np.sign(vector[largest])
-
-    up = nearest_axis(zero[joints["head"]] - zero[joints["hips"]])
-    left = nearest_axis(zero[joints["leftUpperLeg"]] - zero[joints["rightUpperLeg"]])
-    if abs(up @ left) > 0.5 or not up.any() or not left.any():
-        raise CarveError(f"{source}: the skeleton's zero pose does not stand upright; export the motion with a T-pose or A-pose as rest")
-    return np.stack([left, up, np.cross(left, up)])
-
-
 def leg_length(heads: Mapping[str, np.ndarray]) -> float:
     """Length of thigh and shin from the heads of the humanoid bones."""
+    if any(f"left{bone}" not in heads for bone in ("UpperLeg", "LowerLeg", "Foot")):
+        raise CarveError("the skeleton has no whole left leg (leftUpperLeg, leftLowerLeg, leftFoot)")
     hip, knee, foot = (heads[f"left{bone}"] for bone in ("UpperLeg", "LowerLeg", "Foot"))
     return float(np.linalg.norm(knee - hip) + np.linalg.norm(foot - knee))
 
@@ -121,9 +108,9 @@ def standard_from_rest(heads: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     aligned = {name: np.eye(3) for name in heads}
     for side, sign in (("left", 1.0), ("right", -1.0)):
         out = np.array([sign, 0.0, 0.0])
-        upper, lower, hand = (heads.get(f"{side}{bone}") for bone in ("UpperArm", "LowerArm", "Hand"))
-        first = np.eye(3) if upper is None or lower is None else rotation_between(lower - upper, out)
-        second = first if lower is None or hand is None else rotation_between(first @ (hand - lower), out) @ first
+        upper, lower = (_step(heads, f"{side}{a}", f"{side}{b}") for a, b in (("UpperArm", "LowerArm"), ("LowerArm", "Hand")))
+        first = np.eye(3) if upper is None else rotation_between(upper, out)
+        second = first if lower is None else rotation_between(first @ lower, out) @ first
         hip, foot = heads.get(f"{side}UpperLeg"), heads.get(f"{side}Foot")
         leg = np.array([0.0, -1.0, 0.0]) if hip is None or foot is None else foot - hip
         upright = axis_rotation(2, -np.arctan2(leg[0], -leg[1]))
@@ -138,6 +125,14 @@ def standard_from_rest(heads: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
             elif part not in ("Shoulder", "Eye"):
                 aligned[name] = second
     return aligned
+
+
+def _step(heads: Mapping[str, np.ndarray], start: str, end: str) -> np.ndarray | None:
+    """(3,) from one bone's head to another's; None if one is missing or they coincide."""
+    if start not in heads or end not in heads:
+        return None
+    step = heads[end] - heads[start]
+    return step if np.linalg.norm(step) > 1e-9 else None
 
 
 def skeleton_motion(motion: Motion, skeleton: Skeleton) -> SkeletonMotion:

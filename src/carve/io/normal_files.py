@@ -7,14 +7,15 @@ Notation: c the value of a channel, top its largest (255 or 65535), n the normal
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from carve.files.fence import fence
+from carve.files.text import read_bytes
+from carve.io.image import MAX_BYTES, MAX_PIXELS
 from carve.records import CarveError
 
 Facing = Literal["front", "back"]
@@ -79,20 +80,18 @@ def _decode(path: Path, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3 or 4) uint8 or uint16 in the order blue, green, red, alpha."""
     import cv2
 
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            if image.size != size:
+    with fence(f"The normal map {path}", "save it anew"):
+        data = read_bytes(path, MAX_BYTES)
+        try:
+            opened = Image.open(io.BytesIO(data), formats=("PNG",))
+        except UnidentifiedImageError as error:
+            raise CarveError(f"The normal map {path} is not a PNG picture; save it as PNG of 8 or 16 bits.") from error
+        with opened as image:
+            if image.size != size or image.width * image.height > MAX_PIXELS:
                 sizes = f"{image.width} x {image.height} pixels but the photo is {size[0]} x {size[1]}"
                 raise CarveError(f"The normal map {path} is {sizes}; they must be equal.")
             image.load()  # Pillow notices damage that OpenCV passes over
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # which keeps 16 bits of colour where Pillow does not
-    except FileNotFoundError as error:
-        raise CarveError(f"The normal map {path} does not exist.") from error
-    except Image.UnidentifiedImageError as error:
-        raise CarveError(f"The normal map {path} is not a PNG picture; save it as PNG of 8 or 16 bits.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError) as error:
-        raise CarveError(f"The normal map {path} cannot be read ({error}); save it anew.") from error
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] < 3:
         raise CarveError(f"The normal map {path} has no colours; write {CONVENTION}.")
     return pixels

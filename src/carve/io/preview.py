@@ -13,22 +13,27 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from carve.files.whole import whole
 from carve.geometry.frames import normals_to_rgb
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import axis_rotation, rotation_between
 from carve.geometry.skinning import skin
 from carve.io.gait import a_pose, walk
 from carve.io.glb_reader import GlbScene, read_glb
-from carve.io.motion import Motion, frame_transforms, on_the_ground, skeleton_motion
+from carve.io.motion import Motion, frame_transforms, leg_length, on_the_ground, skeleton_motion
 from carve.io.render import BACKGROUND, Look, render_looks, render_mesh, srgb_from_linear, view_camera
-from carve.io.video import write_video
+from carve.io.video import check_ending, write_video
 from carve.records import Avatar, CarveError, Skeleton
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+"""Endings of the pictures that are written."""
 HEIGHT = 512
 """Rows of each picture in a sheet."""
 TURNTABLE_HEIGHT = 480
 TURNTABLE_FRAMES = 48
 TURNTABLE_FPS = 16.0
+NEEDED = {"hips", *(f"{side}{bone}" for side in ("left", "right") for bone in ("UpperLeg", "LowerLeg", "Foot"))}
+"""Humanoid bones of a skeleton that can be moved."""
 MARGIN = 0.04
 """Free share of a picture's height above and below the person."""
 CLAY_AMBIENT = 0.2
@@ -95,6 +100,8 @@ def preview_sheet(avatar: Avatar) -> np.ndarray:
 
 def preview_glb(path: Path, out: Path, turntable: Path | None) -> None:
     """Write a sheet of a GLB file's mesh from four sides, an avatar also walking and in an A-pose, and a turntable GIF or MP4."""
+    if turntable is not None:
+        check_ending(turntable)
     model, rig = model_from_scene(read_glb(path))
     views = [model.turned(axis_rotation(1, turn)) for turn in (0.0, LEFT, RIGHT, BACK)]
     if rig is not None:
@@ -102,10 +109,10 @@ def preview_glb(path: Path, out: Path, turntable: Path | None) -> None:
             posed_model(model, rig, motion, frame).turned(axis_rotation(1, -0.6))
             for motion, frame in ((walk(), STRIDE_FRAME), (a_pose(), 0))
         ]
-    try:
-        Image.fromarray(_sheet([_views(view, HEIGHT) for view in views])).save(out)
-    except (OSError, ValueError) as error:
-        raise CarveError(f"cannot write {out}: {error}") from error
+    if out.suffix.lower() not in PICTURES:
+        raise CarveError(f"cannot write {out}: its name must end in {', '.join(PICTURES)}")
+    with whole(out) as pending:
+        Image.fromarray(_sheet([_views(view, HEIGHT) for view in views])).save(pending)
     if turntable is not None:
         still = model if rig is None else posed_model(model, rig, a_pose(), 0)
         write_video(turntable, turntable_frames(still), TURNTABLE_FPS)
@@ -128,12 +135,19 @@ def film(model_at: Callable[[int], Model], count: int, height: int) -> list[np.n
 
 
 def model_from_scene(scene: GlbScene) -> tuple[Model, Rig | None]:
-    """What a GLB file shows, and what poses it if it has a skeleton."""
+    """What a GLB file shows, and what poses it if it has a humanoid skeleton with hips and legs."""
     normals = vertex_normals(scene.vertices, scene.faces) if scene.normals is None else scene.normals
     model = Model(scene.vertices.astype(float), normals.astype(float), scene.faces, scene.uv, scene.texture)
     if scene.skeleton is None or scene.bones is None or scene.weights is None:
         return model, None
+    if not scene.skeleton.humanoid.keys() >= NEEDED or leg_length(_heads(scene.skeleton)) < 1e-6:
+        return model, None
     return model, Rig(scene.skeleton, scene.bones, scene.weights.astype(float))
+
+
+def _heads(skeleton: Skeleton) -> dict[str, np.ndarray]:
+    """(3,) head of each humanoid bone at rest."""
+    return {vrm: skeleton.heads[skeleton.names.index(name)] for vrm, name in skeleton.humanoid.items()}
 
 
 def posed_model(model: Model, rig: Rig, motion: Motion, frame: int) -> Model:

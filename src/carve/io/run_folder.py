@@ -2,6 +2,7 @@
 
 OUT/                  the contract's files, moved into place together when the run is complete
 OUT/stages/run.json   marks the folder as carve's
+OUT/stages/.lock      says which process is writing, while it does
 OUT/stages/NAME.npz   a finished stage's record with the fingerprint of what it was made from
 """
 
@@ -11,14 +12,15 @@ import errno
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
+from carve.files.whole import write_whole, writing
 from carve.io.archive import as_plain, load_meta, load_record, save_record
+from carve.io.folder_lock import FolderLock, refuse_if_locked
 from carve.records import CarveError
 
 Record = TypeVar("Record")
@@ -45,19 +47,6 @@ OUTPUT_FILES = (
 """Every file that a run may put beside `stages`; report.json comes last, so a folder that has it is complete."""
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals while writing under `path` into one sentence for the user."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CarveError(f"The disk that holds {path} is full; free some space and run again with --resume.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise CarveError(f"{path} is not writable; choose another --out or change its permissions.") from error
-        raise CarveError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
 def check_folder(path: Path, existing: Existing) -> None:
     """Raise a CarveError if a run may not write into `path`; changes nothing."""
     with writing(path):
@@ -68,6 +57,7 @@ def check_folder(path: Path, existing: Existing) -> None:
             raise CarveError(f"{nearest} is a file, so {path} cannot be made; choose another --out.")
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        refuse_if_locked(path / "stages")
         if existing == "overwrite" or not path.exists() or not any(path.iterdir()):
             return
     if not (path / "stages" / "run.json").exists():
@@ -85,27 +75,32 @@ class RunFolder:
         self.existing = existing
         self.stages = path / "stages"
         self._pending = self.stages / ".pending"
+        self._lock = FolderLock(self.stages)
         self._made = [folder for folder in (self.stages, path, *path.parents) if not folder.exists()]
 
     def __enter__(self) -> RunFolder:
         with writing(self.path):
             try:
                 self.stages.mkdir(parents=True, exist_ok=True)
+                self._lock.take()
                 self._clear_pending()
                 self.write_json("run.json", {"folder": "carve"})
-            except (OSError, CarveError):
+            except BaseException:
+                self._lock.release()
                 self._leave_nothing()
                 raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._clear_pending()
-        if kind is not None and not any(self.stages.glob("*.npz")):
+        nothing = kind is not None and not any(self.stages.glob("*.npz"))
+        self._lock.release()
+        if nothing:
             self._leave_nothing()
 
     def _clear_pending(self) -> None:
         shutil.rmtree(self._pending, ignore_errors=True)
-        for leftover in self.stages.glob(".*.pending"):
+        for leftover in self.stages.glob(".carve-*"):
             leftover.unlink(missing_ok=True)
 
     def _leave_nothing(self) -> None:
@@ -125,25 +120,23 @@ class RunFolder:
             save_record(self._file(stage), record, meta, known)
 
     def meta(self, stage: str) -> dict[str, Any] | None:
-        """What `save` was told about a stage, or None if it is not there."""
+        """What `save` was told about a stage, or None if it is not there or damaged."""
         return load_meta(self._file(stage))
+
+    def holds(self, stage: str) -> bool:
+        """Whether there is a file of a finished stage, be it damaged."""
+        return self._file(stage).exists()
 
     def load(self, stage: str, kind: type[Record], known: Mapping[str, Any]) -> Record | None:
         """The record of a finished stage, or None if its file is damaged or of another version of the record."""
         try:
             return load_record(self._file(stage), kind, known)
-        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        except CarveError:
             return None
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file beside the stages' records, whole or not at all."""
-        with writing(self.path):
-            pending = self.stages / f".{name}.pending"
-            try:
-                pending.write_text(to_json(value), encoding="utf-8")
-                pending.replace(self.stages / name)
-            finally:
-                pending.unlink(missing_ok=True)
+        write_whole(self.stages / name, to_json(value))
 
     @contextmanager
     def publishing(self) -> Iterator[Path]:
@@ -172,4 +165,6 @@ def _finite(value: Any) -> Any:
         return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_finite(v) for v in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")  # of names that are no text
     return None if isinstance(value, float) and value - value != 0 else value

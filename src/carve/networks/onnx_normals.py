@@ -1,6 +1,6 @@
 """Normals from a network of the user's own: an ONNX file, and a JSON file beside it that says what goes in and what comes out.
 
-onnxruntime is imported when a model is opened, so that importing this module stays cheap. The crop is a square around the person; cutting
+Models are opened and run in a process of their own (`onnx_process`). The crop is a square around the person; cutting
 it out and pasting the normals back is the caller's work.
 
 Notation: c a colour's value 0..255, v what the model gets, n a normal in the camera frame, m the same in the model's channels.
@@ -9,17 +9,21 @@ Notation: c a colour's value 0..255, v what the model gets, n a normal in the ca
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
-from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from carve.files.text import read_json, readable
+from carve.networks import onnx_process
 from carve.records import CarveError
+
+MAX_CONVENTIONS = 1 << 16
+"""Bytes of a JSON file of conventions."""
+_MAX_SIDE = 2048
 
 Axis = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
 
@@ -31,9 +35,11 @@ def _permutation(axes: tuple[Axis, Axis, Axis]) -> tuple[Axis, Axis, Axis]:
 
 
 Axes = Annotated[tuple[Axis, Axis, Axis], AfterValidator(_permutation)]
-Colour = tuple[float, float, float]
 Layout = Literal["NCHW", "NHWC"]
-_Positive = Annotated[float, Field(gt=0)]
+_Finite = Annotated[float, Field(ge=-1e6, le=1e6)]
+Colour = tuple[_Finite, _Finite, _Finite]
+_Positive = Annotated[float, Field(gt=1e-9, le=1e6)]
+_Side = Annotated[int, Field(gt=0, le=_MAX_SIDE)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -58,9 +64,9 @@ class OnnxConventions:
     """The same for the body's farthest surface, with the back's axes."""
     input_layout: Layout = "NCHW"
     output_layout: Layout = "NCHW"
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    size: _Side | tuple[_Side, _Side] | None = None
     """Pixels along a side, or [height, width], in which the square crop is centred; without it any side that `multiple` divides."""
-    multiple: PositiveInt = 1
+    multiple: _Side = 1
     """What divides the side of the crop where `size` is not given."""
     channels: Literal["rgb", "bgr"] = "rgb"
     """Order of the photo's channels, and of `mean` and `std`."""
@@ -92,24 +98,24 @@ def load_onnx(path: Path, conventions_path: Path | None = None) -> OnnxConventio
     Raises CarveError if a file is missing or broken, or the model has other inputs, outputs or sizes than the conventions say.
     """
     where = conventions_path or path.with_suffix(".json")
-    session = _session(path)
+    described = onnx_process.describe(path)
     conventions = _read_conventions(where, path)
     sources = (conventions.image_input, conventions.mask_input, conventions.body_front_input, conventions.body_back_input)
     channels = dict(zip(sources, (3, 1, 3, 3), strict=True))
-    inputs = {info.name: info for info in session.get_inputs()}
-    outputs = {info.name: info for info in session.get_outputs()}
+    inputs = {info["name"]: info for info in described["inputs"]}
+    outputs = {info["name"]: info for info in described["outputs"]}
     _check_names(where, "input", [name for name in sources if name], inputs)
     _check_names(where, "output", [name for name in (conventions.front_output, conventions.back_output) if name], outputs)
     for name, info in inputs.items():
         if name not in channels:
             raise CarveError(f"The model {path} has an input '{name}' for which {where} names nothing; export it with a constant there.")
-        if info.type not in _TYPES:
-            raise CarveError(f"The input '{name}' of {path} is of type {info.type}; carve can give {', '.join(_TYPES)}.")
-        taken = tuple(n if isinstance(n, int) else 0 for n in info.shape)
+        if info["type"] not in _TYPES:
+            raise CarveError(f"The input '{name}' of {path} is of type {info['type']}; carve can give {', '.join(_TYPES)}.")
+        taken = tuple(n if isinstance(n, int) else 0 for n in info["shape"])
         shape = _shape(conventions, channels[name])
         if len(taken) != 4 or any(a and a != b for a, b in zip(taken, shape, strict=True)):
             wanted = [n or "any" for n in shape]
-            raise CarveError(f"The input '{name}' of {path} has the shape {info.shape}, but {where} makes it {wanted}.")
+            raise CarveError(f"The input '{name}' of {path} has the shape {info['shape']}, but {where} makes it {wanted}.")
     return conventions
 
 
@@ -148,13 +154,10 @@ def run_onnx(
             if body is None:
                 raise ValueError(f"the model's input '{name}' needs the body's normals")
             values[name] = _encoded(np.pad(body.astype(np.float32), around), axes, conventions)
-    session = _session(path)
-    feeds = {info.name: _tensor(values[info.name], info.type, conventions.input_layout) for info in session.get_inputs()}
+    inputs = onnx_process.describe(path)["inputs"]
+    feeds = {info["name"]: _tensor(values[info["name"]], info["type"], conventions.input_layout) for info in inputs}
     names = [name for name in (conventions.front_output, conventions.back_output) if name is not None]
-    try:
-        results = session.run(names, feeds)
-    except _runtime_errors() as error:
-        raise CarveError(f"The model {path} failed: {str(error).strip()}.") from error
+    results = onnx_process.run(path, names, feeds)
     inside = slice(top, top + side), slice(left, left + side)
     maps = []
     for name, result, axes in zip(names, results, (conventions.axes, conventions.back_axes or conventions.axes), strict=False):
@@ -233,17 +236,14 @@ def _tensor(values: np.ndarray, kind: str, layout: Layout) -> np.ndarray:
 
 
 def _read_conventions(where: Path, model: Path) -> OnnxConventions:
+    if not where.exists():
+        raise CarveError(f"There is no {where} to say what {model} takes in and gives out; docs/own_normals.md tells how to write it.")
+    document = read_json(where, f"The conventions {where}", MAX_CONVENTIONS)
     try:
-        return _FILE.validate_python(json.loads(where.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise CarveError(
-            f"There is no {where} to say what {model} takes in and gives out; docs/own_normals.md tells how to write it."
-        ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CarveError(f"The conventions {where} cannot be read as JSON: {error}.") from error
+        return _FILE.validate_python(document)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the top"
+        place = readable(".".join(str(part) for part in first["loc"]))[:80] or "the top"
         raise CarveError(
             f"The conventions {where} are wrong at '{place}': {first['msg'].removeprefix('Value error, ').lower()}."
         ) from error
@@ -254,34 +254,3 @@ def _check_names(where: Path, kind: str, names: list[str], found: dict[str, Any]
         if name not in found:
             there = ", ".join(f"'{n}'" for n in found)
             raise CarveError(f"The conventions {where} name an {kind} '{name}' that the model lacks; its {kind}s are {there}.")
-
-
-def _session(path: Path) -> Any:
-    """The model's session; a file that has changed is opened anew."""
-    try:
-        return _open(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise CarveError(f"The model {path} cannot be read: {error.strerror}.") from error
-
-
-@lru_cache(maxsize=1)
-def _open(path: Path, _changed: int) -> Any:
-    errors = _runtime_errors()
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4  # what goes wrong is raised
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except errors as error:
-        raise CarveError(f"The model {path} is not an ONNX file that can be opened: {str(error).strip()}.") from error
-
-
-def _runtime_errors() -> tuple[type[Exception], ...]:
-    """Every exception that onnxruntime raises of its own; they have no common base."""
-    try:
-        from onnxruntime.capi import onnxruntime_pybind11_state as state
-    except ImportError as error:
-        raise CarveError("ONNX models need onnxruntime; install it with: pip install 'carve[onnx]'.") from error
-    return tuple(e for e in vars(state).values() if isinstance(e, type) and issubclass(e, Exception))

@@ -11,11 +11,19 @@ from typing import Any, TypeVar
 
 import torch
 from pydantic import TypeAdapter
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from carve.files.fence import fence
+from carve.files.text import check_depth, read_bytes, read_json
+from carve.files.whole import write_whole
 from carve.records import CarveError
+
+MAX_BYTES = 512 << 20
+"""Of a file of weights; the largest that ships has a thirtieth."""
+MAX_SIZE = 1 << 16
+"""No size in an architecture is larger."""
+_AGAIN = "install carve again"
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -29,10 +37,8 @@ def write_weights(folder: Path, name: str, network: nn.Module, card: Mapping[str
     tensors = {key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()}
     data = save(tensors)
     path = folder / f"{name}.safetensors"
-    path.write_bytes(data)
-    (folder / f"{name}.json").write_text(
-        json.dumps({**card, "sha256": hashlib.sha256(data).hexdigest()}, indent=1) + "\n", encoding="utf-8"
-    )
+    write_whole(path, data)
+    write_whole(folder / f"{name}.json", json.dumps({**card, "sha256": hashlib.sha256(data).hexdigest()}, indent=1) + "\n")
     return path
 
 
@@ -43,13 +49,11 @@ def read_card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
         CarveError: there are no such weights, or the card cannot be read.
     """
     path = folder / f"{name}.json"
-    try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    with fence(f"The weights' card {path}", _AGAIN):
+        card = read_json(path, f"The weights' card {path}")
         if not isinstance(card, dict):
             raise ValueError("no JSON object")
-    except (OSError, ValueError) as error:
-        raise CarveError(f"The weights' card {path} cannot be read ({error}); install carve again.") from error
-    return card
+        return card
 
 
 def read_weights(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
@@ -59,16 +63,12 @@ def read_weights(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
         CarveError: the file is missing, or is not the one that the card names.
     """
     path = folder / f"{name}.safetensors"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CarveError(f"The weights {path} cannot be read ({error.strerror}); install carve again.") from error
+    with fence(f"The weights {path}", _AGAIN):
+        data = read_bytes(path, MAX_BYTES)
     if hashlib.sha256(data).hexdigest() != read_card(name, folder).get("sha256"):
         raise CarveError(f"The weights {path} are not those that their card names (wrong SHA-256); install carve again.")
-    try:
+    with fence(f"The weights {path}", _AGAIN):
         return {key: value.to(torch.float32) for key, value in load(data).items()}
-    except SafetensorError as error:
-        raise CarveError(f"The weights {path} are no safetensors file; install carve again.") from error
 
 
 def load_network(name: str, folder: Path, kind: type[Architecture], make: Callable[[Architecture], Network]) -> Network:
@@ -79,11 +79,30 @@ def load_network(name: str, folder: Path, kind: type[Architecture], make: Callab
     """
     card, tensors = read_card(name, folder), read_weights(name, folder)
     try:
-        network = make(TypeAdapter(kind).validate_python(card["architecture"]))
-        network.load_state_dict(tensors)
-    except (KeyError, ValueError, RuntimeError) as error:
+        with fence(f"The card {name}", _AGAIN):
+            _check_sizes(card["architecture"])
+            architecture = TypeAdapter(kind).validate_python(card["architecture"])
+            with torch.device("meta"):
+                declared = {key: value.shape for key, value in make(architecture).state_dict().items()}
+            if declared != {key: value.shape for key, value in tensors.items()}:
+                raise ValueError("the architecture is not that of the weights")
+            network = make(architecture)
+            network.load_state_dict(tensors)
+    except CarveError as error:
         raise CarveError(f"The weights {name} in {folder} do not fit this version of carve; install carve again.") from error
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _check_sizes(architecture: Any) -> None:
+    """Raise ValueError if a number of an architecture is beyond what any network has: a network of that size would take all memory."""
+    check_depth(architecture, 4)
+    numbers = [architecture]
+    while numbers:
+        value = numbers.pop()
+        if isinstance(value, (dict, list)):
+            numbers.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, (int, float)) and not 0 <= value <= MAX_SIZE:
+            raise ValueError(f"a size of {value} is out of range")
 
 
 @cache

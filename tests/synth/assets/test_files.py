@@ -87,7 +87,7 @@ def changed(name: str, index: Any, value: float) -> dict[str, np.ndarray]:
         (changed("weights", (0, 0), 0.6), "do not add up to 1"),
         (changed("scale_den", 0, 0.0), "not positive"),
         ({"faces": np.zeros((0, 3), int), "face_uv": np.zeros((0, 3), int)}, "no faces"),
-        ({"ref": np.array([[None] * 3] * 4, object)}, "no readable .npz"),
+        ({"ref": np.array([[None] * 3] * 4, object)}, "cannot be read"),
     ],
 )
 def test_a_malformed_array_is_refused_with_its_file(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
@@ -100,7 +100,7 @@ def test_a_malformed_array_is_refused_with_its_file(tmp_path: Path, changes: dic
 def test_an_unreadable_archive_is_refused_with_its_file(tmp_path: Path, content: bytes) -> None:
     folder = write(tmp_path)
     (folder / "garment.npz").write_bytes(content)
-    with pytest.raises(CarveError, match=r"shirt/garment\.npz is no readable"):
+    with pytest.raises(CarveError, match=r"shirt/garment\.npz cannot be read"):
         read_garment(folder)
 
 
@@ -109,7 +109,7 @@ def test_a_damaged_archive_is_refused_with_its_file(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(b"NUMPY") + 140] ^= 0xFF  # inside the first member, so that its CRC is wrong
     path.write_bytes(data)
-    with pytest.raises(CarveError, match=r"shirt/garment\.npz is no readable"):
+    with pytest.raises(CarveError, match=r"shirt/garment\.npz cannot be read"):
         read_garment(path.parent)
 
 
@@ -119,7 +119,7 @@ def test_a_header_that_lies_about_the_shape_is_refused(tmp_path: Path, shape: st
     header = f"{{'descr': '<i4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("ref.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(48))
-    with pytest.raises(CarveError, match=r"shirt/garment\.npz is no readable"):
+    with pytest.raises(CarveError, match=r"shirt/garment\.npz cannot be read"):
         read_garment(path.parent)
 
 

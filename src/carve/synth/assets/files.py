@@ -10,9 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +19,9 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
+from carve.files.arrays import read_member
+from carve.files.fence import fence
+from carve.files.text import parse_json
 from carve.records import CarveError
 from carve.synth.assets.mhclo import BODY_VERTICES, LARGEST_FILE, Mhclo, check_size, read_mhclo, read_mhmat, read_obj, read_text
 
@@ -174,7 +175,8 @@ def read_assets(root: Path, skip_bad: bool = False) -> Assets:
         try:
             if name in garments or name in refused:
                 raise CarveError(f"Two garments below {root} are called {name}; rename one.")
-            garments[name] = read()
+            with fence(f"The garment {name} below {root}", "export it again or remove it"):
+                garments[name] = read()
         except CarveError as error:
             if not skip_bad:
                 raise
@@ -182,6 +184,11 @@ def read_assets(root: Path, skip_bad: bool = False) -> Assets:
     if not garments:
         first = next(iter(refused.values()), "it is empty")
         raise CarveError(f"{root} has no usable garment ({first.rstrip('.')}); give a folder with at least one.")
+    with fence(f"The asset folder {root}", "complete it"):
+        return _assets(root, garments, refused)
+
+
+def _assets(root: Path, garments: dict[str, GarmentAsset], refused: dict[str, str]) -> Assets:
     return Assets(
         root=root,
         garments=dict(sorted(garments.items())),
@@ -316,24 +323,13 @@ def _from_npz(folder: Path) -> GarmentAsset:
     )
 
 
-_UNREADABLE = (
-    *(OSError, ValueError, EOFError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error),
-    *(RuntimeError, MemoryError),  # of members that call themselves encrypted, of headers with absurd shapes
-    *(SyntaxError, tokenize.TokenError),  # of headers that NumPy takes for Python 2's
-)
-"""What NumPy and zipfile raise for damaged archives."""
-
-
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     check_size(path)
-    try:
-        with zipfile.ZipFile(path) as archive:  # a small file may unpack to a huge one
-            if sum(info.file_size for info in archive.infolist()) > LARGEST_FILE:
-                raise CarveError(f"{path} unpacks to more than {LARGEST_FILE // 2**20} MiB; give a smaller garment.")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except _UNREADABLE as error:
-        raise CarveError(f"{path} is no readable .npz of plain arrays ({error}); export the garment again.") from error
+    with fence(f"The file {path}", "export the garment again"), zipfile.ZipFile(path) as archive:
+        if sum(info.file_size for info in archive.infolist()) > LARGEST_FILE:  # a small file may unpack to a huge one
+            raise CarveError(f"{path} unpacks to more than {LARGEST_FILE // 2**20} MiB; give a smaller garment.")
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        return {name: read_member(archive, name, LARGEST_FILE) for name in names}
 
 
 def _take(arrays: Mapping[str, np.ndarray], path: Path, name: str, kinds: str, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -367,10 +363,11 @@ def _numbers(arrays: Mapping[str, np.ndarray], path: Path, name: str, shape: tup
 
 def _json_value(path: Path) -> Any:
     text = read_text(path)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CarveError(f"{path} is not JSON ({error}); mend the file.") from error
+    with fence(f"The file {path}", "mend the file"):
+        try:
+            return parse_json(text)
+        except ValueError as error:
+            raise CarveError(f"{path} is not JSON ({error}); mend the file.") from error
 
 
 def _json_object(path: Path) -> dict[str, Any]:

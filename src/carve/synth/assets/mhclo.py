@@ -19,6 +19,8 @@ from carve.records import CarveError
 
 LARGEST_FILE = 256 * 2**20
 """Bytes; a larger file of an asset folder is refused before it is read."""
+LARGEST_TEXT = 32 * 2**20
+"""Bytes of a file of words, which takes twenty times as much when it is taken apart."""
 BODY_VERTICES = 19158
 """Vertices of hm08, helpers included."""
 
@@ -195,6 +197,8 @@ def read_text(path: Path) -> str:
         CarveError: the file is missing, unreadable or over `LARGEST_FILE`.
     """
     check_size(path)
+    if path.stat().st_size > LARGEST_TEXT:
+        raise CarveError(f"{path} is larger than {LARGEST_TEXT // 2**20} MiB; give a smaller file.")
     try:
         return path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:

@@ -5,8 +5,9 @@ Notation: V vertices, F triangles, E edges, K triangles at most around a vertex.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from carve.geometry.compiled import compiled
 
 _COLLAPSE_ROUNDS = 40
 _FLAT = 0.8
@@ -64,17 +65,17 @@ def _fans(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     return fans, sizes
 
 
-@numba.njit(cache=True)
+@compiled()
 def _length(v: np.ndarray) -> float:
     return np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
 
 
-@numba.njit(cache=True)
+@compiled()
 def _has(face: np.ndarray, vertex: int) -> bool:
     return face[0] == vertex or face[1] == vertex or face[2] == vertex
 
 
-@numba.njit(cache=True)
+@compiled()
 def _may_collapse(
     u: int,
     v: int,
@@ -123,7 +124,7 @@ def _may_collapse(
     return True
 
 
-@numba.njit(cache=True)
+@compiled()
 def _merge(u: int, v: int, faces: np.ndarray, alive: np.ndarray, fans: np.ndarray, sizes: np.ndarray) -> None:
     """Replace vertex u by v."""
     for i in range(sizes[u]):
@@ -147,7 +148,7 @@ def _merge(u: int, v: int, faces: np.ndarray, alive: np.ndarray, fans: np.ndarra
     sizes[u] = 0
 
 
-@numba.njit(cache=True)
+@compiled()
 def _collapse(
     x: np.ndarray,
     faces: np.ndarray,
@@ -173,7 +174,7 @@ def _collapse(
     return done
 
 
-@numba.njit(cache=True)
+@compiled()
 def _flip(x: np.ndarray, faces: np.ndarray, edges: np.ndarray, sides: np.ndarray, keys: np.ndarray) -> None:
     """Flip interior edges (E, 2) between triangles `sides` (E, 2) whose opposite angles exceed 180 degrees; `keys`: all edges, sorted."""
     used, ends = np.zeros(len(faces), np.bool_), np.zeros(len(x), np.bool_)

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
+
+from carve.geometry.compiled import compiled
 
 LONGEST_LOOP = 320
 """Vertices; loops longer than this lose every other vertex to an ear before the cubic triangulation."""
@@ -145,7 +146,7 @@ def boundary_loops(faces: np.ndarray) -> list[np.ndarray]:
     return [loop for loop in loops if len(loop) > 2]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _least_area(points: np.ndarray) -> np.ndarray:
     """(n - 2, 3) triangles over a loop of points (n, 3), by dynamic programming over its chords; O(n^3)."""
     n = len(points)

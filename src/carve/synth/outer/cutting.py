@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
+from carve.geometry.compiled import compiled
 from carve.geometry.queries import boxes_that_meet
 
 SHORTEST = 1e-8
@@ -37,7 +37,7 @@ class Pieces:
     """(F,) bool: the triangle was cut; the others are whole."""
 
 
-@numba.njit(cache=True)
+@compiled()
 def _crossings(vertices: np.ndarray, faces: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The pairs (Q,) of triangles that cross and the ends (Q, 2, 3) of each segment."""
     crossing = np.empty(len(pairs), np.int64)
@@ -121,7 +121,7 @@ def _crossings(vertices: np.ndarray, faces: np.ndarray, pairs: np.ndarray) -> tu
     return crossing[:found], ends[:found]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _runs_through(piece: np.ndarray, count: int, normal: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
     """The segment from a to b has a part of some length inside the convex piece (count, 3) in the plane with this normal."""
     enter, leave = 0.0, 1.0
@@ -146,7 +146,7 @@ def _runs_through(piece: np.ndarray, count: int, normal: np.ndarray, a: np.ndarr
     return (leave - enter) * length > SHORTEST
 
 
-@numba.njit(cache=True)
+@compiled()
 def _split(corners: np.ndarray, ends: np.ndarray, planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The convex pieces of one triangle (3, 3) after cuts along segments (S, 2, 3), each in a plane (S, 4): corners and their counts."""
     pieces = np.empty((2 + 2 * len(ends), MOST_CORNERS, 3))
@@ -205,7 +205,7 @@ def _split(corners: np.ndarray, ends: np.ndarray, planes: np.ndarray) -> tuple[n
     return pieces[:total], count[:total]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _split_all(
     vertices: np.ndarray, faces: np.ndarray, start: np.ndarray, cut: np.ndarray, ends: np.ndarray, planes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

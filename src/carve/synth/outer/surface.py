@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numba
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from carve.geometry.compiled import compiled
 from carve.geometry.mesh import face_normals, signed_volume
 from carve.geometry.queries import MeshQueries
 from carve.records import CarveError
@@ -149,7 +149,7 @@ class Interior:
         return _held(points @ self._turn.T, asked, self._corners, self._owner, self._low, self._cells, self._start, self._listed)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _faces_by_cell(first: np.ndarray, last: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Faces from cell `first` (F, 2) to cell `last` (F, 2), by cell: (i, j) has listed[start[c]:start[c + 1]] with c = i cells[1] + j."""
     start = np.zeros(cells[0] * cells[1] + 1, np.int64)
@@ -167,7 +167,7 @@ def _faces_by_cell(first: np.ndarray, last: np.ndarray, cells: np.ndarray) -> tu
     return start, listed
 
 
-@numba.njit(cache=True)
+@compiled()
 def _held(
     points: np.ndarray,
     asked: np.ndarray,

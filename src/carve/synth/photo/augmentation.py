@@ -15,11 +15,11 @@ from functools import cache
 from typing import Literal, get_args
 
 import cv2
-import numba
 import numpy as np
 
 from carve.body.model import REGIONS
 from carve.geometry.camera import Camera
+from carve.geometry.compiled import compiled
 from carve.synth.records import View
 
 Field = Literal[
@@ -119,7 +119,7 @@ def draw_motion(view: View, rng: np.random.Generator) -> Motion:
     return Motion(flip, angle, scale, (float(shift[0]), float(shift[1])))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _move_labels(
     coverage: np.ndarray,
     depth: np.ndarray,
@@ -180,7 +180,7 @@ def _move_labels(
                     out_region[i, j] = other[region[r, c]]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _move_normals(
     source: np.ndarray,
     inverse: np.ndarray,

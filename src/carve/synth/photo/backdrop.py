@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import cv2
-import numba
 import numpy as np
 
 from carve.geometry.camera import Camera
+from carve.geometry.compiled import compiled
 from carve.synth.photo.augmentation import Motion, Truth
 from carve.synth.photo.lighting import Lighting, seen
 from carve.synth.photo.repainting import cloth_colour
@@ -96,7 +96,7 @@ def contact_shadow(behind: np.ndarray, coverage: np.ndarray, rng: np.random.Gene
     behind[top:bottom] *= shadow[..., None].astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def compose(front: np.ndarray, behind: np.ndarray, gain: np.ndarray, out: np.ndarray) -> None:
     """``out = gain front + (1 - alpha) behind``; front (S, S, 4) is premultiplied."""
     g0, g1, g2 = np.float32(gain[0]), np.float32(gain[1]), np.float32(gain[2])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import cv2
-import numba
 import numpy as np
 
+from carve.geometry.compiled import compiled
 from carve.synth.photo.lighting import LUMINANCE
 from carve.synth.photo.transfer import srgb
 
@@ -42,7 +42,7 @@ def _tone_curve(rng: np.random.Generator) -> np.ndarray:
     return (255 * (lift + (1 - lift) * y)).astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _expose(
     picture: np.ndarray,
     grain: np.ndarray,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import cv2
-import numba
 import numpy as np
 
+from carve.geometry.compiled import compiled
 from carve.synth.photo.lighting import Lighting, irradiance
 from carve.synth.photo.transfer import to_linear
 from carve.synth.records import PARTS, View
@@ -40,14 +40,14 @@ class Foreground:
     """(3,) radiance that a white card would have on average where the person is."""
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _harmonic_sum(k: np.ndarray, c: int, x: float, y: float, z: float) -> float:
     """Sum of harmonics whose constants are in the coefficients k (9, 3)."""
     first = k[0, c] + k[1, c] * y + k[2, c] * z + k[3, c] * x
     return first + k[4, c] * x * y + k[5, c] * y * z + k[6, c] * (3 * z * z - 1) + k[7, c] * x * z + k[8, c] * (x * x - y * y)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _shade(
     albedo: np.ndarray,
     coverage: np.ndarray,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tarfile
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from carve.files.fence import fence
+from carve.files.text import parse_json
 from carve.records import CarveError
 from carve.synth.records import View
 from carve.synth.store.shards import FORMAT, ShardRecord, Split, read_object, records_from_json
 from carve.synth.store.view_codec import decode_view, members_of, unpack_arrays
+
+_AGAIN = "make or copy the data set again"
 
 Span = tuple[int, int]
 """Offset and size of a member in its shard, bytes."""
@@ -77,8 +81,11 @@ class ShardSet:
     def person(self, p: int) -> dict[str, Any]:
         """The JSON of person p."""
         entry = self.entries[p]
-        info: dict[str, Any] = json.loads(self._read(entry, {"info": entry.info})["info"])
-        return info
+        with self._fence(entry):
+            info: dict[str, Any] = parse_json(self._read(entry, {"info": entry.info})["info"], finite=False)
+            if not isinstance(info, dict):
+                raise ValueError(f"{entry.key}.json is no object")
+            return info
 
     def arrays(self, p: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
         """The geometry of person p: all arrays or those of `names`.
@@ -93,7 +100,12 @@ class ShardSet:
         """View v of person p; see `decode_view` for `fields`."""
         entry = self.entries[p]
         spans = entry.views[v]
-        return decode_view(self._read(entry, {name: spans[name] for name in members_of(fields)}), fields)
+        members = self._read(entry, {name: spans[name] for name in members_of(fields)})
+        with self._fence(entry):
+            return decode_view(members, fields)
+
+    def _fence(self, entry: _Entry) -> AbstractContextManager[None]:
+        return fence(f"The shard {self.folder / self.shards[entry.shard]}", _AGAIN)
 
     def _read(self, entry: _Entry, spans: Mapping[str, Span]) -> dict[str, bytes]:
         path = self.folder / self.shards[entry.shard]
@@ -160,10 +172,16 @@ def _index(folder: Path, record: ShardRecord, number: int) -> list[_Entry]:
     """Where the shard's people lie, from the tar's headers."""
     path = folder / record.file
     spans: dict[str, Span] = {}
-    try:
+    with fence(f"The shard {path}", _AGAIN):
+        length = path.stat().st_size
         with tarfile.open(path, "r:") as tar:
             for member in tar:
+                if member.size < 0 or member.offset_data + member.size > length:
+                    raise CarveError(f"{path} is cut off: its member {member.name[:80]!r} goes on beyond its end; {_AGAIN}.")
                 spans[member.name] = (member.offset_data, member.size)
+        absent = next((name for name in _members(record) if name not in spans), None)
+        if absent is not None:
+            raise CarveError(f"{path} lacks the member '{absent}'; make or copy it again.")
         return [
             _Entry(
                 shard=number,
@@ -174,9 +192,10 @@ def _index(folder: Path, record: ShardRecord, number: int) -> list[_Entry]:
             )
             for key, views in zip(record.keys, record.views, strict=True)
         ]
-    except OSError as error:
-        raise CarveError(f"{path} cannot be read ({error.strerror}); make or copy the data set again.") from error
-    except tarfile.TarError as error:
-        raise CarveError(f"{path} is no tar file ({error}); make or copy it again.") from error
-    except KeyError as error:
-        raise CarveError(f"{path} lacks the member {error}; make or copy it again.") from error
+
+
+def _members(record: ShardRecord) -> Iterator[str]:
+    """The names of everything that a shard must hold."""
+    for key, views in zip(record.keys, record.views, strict=True):
+        yield from (f"{key}.json", f"{key}.geometry.npz")
+        yield from (f"{key}.v{v}.{name}" for v in range(views) for name in members_of(None))

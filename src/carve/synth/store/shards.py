@@ -26,12 +26,15 @@ from typing import Any, BinaryIO, Literal, get_args
 import numpy as np
 
 import carve
+from carve.files.text import read_json
 from carve.io.archive import as_plain
 from carve.records import CarveError
 from carve.synth.records import View
 from carve.synth.store.view_codec import encode_view, pack_arrays
 
 Split = Literal["train", "val"]
+MAX_INDEX = 256 << 20
+"""Bytes of dataset.json."""
 FORMAT = 1
 """Version of the layout; `open_shards` reads no other."""
 
@@ -326,8 +329,8 @@ def _progress(folder: Path, block: int) -> Path:
 def read_object(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file, None if it holds none."""
     try:
-        value = json.loads(path.read_bytes())
-    except ValueError:
+        value = read_json(path, str(path), MAX_INDEX)
+    except CarveError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -26,10 +26,16 @@ from collections.abc import Collection, Mapping
 import cv2
 import numpy as np
 
+from carve.files.arrays import check_total, read_member
+from carve.files.fence import fence
 from carve.geometry.camera import Camera
 from carve.records import CarveError
 from carve.synth.records import View
 
+MAX_BYTES = 256 << 20
+"""Of the arrays of a person."""
+MAX_PIXELS = 64 << 20
+"""Of a picture, all its planes together."""
 _COMPRESSION = 1
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first date: equal arrays give equal files
 _NORMALS = ("normal", "normal_back", "normal_left", "normal_right", "body_normal", "body_normal_back")
@@ -155,7 +161,9 @@ def encode_png(picture: np.ndarray) -> bytes:
 
 
 def _decode_png(name: str, data: bytes, size: tuple[int, int]) -> np.ndarray:
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    declared = struct.unpack(">II", data[16:24]) if len(data) >= 24 else (0, 0)
+    fits = declared == (size[1], size[0]) and size[0] * size[1] <= MAX_PIXELS
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if fits else None
     if picture is None or picture.shape[:2] != size:
         raise CarveError(f"The picture {name} of a view is damaged; make or copy the data set again.")
     return picture
@@ -179,9 +187,10 @@ def unpack_arrays(data: bytes, names: Collection[str] | None = None) -> dict[str
         CarveError: the archive is damaged.
         KeyError: there is no array of that name.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            wanted = [n.removesuffix(".npy") for n in archive.namelist()] if names is None else names
-            return {n: np.lib.format.read_array(io.BytesIO(archive.read(f"{n}.npy")), allow_pickle=False) for n in wanted}
-    except (ValueError, RuntimeError, MemoryError, EOFError, zipfile.BadZipFile) as error:
-        raise CarveError(f"The arrays of a person are damaged ({error}); make or copy the data set again.") from error
+    with fence("The file with the arrays of a person", "make or copy the data set again"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        there = [n.removesuffix(".npy") for n in archive.namelist()]
+        if names is None or set(names) <= set(there):
+            wanted = there if names is None else list(names)
+            check_total(archive, wanted, MAX_BYTES)
+            return {n: read_member(archive, n, MAX_BYTES) for n in wanted}
+    raise KeyError(", ".join(sorted(set(names) - set(there))))

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 
 from carve.geometry.camera import Camera
+from carve.geometry.compiled import compiled
 from carve.geometry.mesh import face_normals, vertex_normals
 from carve.geometry.raster import Raster, rasterise
 from carve.geometry.rotations import axis_rotation
@@ -149,7 +149,7 @@ def _coarser(paint: Paint, faces: np.ndarray, corners: np.ndarray) -> Paint:
     return Paint(cv2.resize(paint.image, smaller, interpolation=cv2.INTER_AREA), paint.alpha, paint.uv)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _interpolate(face: np.ndarray, bary: np.ndarray, faces: np.ndarray, values: np.ndarray, sign: np.ndarray, out: np.ndarray) -> None:
     """Per-vertex values (V, C), times each triangle's sign, into the covered pixels of out (H, W, C)."""
     for i in range(face.shape[0]):

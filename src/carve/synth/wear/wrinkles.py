@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numba
 import numpy as np
 from scipy import sparse
 
+from carve.geometry.compiled import compiled
 from carve.geometry.mesh import face_normals, vertex_normals
 
 Triple = tuple[float, float, float]
@@ -411,19 +411,19 @@ def _rims(rest: np.ndarray, start: np.ndarray, neighbour: np.ndarray, uses: np.n
     return rim, 1.0 - 0.75 * held
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(nogil=True, inline="always")
 def _dot(a: Triple, b: Triple) -> float:
     """Dot product; of tuples, which cost no allocation."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(nogil=True, inline="always")
 def _cross(a: Triple, b: Triple) -> Triple:
     """Cross product."""
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _wave_sum(waves: np.ndarray, x: Triple) -> float:
     """Sum of sines of wave vectors and phases (N, 4) at a point."""
     total = 0.0
@@ -432,7 +432,7 @@ def _wave_sum(waves: np.ndarray, x: Triple) -> float:
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _largest(values: np.ndarray, start: np.ndarray, neighbour: np.ndarray) -> np.ndarray:
     """(V,) largest of each vertex's neighbours."""
     out = np.zeros(len(values))
@@ -442,7 +442,7 @@ def _largest(values: np.ndarray, start: np.ndarray, neighbour: np.ndarray) -> np
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _longest_edges(points: np.ndarray, start: np.ndarray, neighbour: np.ndarray) -> np.ndarray:
     """(V,) longest edge at each vertex."""
     out = np.zeros(len(points))
@@ -456,7 +456,7 @@ def _longest_edges(points: np.ndarray, start: np.ndarray, neighbour: np.ndarray)
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _radii(points: np.ndarray, share: np.ndarray, ends: np.ndarray, number: np.ndarray) -> np.ndarray:
     """(V,) distance of cloth from the axes of the limbs that carry it; 0.08 m where there is no axis."""
     out = np.zeros(len(points))
@@ -476,7 +476,7 @@ def _radii(points: np.ndarray, share: np.ndarray, ends: np.ndarray, number: np.n
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _strain(rest: np.ndarray, posed: np.ndarray, faces: np.ndarray, taken: float) -> np.ndarray:
     """(V, 7) slack tensors (xx, yy, zz, xy, yz, zx) in the rest frame and the stretch s1 - 1, area-weighted means of the triangles around.
 
@@ -528,7 +528,7 @@ def _strain(rest: np.ndarray, posed: np.ndarray, faces: np.ndarray, taken: float
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _diffuse(values: np.ndarray, start: np.ndarray, neighbour: np.ndarray, rounds: int) -> np.ndarray:
     """(V, C) after so many rounds of half a vertex and half its neighbours' mean."""
     now, other = values.copy(), np.empty_like(values)
@@ -545,7 +545,7 @@ def _diffuse(values: np.ndarray, start: np.ndarray, neighbour: np.ndarray, round
     return now
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _fold_lines(
     points: np.ndarray,
     normals: np.ndarray,
@@ -611,7 +611,7 @@ def _fold_lines(
     return fold, slack
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _aligned(fold: np.ndarray, normals: np.ndarray, start: np.ndarray, neighbour: np.ndarray, rounds: int) -> np.ndarray:
     """Directions (V, 3) averaged with their neighbours', whatever the signs."""
     now, other = fold.copy(), np.empty_like(fold)
@@ -634,7 +634,7 @@ def _aligned(fold: np.ndarray, normals: np.ndarray, start: np.ndarray, neighbour
     return now
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _grid(points: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Points sorted into cubes of side `cell`: lowest corner (3,), cubes along each axis (3,), starts, point of each place."""
     low, high = np.empty(3), np.empty(3)
@@ -657,13 +657,13 @@ def _grid(points: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray, np.n
     return low, size, starts, which
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(nogil=True, inline="always")
 def _square(a: np.ndarray, b: Triple) -> float:
     """Squared distance."""
     return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _trace(
     seed: int,
     sign: float,
@@ -734,7 +734,7 @@ def _trace(
     return number
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _strokes(
     points: np.ndarray,
     normals: np.ndarray,
@@ -850,7 +850,7 @@ def _limited(
     return height
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _gentle(
     height: np.ndarray, rest: np.ndarray, posed: np.ndarray, start: np.ndarray, neighbour: np.ndarray, slope: float, rounds: int
 ) -> np.ndarray:
