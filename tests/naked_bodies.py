@@ -37,9 +37,24 @@ def naked_avatar(model: AnnyBody) -> Avatar:
     count = len(made.vertices)
     camera = Camera.centred(120, 180, 200.0)
     body = BodyFit(
-        model.name, {}, camera, np.array([0.0, 1.0, 0.0]), skeleton, pose, made.vertices,
-        skin(made.vertices, maps, model.bones, model.weights), model.faces, model.bones, model.weights, model.region, np.ones(len(skeleton.names)), 1.7, "prior", {}, (),
-    )  # fmt: skip
+        model=model.name,
+        shape={},
+        camera=camera,
+        up=np.array([0.0, 1.0, 0.0]),
+        skeleton=skeleton,
+        pose=pose,
+        canonical=made.vertices,
+        posed=skin(made.vertices, maps, model.bones, model.weights),
+        faces=model.faces,
+        bones=model.bones,
+        weights=model.weights,
+        region=model.region,
+        joint_confidence=np.ones(len(skeleton.names)),
+        height=1.7,
+        height_source="prior",
+        residuals={},
+        notes=(),
+    )
     vertices, faces, used = compact(made.vertices, skin_faces(body))
     dense = np.zeros((count, len(skeleton.names)))
     np.put_along_axis(dense, model.bones, model.weights, 1)

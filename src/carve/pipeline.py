@@ -113,7 +113,7 @@ def reconstruct(
             with folder.publishing() as files:
                 begin = time.perf_counter()
                 write_outputs(files, avatar, extras)
-                write_avatar(files, avatar, export or ExportOptions())
+                avatar.report["warnings"] += write_avatar(files, avatar, export or ExportOptions())
                 avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
                 write_report(files, avatar.report)
     return avatar

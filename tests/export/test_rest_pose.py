@@ -3,24 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carve.body.anny import AnnyBody
 from carve.export.asset import Exported, make_asset
 from carve.export.options import ExportOptions
 from carve.export.records import Asset
 from carve.export.rest_pose import rest_vertices
 from carve.geometry.rotations import axis_rotation
 from carve.records import Avatar
-from naked_bodies import naked_avatar
-
-
-@pytest.fixture(scope="module")
-def naked(anny_body: AnnyBody) -> Avatar:
-    return naked_avatar(anny_body)
-
-
-@pytest.fixture(scope="module")
-def exported(naked: Avatar) -> Exported:
-    return make_asset(naked)
 
 
 def direction(asset: Asset, first: str, last: str) -> np.ndarray:

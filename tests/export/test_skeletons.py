@@ -5,19 +5,17 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from carve.body.anny import AnnyBody
 from carve.export.asset import make_asset
 from carve.export.bone_names import SkeletonKind
 from carve.export.options import ExportOptions
 from carve.export.records import Asset
 from carve.io.glb_reader import VRM_BONES
-from naked_bodies import naked_avatar
+from carve.records import Avatar
 
 
 @pytest.fixture(scope="module")
-def assets(anny_body: AnnyBody) -> dict[str, Asset]:
-    avatar = naked_avatar(anny_body)
-    return {kind: make_asset(avatar, ExportOptions(skeleton=kind)).asset for kind in get_args(SkeletonKind)}
+def assets(naked: Avatar) -> dict[str, Asset]:
+    return {kind: make_asset(naked, ExportOptions(skeleton=kind)).asset for kind in get_args(SkeletonKind)}
 
 
 @pytest.mark.parametrize("kind", get_args(SkeletonKind))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
+from carve.app.export import add_export, add_options
 from carve.app.synth import add_synth
 from carve.app.train import add_train
 
@@ -61,6 +62,7 @@ def _parser() -> _Parser:
     animate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the animated GLB to write")
     animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")
 
+    add_export(commands.add_parser("export", help="write a finished avatar in another format"))
     commands.add_parser("doctor", help="say what is installed and what is missing")
     add_synth(commands.add_parser("synth", help="make synthetic people for training"))
     add_train(commands.add_parser("train", help="train a network on synthetic people"))
@@ -94,6 +96,7 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     existing.add_argument("--overwrite", action="store_true", help="write into a folder that holds something")
     folder.add_argument("--obj", action="store_true", help="also write avatar.obj with its texture")
     folder.add_argument("--ply", action="store_true", help="also write avatar.ply")
+    add_options(command, formats=True)
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -109,11 +112,13 @@ def _assignments(arguments: argparse.Namespace) -> list[str]:
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
+    from carve.app.export import options_from
     from carve.app.progress import StageLines
     from carve.io.image import read_photo
     from carve.io.run_folder import check_folder
 
     existing: Existing = "overwrite" if arguments.overwrite else "resume" if arguments.resume or arguments.start else "refuse"
+    export = options_from(arguments)
     photo = read_photo(arguments.photo)
     check_folder(arguments.out, existing)
     with StageLines(arguments.quiet) as lines:
@@ -138,6 +143,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
             normals_model=arguments.normals_model,
             existing=existing,
             start=arguments.start,
+            export=export,
             extras=[extra for extra in ("obj", "ply") if getattr(arguments, extra)],
             progress=lines.progress,
         )
@@ -177,6 +183,17 @@ def _animate(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from carve.app.export import run_export
+    from carve.io.run_folder import writing
+
+    with writing(arguments.out or arguments.avatar):
+        files = run_export(arguments)
+    for file in files:
+        print(file)
+    return DONE
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from carve.app.doctor import doctor
 
@@ -208,6 +225,7 @@ _COMMANDS = {
     "train": _train,
     "preview": _preview,
     "animate": _animate,
+    "export": _export,
     "doctor": _doctor,
     "settings": _settings,
 }

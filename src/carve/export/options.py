@@ -16,6 +16,9 @@ Blendshapes = Literal["arkit", "none"]
 Compression = Literal["none", "meshopt", "draco"]
 """How arrays lie in the GLB: plain, EXT_meshopt_compression or KHR_draco_mesh_compression."""
 
+Format = Literal["glb", "vrm", "usdz", "fbx", "lod"]
+"""`lod` is three GLB files, avatar_lod0.glb to avatar_lod2.glb."""
+
 LODS = (60_000, 20_000, 8_000)
 """Triangles of the levels of detail."""
 FEWEST = 1_000
@@ -33,15 +36,13 @@ class ExportOptions:
     blendshapes: Blendshapes = "arkit"
     triangles: int | None = None
     """At most so many; None keeps all."""
-    lod: bool = False
-    """Also write avatar_lod0.glb to avatar_lod2.glb."""
     compress: Compression = "none"
     texture: int | None = None
     """Texels along a side; None keeps the stage's."""
     cloth_bones: bool = False
     """Chains of bones in skirts, coats and long hair."""
-    usd: bool = False
-    fbx: bool = False
+    formats: tuple[Format, ...] = ()
+    """Files beside avatar.glb."""
     vrm: VrmMeta | None = None
     copyright: str = ""
 
@@ -53,6 +54,8 @@ class ExportOptions:
             raise CarveError(f"--triangles {self.triangles} is too few for a person with hands and a face; give {FEWEST} or more.")
         if self.texture is not None and not 64 <= self.texture <= 8192:
             raise CarveError(f"--texture-size {self.texture} is out of range; give 64 to 8192 texels.")
+        if "vrm" in self.formats and self.vrm is None:
+            raise CarveError("A VRM needs its author and its licence: give --vrm-author and --vrm-licence.")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class VrmMeta:
     """VRM 1.0's `meta`: who made the avatar and what others may do with it. Nothing is guessed."""
 
     name: str
+    """Empty: the photo's name."""
     authors: tuple[str, ...]
     licence_url: str
     avatar_permission: str
@@ -97,10 +101,10 @@ def vrm_meta(
 ) -> VrmMeta:
     """VRM's meta from what the user gave; a CarveError names what is missing. What is not allowed stays forbidden, as VRM has it."""
     given = [author.strip() for author in authors if author.strip()]
-    for option, value in (("--vrm-name", name), ("--vrm-author", given), ("--vrm-licence", licence)):
+    for option, value in (("--vrm-author", given), ("--vrm-licence", licence)):
         if not value:
             raise CarveError(f"A VRM needs {option}; carve does not guess who made an avatar and what others may do with it.")
-    assert name is not None and licence is not None
+    assert licence is not None
     if not licence.startswith(("http://", "https://")):
         raise CarveError(f"--vrm-licence '{licence}' is no URL; VRM's own licence is {VRM_LICENCE}")
     values = {}
@@ -113,4 +117,4 @@ def vrm_meta(
         if word not in VRM_PERMISSIONS:
             raise CarveError(f"--vrm-allow cannot be '{word}'; choose from {', '.join(VRM_PERMISSIONS)}.")
     allow = {flag: word in allowed for word, flag in VRM_PERMISSIONS.items()}
-    return VrmMeta(name, tuple(given), licence, allow=allow, copyright=copyright, **values)
+    return VrmMeta(name or "", tuple(given), licence, allow=allow, copyright=copyright, **values)

@@ -1,7 +1,7 @@
 """The skeleton of a file: which of the body model's bones it keeps, how it calls them, which way their axes lie.
 
-Every bone's +Y axis runs to the next bone, as Blender and Mixamo have it, and the roll is theirs: Z forward in trunk and legs,
-up in the feet, to the palm in arms and hands. A leaf bone of the forearm takes half of the hand's twist (`vrm`, `unreal`). Toes are one bone a foot.
+Every bone's +Y axis runs to the next bone, as Blender and Mixamo have it, and the roll is theirs: Z forward in trunk and legs, up in the
+feet, to the palm in arms and hands. A leaf bone of the forearm takes half of the hand's twist (`vrm`, `unreal`). Toes are one bone.
 
 Notation: G_b global rotation and p_b head of a bone in some pose, against the canonical pose. Where bones between two kept ones go, the
 upper one turns so that the lower one's head stays in its direction.
