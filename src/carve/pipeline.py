@@ -20,6 +20,8 @@ import numpy as np
 
 from carve.body.anny import load_anny
 from carve.body.smpl import load_smpl
+from carve.export.options import ExportOptions
+from carve.export.outputs import write_avatar
 from carve.io.archive import as_plain
 from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks
@@ -70,6 +72,7 @@ def reconstruct(
     existing: Existing = "refuse",
     start: StageName | None = None,
     extras: Sequence[Extra] = (),
+    export: ExportOptions | None = None,
     progress: Progress = silent,
 ) -> Avatar:
     """Reconstruct the person in `photo` and, if `out` is given, write the output folder.
@@ -87,6 +90,7 @@ def reconstruct(
         existing: what to do with an `out` that holds something.
         start: take the stages before this one from `out` as they are and run it and those after it.
         extras: formats to write beside GLB.
+        export: rest pose, skeleton and formats of the avatar's files.
         progress: told each stage's name and the share that is done.
 
     Raises:
@@ -110,6 +114,7 @@ def reconstruct(
             with folder.publishing() as files:
                 begin = time.perf_counter()
                 write_outputs(files, avatar, extras)
+                avatar.report["warnings"] += write_avatar(files, avatar, export or ExportOptions())
                 avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
                 write_report(files, avatar.report)
     return avatar

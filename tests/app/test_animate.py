@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from carve.app.animate import animate, continuous
+from carve.export.glb import write_avatar_glb
 from carve.geometry.rotations import matrix_from_quaternion
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.io.gait import CYCLE, FPS, walk
-from carve.io.glb import write_avatar_glb, write_body_glb
+from carve.io.glb import write_body_glb
 from carve.io.glb_reader import GlbScene, read_glb
 from carve.io.gltf_buffer import read_array
 from carve.io.motion import on_the_ground, skeleton_motion
@@ -93,7 +94,9 @@ def at_frame(scene: GlbScene, frame: int) -> np.ndarray:
         value = read_array(scene.document, animation.samplers[channel.sampler].output)[frame].astype(float)
         bone = scene.nodes.index(channel.target.node)
         if channel.target.path == "rotation":
-            local[bone] = matrix_from_quaternion(value)
+            parent = scene.skeleton.parents[bone]
+            above = scene.axes[parent] if parent >= 0 else np.eye(3)
+            local[bone] = above @ matrix_from_quaternion(value) @ scene.axes[bone].T
         else:
             assert scene.skeleton.parents[bone] < 0
             root = value

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from carve.app import cli
-from carve.io.glb import write_avatar_glb
+from carve.export.glb import write_avatar_glb
 from carve.io.image import write_png
 from carve.records import CarveError, StageError
 from people import capsule_avatar

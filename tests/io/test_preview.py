@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from carve.export.glb import write_avatar_glb
 from carve.geometry.camera import Camera
 from carve.geometry.raster import rasterise
 from carve.io import preview
-from carve.io.glb import write_avatar_glb, write_posed_glb
+from carve.io.glb import write_posed_glb
 from carve.io.preview import HEIGHT, preview_glb, preview_sheet
 from carve.io.render import BACKGROUND, LINEAR_FROM_SRGB, TO_LIGHT, Look, render_mesh, sample_bilinear, srgb_from_linear, view_camera
 from carve.io.video import write_video

@@ -75,7 +75,9 @@ def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool
     root = int(np.flatnonzero(scene.skeleton.parents < 0)[0])
     channel(root, "translation", way)
     for bone in np.flatnonzero(np.abs(rotations - np.eye(3)).max((0, 2, 3)) > 1e-6):
-        channel(int(bone), "rotation", continuous(quaternion_from_matrix(rotations[:, bone])))
+        parent = scene.skeleton.parents[bone]
+        above = scene.axes[parent] if parent >= 0 else np.eye(3)
+        channel(int(bone), "rotation", continuous(quaternion_from_matrix(above.T @ rotations[:, bone] @ scene.axes[bone])))
     document.animations.append(animation)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from carve import __version__
 from carve.app.batch import add_batch
 from carve.app.evaluate import add_evaluate
+from carve.app.export import add_export, add_options
 from carve.app.synth import add_synth
 from carve.app.train import add_train
 from carve.person_height import standing_height
@@ -66,6 +67,7 @@ def _parser() -> _Parser:
     animate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the animated GLB to write")
     animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")
 
+    add_export(commands.add_parser("export", help="write a finished avatar in another format"))
     commands.add_parser("doctor", help="say what is installed and what is missing")
     add_evaluate(commands.add_parser("evaluate", help="judge methods on cases whose geometry is known"), PRESETS)
     models = commands.add_parser("models", help="put the larger pose network in place")
@@ -104,6 +106,7 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     existing.add_argument("--overwrite", action="store_true", help="write into a folder that holds something")
     folder.add_argument("--obj", action="store_true", help="also write avatar.obj with its texture")
     folder.add_argument("--ply", action="store_true", help="also write avatar.ply")
+    add_options(command, formats=True)
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -119,11 +122,13 @@ def _assignments(arguments: argparse.Namespace) -> list[str]:
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
+    from carve.app.export import options_from
     from carve.app.progress import StageLines
     from carve.io.image import read_photo
     from carve.io.run_folder import check_folder
 
     existing: Existing = "overwrite" if arguments.overwrite else "resume" if arguments.resume or arguments.start else "refuse"
+    export = options_from(arguments)
     photo = read_photo(arguments.photo)
     check_folder(arguments.out, existing)
     with StageLines(arguments.quiet) as lines:
@@ -148,6 +153,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
             normals_model=arguments.normals_model,
             existing=existing,
             start=arguments.start,
+            export=export,
             extras=[extra for extra in ("obj", "ply") if getattr(arguments, extra)],
             progress=lines.progress,
         )
@@ -199,6 +205,17 @@ def _animate(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from carve.app.export import run_export
+    from carve.io.run_folder import writing
+
+    with writing(arguments.out or arguments.avatar):
+        files = run_export(arguments)
+    for file in files:
+        print(file)
+    return DONE
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from carve.app.doctor import doctor
 
@@ -244,6 +261,7 @@ _COMMANDS = {
     "train": _train,
     "preview": _preview,
     "animate": _animate,
+    "export": _export,
     "doctor": _doctor,
     "models": _models,
     "settings": _settings,

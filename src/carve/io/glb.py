@@ -1,7 +1,6 @@
-"""The three GLB files of the output folder: the skinned avatar, the posed clothed mesh, the naked body.
+"""The GLB files of the output folder that have no skeleton: the posed clothed mesh, the naked body (avatar.glb is `export.glb`'s).
 
-glTF's axes are those of carve's body and camera frames (`geometry.frames`), its quaternions and its texture origin are carve's too, so
-nothing changes its sign here. Every bone's rest rotation is the identity: a node holds only the step from its parent's head to its own.
+glTF's axes are those of carve's camera frame (`geometry.frames`) and its texture origin is carve's too, so nothing changes its sign here.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ import pygltflib as gltf
 from PIL import Image
 
 from carve.geometry.mesh import vertex_normals
-from carve.geometry.skin_weights import stored_weights
 from carve.io.gltf_buffer import append_array, append_bytes, to_bytes
-from carve.records import Avatar, BodyFit, Skeleton, TexturedSurface
+from carve.records import Avatar, BodyFit, TexturedSurface
 
 ROUGHNESS = 0.8
 BODY_COLOUR = [0.55, 0.55, 0.55, 1.0]
@@ -26,34 +24,16 @@ BODY_COLOUR = [0.55, 0.55, 0.55, 1.0]
 JPEG_QUALITY = 92
 
 
-def node_names(skeleton: Skeleton) -> list[str]:
-    """(B,) name of each bone's node: the VRM 1.0 humanoid name where there is one, else the body model's own."""
-    vrm = {bone: name for name, bone in skeleton.humanoid.items()}
-    taken = set(skeleton.humanoid)
-    return [vrm.get(bone) or (f"{bone}_bone" if bone in taken else bone) for bone in skeleton.names]
+def write_posed_glb(path: Path, avatar: Avatar, vertices: np.ndarray | None = None) -> None:
+    """Write the clothed, textured mesh in the photo's pose (camera frame, metres), without a skeleton.
 
-
-def write_avatar_glb(path: Path, avatar: Avatar) -> None:
-    """Write the skinned, textured avatar in the canonical pose (body frame, metres)."""
-    textured, surface = avatar.textured, avatar.surface.canonical
-    document = _document(avatar.body, avatar.report, "body frame: +Y up, facing +Z, soles at y = 0; canonical pose")
-    attributes = _mesh_attributes(document, surface.vertices, surface.faces, textured.corner)
-    attributes.TEXCOORD_0 = append_array(document, textured.uv.astype(np.float32), gltf.ARRAY_BUFFER)
-    joints, weights = stored_weights(surface.bones, surface.weights)
-    attributes.JOINTS_0 = append_array(document, joints[textured.corner], gltf.ARRAY_BUFFER)
-    attributes.WEIGHTS_0 = append_array(document, weights[textured.corner], gltf.ARRAY_BUFFER)
-    confidence = avatar.confidence[textured.corner].astype(np.float32)
-    attributes._CONFIDENCE = append_array(document, confidence, gltf.ARRAY_BUFFER)
-    _add_mesh(document, "avatar", attributes, textured.faces, _textured_material(document, textured))
-    _add_skeleton(document, surface.skeleton)
-    path.write_bytes(to_bytes(document))
-
-
-def write_posed_glb(path: Path, avatar: Avatar) -> None:
-    """Write the clothed, textured mesh in the photo's pose (camera frame, metres), without a skeleton."""
+    `vertices` (V, 3) stand for the surface's own: what avatar.glb becomes in that pose.
+    """
     textured = avatar.textured
     document = _document(avatar.body, avatar.report, "camera frame: +X right, +Y up, looking along -Z")
-    attributes = _mesh_attributes(document, avatar.surface.vertices, avatar.surface.canonical.faces, textured.corner)
+    attributes = _mesh_attributes(
+        document, avatar.surface.vertices if vertices is None else vertices, avatar.surface.canonical.faces, textured.corner
+    )
     attributes.TEXCOORD_0 = append_array(document, textured.uv.astype(np.float32), gltf.ARRAY_BUFFER)
     _add_mesh(document, "posed", attributes, textured.faces, _textured_material(document, textured))
     path.write_bytes(to_bytes(document))
@@ -115,22 +95,3 @@ def _textured_material(document: gltf.GLTF2, textured: TexturedSurface) -> int:
     )
     document.materials.append(gltf.Material(name="albedo", pbrMetallicRoughness=material))
     return len(document.materials) - 1
-
-
-def _add_skeleton(document: gltf.GLTF2, skeleton: Skeleton) -> None:
-    """The bones as nodes, and a skin on the last node that was added; each node keeps the body model's name in its extras."""
-    mesh_node, first = document.nodes[-1], len(document.nodes)
-    heads = skeleton.heads.astype(np.float32).astype(float)
-    for bone, (name, parent) in enumerate(zip(node_names(skeleton), skeleton.parents, strict=True)):
-        step = heads[bone] - (heads[parent] if parent >= 0 else 0.0)
-        extras = {"bone": skeleton.names[bone]}
-        children = [first + int(child) for child in np.flatnonzero(skeleton.parents == bone)]
-        document.nodes.append(gltf.Node(name=name, translation=step.tolist(), children=children, extras=extras))
-    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(heads), 1, 1))
-    inverse_bind[:, :3, 3] = -heads
-    roots = [first + int(bone) for bone in np.flatnonzero(skeleton.parents < 0)]
-    joints = list(range(first, first + len(heads)))
-    matrices = append_array(document, inverse_bind)
-    document.skins.append(gltf.Skin(name="skeleton", inverseBindMatrices=matrices, joints=joints, skeleton=roots[0]))
-    mesh_node.skin = len(document.skins) - 1
-    document.scenes[0].nodes.extend(roots)

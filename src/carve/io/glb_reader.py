@@ -68,6 +68,8 @@ class GlbScene:
     """(N, 4) float32."""
     nodes: tuple[int, ...]
     """(B,) index of each bone's node in the file."""
+    axes: np.ndarray
+    """(B, 3, 3) each bone's own axes as columns in the bind pose; a node's local rotation is A_p^T R_p^T R_b A_b (`export.asset`)."""
     document: gltf.GLTF2
     """The parsed file."""
 
@@ -126,11 +128,12 @@ def _scene(document: gltf.GLTF2) -> GlbScene:
     skeleton: Skeleton | None = None
     bones: np.ndarray | None = None
     nodes: tuple[int, ...] = ()
+    axes = np.zeros((0, 3, 3))
     if node.skin is not None and joints is not None and weights is not None:
-        skeleton, order, nodes = _skeleton(document, document.skins[node.skin])
+        skeleton, order, nodes, axes = _skeleton(document, document.skins[node.skin])
         bones = order[joints.astype(np.int64)]
     return GlbScene(
-        vertices, normals, faces, uv, _texture(document, primitive.material), confidence, skeleton, bones, weights, nodes, document
+        vertices, normals, faces, uv, _texture(document, primitive.material), confidence, skeleton, bones, weights, nodes, axes, document
     )
 
 
@@ -151,31 +154,48 @@ def _largest(document: gltf.GLTF2) -> tuple[gltf.Node, gltf.Primitive]:
     return node, primitive
 
 
-def _skeleton(document: gltf.GLTF2, skin: gltf.Skin) -> tuple[Skeleton, np.ndarray, tuple[int, ...]]:
-    """The skin's bones with parents first, the place of each of the skin's joints in that order, and the bones' nodes."""
+def _skeleton(document: gltf.GLTF2, skin: gltf.Skin) -> tuple[Skeleton, np.ndarray, tuple[int, ...], np.ndarray]:
+    """The skin's bones with parents first, the place of each of the skin's joints in that order, the bones' nodes and their axes.
+
+    A joint above the hips, on the ground, moves no skin of its own and is left out.
+    """
     parent_node = {child: n for n, item in enumerate(document.nodes) for child in item.children or []}
     of_node = {n: joint for joint, n in enumerate(skin.joints)}
     if skin.inverseBindMatrices is None:
         raise CarveError("its skin has no bind pose; carve animates only avatars that it wrote itself")
-    inverse_bind = read_array(document, skin.inverseBindMatrices)
-    if len(inverse_bind) != len(skin.joints) or not np.allclose(inverse_bind[:, :3, :3], np.eye(3), atol=1e-4):
-        raise CarveError("its bones are turned at rest; carve animates only avatars that it wrote itself")
+    inverse_bind = read_array(document, skin.inverseBindMatrices).astype(float)
+    turns = np.swapaxes(inverse_bind[:, :3, :3], 1, 2)
+    if len(inverse_bind) != len(skin.joints) or not np.allclose(turns @ inverse_bind[:, :3, :3], np.eye(3), atol=1e-3):
+        raise CarveError("its bones are scaled at rest; carve animates only avatars that it wrote itself")
+    hips = next((n for n in skin.joints if humanoid_name(document.nodes[n]) == "hips"), None)
+    above = parent_node.get(hips) if hips is not None else None
+    for _ in skin.joints:
+        of_node.pop(above, None)
+        above = parent_node.get(above)
     depth: dict[int, int] = {}
-    for joint, n in enumerate(skin.joints):
+    for n, joint in of_node.items():
         steps, up = 0, parent_node.get(n)
         while up in of_node and steps <= len(of_node):
             steps, up = steps + 1, parent_node.get(up)
         depth[joint] = steps
     if max(depth.values()) >= len(of_node):
         raise CarveError("its bones form a ring")
-    in_order = all(of_node.get(parent_node.get(n, -1), -1) < joint for joint, n in enumerate(skin.joints))
+    in_order = all(of_node.get(parent_node.get(n, -1), -1) < joint for n, joint in of_node.items())
     sequence = list(depth) if in_order else sorted(depth, key=lambda joint: depth[joint])
-    place = np.argsort(sequence)
+    place = np.zeros(len(skin.joints), np.int64)
+    place[sequence] = np.arange(len(sequence))
     nodes = tuple(skin.joints[joint] for joint in sequence)
     parents = np.array([place[of_node[parent_node[n]]] if parent_node.get(n) in of_node else -1 for n in nodes], np.int64)
     names = tuple(document.nodes[n].name or f"node_{n}" for n in nodes)
-    heads = -inverse_bind[sequence, :3, 3].astype(float)
-    return Skeleton(names, parents, heads, {name: name for name in names if name in VRM_BONES}), place, nodes
+    heads = -np.einsum("bij,bj->bi", turns[sequence], inverse_bind[sequence, :3, 3])
+    humanoid = {vrm: name for n, name in zip(nodes, names, strict=True) if (vrm := humanoid_name(document.nodes[n]))}
+    return Skeleton(names, parents, heads, humanoid), place, nodes, turns[sequence]
+
+
+def humanoid_name(node: gltf.Node) -> str | None:
+    """VRM 1.0's name of a bone: what its extras say, else its own name if that is VRM's."""
+    said = node.extras.get("humanoid") if isinstance(node.extras, dict) else None
+    return said if said in VRM_BONES else node.name if node.name in VRM_BONES else None
 
 
 def _texture(document: gltf.GLTF2, material: int | None) -> np.ndarray | None:

@@ -90,4 +90,7 @@ def read_array(document: gltf.GLTF2, index: int) -> np.ndarray:
 
 def to_bytes(document: gltf.GLTF2) -> bytes:
     """The whole document as a GLB file."""
+    for accessor in document.accessors:
+        if accessor.bufferView is None:
+            accessor.byteOffset = None  # pygltflib puts a zero there, which glTF forbids without a view
     return b"".join(cast("list[Any]", document.save_to_bytes()))

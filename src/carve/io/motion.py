@@ -166,17 +166,23 @@ def _share_twist(local: np.ndarray, skeleton: Skeleton, index: dict[str, int]) -
     """Spread a limb's turn about its own axis over the helper bone in its middle, in place, so that the skin does not wring.
 
     The helper takes half of the limb's own twist, and half of the hand's against the forearm; all bones beyond stay where they were.
+    A helper on which nothing hangs takes half of the hand's.
     """
     for side in ("left", "right"):
         for upper, lower in (("UpperArm", "LowerArm"), ("LowerArm", "Hand"), ("UpperLeg", "LowerLeg"), ("LowerLeg", "Foot")):
             if f"{side}{upper}" not in skeleton.humanoid or f"{side}{lower}" not in skeleton.humanoid:
                 continue
             bone, end = (index[skeleton.humanoid[f"{side}{name}"]] for name in (upper, lower))
-            helper = int(skeleton.parents[end])
-            if helper == bone or skeleton.parents[helper] != bone:
-                continue
             axis = skeleton.heads[end] - skeleton.heads[bone]
             axis = axis / np.linalg.norm(axis)
+            helper = int(skeleton.parents[end])
+            if helper == bone:
+                leaf = _twist_leaf(skeleton, bone, end) if lower == "Hand" else None
+                if leaf is not None:
+                    _share_with_leaf(local, bone, leaf, end, axis)
+                continue
+            if skeleton.parents[helper] != bone:
+                continue
             twist = _twist(local[:, bone], axis, 0.5)
             local[:, bone] = local[:, bone] @ np.swapaxes(twist, 1, 2)
             local[:, helper] = twist @ local[:, helper]
@@ -184,6 +190,25 @@ def _share_twist(local: np.ndarray, skeleton: Skeleton, index: dict[str, int]) -
                 twist = _twist(local[:, end], axis, 0.5)
                 local[:, helper] = local[:, helper] @ twist
                 local[:, end] = np.swapaxes(twist, 1, 2) @ local[:, end]
+
+
+def _twist_leaf(skeleton: Skeleton, bone: int, end: int) -> int | None:
+    """A bone without a humanoid name and without children that lies between two others of a limb and hangs on the first."""
+    way = skeleton.heads[end] - skeleton.heads[bone]
+    humanoid = set(skeleton.humanoid.values())
+    for leaf in np.flatnonzero(skeleton.parents == bone):
+        share = (skeleton.heads[leaf] - skeleton.heads[bone]) @ way / (way @ way)
+        if skeleton.names[leaf] not in humanoid and not (skeleton.parents == leaf).any() and 0.1 < share < 0.95:
+            return int(leaf)
+    return None
+
+
+def _share_with_leaf(local: np.ndarray, bone: int, leaf: int, end: int, axis: np.ndarray) -> None:
+    """The forearm's turn about its own axis becomes the hand's, and the leaf takes half of it, in place; the hand stays where it was."""
+    twist = _twist(local[:, bone], axis, 1.0)
+    local[:, bone] = local[:, bone] @ np.swapaxes(twist, 1, 2)
+    local[:, end] = twist @ local[:, end]
+    local[:, leaf] = _twist(local[:, end], axis, 0.5)
 
 
 def _move_all_toes(local: np.ndarray, skeleton: Skeleton, index: dict[str, int]) -> None:

@@ -9,9 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from carve.geometry.frames import normals_to_rgb
-from carve.geometry.rotations import quaternion_from_matrix
-from carve.geometry.skinning import forward_kinematics
-from carve.io.glb import node_names, write_avatar_glb, write_body_glb, write_posed_glb
+from carve.io.glb import write_body_glb
 from carve.io.image import write_png
 from carve.io.mesh_files import write_obj, write_ply
 from carve.io.preview import preview_sheet
@@ -23,11 +21,8 @@ Extra = Literal["obj", "ply"]
 
 
 def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = ()) -> None:
-    """Write every file of the contract into `folder`, but for the report, which tells what writing them took."""
-    write_avatar_glb(folder / "avatar.glb", avatar)
-    write_posed_glb(folder / "posed.glb", avatar)
+    """Write the contract's files into `folder`, but for the avatar's own (`export.outputs`) and the report."""
     write_body_glb(folder / "body.glb", avatar.body)
-    (folder / "pose.json").write_text(to_json(pose_document(avatar)), encoding="utf-8")
     (folder / "camera.json").write_text(to_json(camera_document(avatar)), encoding="utf-8")
     for side in ("front", "back"):
         write_png(folder / f"normals_{side}.png", normals_to_rgb(getattr(avatar.normals, side), avatar.normals.mask))
@@ -42,21 +37,6 @@ def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = ()) ->
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write report.json."""
     (folder / "report.json").write_text(to_json(report), encoding="utf-8")
-
-
-def pose_document(avatar: Avatar) -> dict[str, Any]:
-    """pose.json: where the joints are, and what turns avatar.glb's rest pose into posed.glb's."""
-    skeleton, pose = avatar.surface.canonical.skeleton, avatar.surface.pose
-    _, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
-    index = {bone: i for i, bone in enumerate(skeleton.names)}
-    quaternions = quaternion_from_matrix(pose.rotations)
-    return {
-        "frame": "camera: +X right, +Y up, looking along -Z; metres",
-        "joints": {name: heads[index[bone]] for name, bone in skeleton.humanoid.items()},
-        "rotations": dict(zip(node_names(skeleton), quaternions, strict=True)),
-        "root": node_names(skeleton)[int(np.flatnonzero(skeleton.parents < 0)[0])],
-        "root_translation": pose.root_position,
-    }
 
 
 def camera_document(avatar: Avatar) -> dict[str, Any]:

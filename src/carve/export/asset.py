@@ -1,0 +1,119 @@
+"""From the avatar's records to the asset that files are written from, and the photo's pose against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from carve.export.options import ExportOptions
+from carve.export.records import Asset, Bones
+from carve.export.rest_pose import rest_rotations, rest_vertices
+from carve.export.skeletons import bones_of, kept_heads, kept_rotations, select
+from carve.geometry.mesh import vertex_normals
+from carve.geometry.rotations import quaternion_from_matrix
+from carve.geometry.skin_weights import stored_weights
+from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
+from carve.records import Avatar
+
+
+@dataclass(frozen=True)
+class PhotoPose:
+    """The photo's pose for the asset's skeleton, camera frame."""
+
+    rotations: np.ndarray
+    """(B, 3, 3) global rotations against the rest pose, body axes."""
+    heads: np.ndarray
+    """(B, 3) metres."""
+    vertices: np.ndarray
+    """(V, 3) metres: the asset's rest surface, posed."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The asset and how it stands in the photo."""
+
+    asset: Asset
+    pose: PhotoPose
+
+
+def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported:
+    """The avatar in its rest pose on the chosen skeleton; face shapes, fewer triangles and maps are added by others."""
+    options = options or ExportOptions()
+    surface, pose, textured = avatar.surface.canonical, avatar.surface.pose, avatar.textured
+    skeleton = surface.skeleton
+    chosen = select(skeleton, options.skeleton)
+    to_rest = rest_rotations(surface, options.rest)
+    root = int(np.flatnonzero(skeleton.parents < 0)[0])
+    rotated, heads = forward_kinematics(local_rotations(to_rest, skeleton.parents), skeleton.heads, skeleton.parents, skeleton.heads[root])
+    skinned = skin(surface.vertices, bone_transforms(rotated, heads, skeleton.heads), surface.bones, surface.weights)
+    to_photo, posed_heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
+    relative = to_photo @ np.swapaxes(to_rest, 1, 2)
+    kept = kept_rotations(skeleton, chosen, relative, heads, posed_heads)
+    rest_heads = kept_heads(skeleton, heads, chosen)
+    local = local_rotations(kept, chosen.parents)
+    kept, kept_posed = forward_kinematics(local, rest_heads, chosen.parents, pose.root_position)
+    maps = bone_transforms(kept, kept_posed, rest_heads)
+    bones, weights = merged(chosen.taker[surface.bones], surface.weights)
+    vertices = rest_vertices(skinned, avatar.surface.vertices, maps, bones, weights)
+    offset = np.array([rest_heads[0, 0], vertices[:, 1].min(), rest_heads[0, 2]])
+    vertices, rest_heads = vertices - offset, rest_heads - offset
+    posed = skin(vertices, bone_transforms(kept, kept_posed, rest_heads), bones, weights)
+    asset = Asset(
+        name=avatar.observation.photo.name,
+        vertices=vertices,
+        normals=vertex_normals(vertices, surface.faces),
+        faces=surface.faces,
+        corner=textured.corner,
+        split_faces=textured.faces,
+        uv=textured.uv,
+        bones=bones,
+        weights=weights,
+        confidence=avatar.confidence,
+        region=surface.region,
+        skeleton=bones_of(skeleton, chosen, rest_heads, options.skeleton, options.prefix),
+        albedo=textured.albedo,
+        seen=textured.seen,
+        height=float(np.ptp(vertices[:, 1])),
+        body_height=float(avatar.body.height),
+        body_model=avatar.body.model,
+        licences=avatar.report.get("licences", []),
+        copyright=options.copyright,
+    )
+    return Exported(asset, PhotoPose(kept, kept_posed, posed))
+
+
+def merged(bones: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bone indices (V, 4) int64 and weights (V, 4), each bone once a vertex, rounded as files store them."""
+    index, stored = stored_weights(bones, weights)
+    return index.astype(np.int64), stored.astype(float)
+
+
+def node_rotations(bones: Bones, rotations: np.ndarray) -> np.ndarray:
+    """(B, 3, 3) what the nodes' local rotations become, from global rotations (B, 3, 3) against the rest pose in body axes.
+
+    With A_b a bone's own axes at rest the node's global rotation is R_b A_b, so its local one is A_p^T R_p^T R_b A_b.
+    """
+    turned = rotations @ bones.axes
+    return local_rotations(turned, bones.parents)
+
+
+def rest_node_rotations(bones: Bones) -> np.ndarray:
+    """(B, 3, 3) the nodes' local rotations at rest."""
+    return local_rotations(bones.axes, bones.parents)
+
+
+def pose_document(exported: Exported) -> dict[str, Any]:
+    """pose.json: where the joints are, and what turns avatar.glb's rest pose into posed.glb's."""
+    bones, pose = exported.asset.skeleton, exported.pose
+    posed, rest = (quaternion_from_matrix(r) for r in (node_rotations(bones, pose.rotations), rest_node_rotations(bones)))
+    root = int(np.flatnonzero(bones.parents < 0)[0])
+    return {
+        "frame": "camera: +X right, +Y up, looking along -Z; metres",
+        "joints": {vrm: pose.heads[bones.names.index(name)] for vrm, name in bones.humanoid.items()},
+        "rotations": dict(zip(bones.names, posed, strict=True)),
+        "rest_rotations": dict(zip(bones.names, rest, strict=True)),
+        "root": bones.names[root],
+        "root_translation": pose.heads[root],
+    }

@@ -1,0 +1,134 @@
+// What programs do with an avatar, told as plain numbers. Files are /files/0 (the avatar) and /files/1 (a clip on Mixamo's skeleton).
+import { VRMLoaderPlugin, VRMUtils } from "@pixiv/three-vrm";
+import * as THREE from "three";
+import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
+
+const MIXAMO = { Hips: "hips", Spine: "spine", Spine1: "chest", Spine2: "upperChest", Neck: "neck", Head: "head" };
+for (const side of ["Left", "Right"]) {
+  const own = side.toLowerCase();
+  const parts = { Shoulder: "Shoulder", Arm: "UpperArm", ForeArm: "LowerArm", Hand: "Hand", UpLeg: "UpperLeg", Leg: "LowerLeg", Foot: "Foot", ToeBase: "Toes" };
+  for (const [theirs, vrm] of Object.entries(parts)) MIXAMO[side + theirs] = own + vrm;
+}
+
+function loader() {
+  return new GLTFLoader().setMeshoptDecoder(MeshoptDecoder);
+}
+
+function skinnedMeshes(scene) {
+  const found = [];
+  scene.traverse((node) => { if (node.isSkinnedMesh) found.push(node); });
+  return found;
+}
+
+// The lowest point of the skin, metres.
+function lowest(scene) {
+  scene.updateMatrixWorld(true);
+  let low = Infinity;
+  const point = new THREE.Vector3();
+  for (const mesh of skinnedMeshes(scene)) {
+    const count = mesh.geometry.attributes.position.count;
+    const position = mesh.geometry.attributes.position;
+    for (let v = 0; v < count; v += 1) {
+      if (position.getY(v) > 0.12 && v % 16) continue;
+      low = Math.min(low, mesh.getVertexPosition(v, point).applyMatrix4(mesh.matrixWorld).y);
+    }
+  }
+  return low;
+}
+
+// A Mixamo clip for a VRM: rotations against the clip's own rest pose, in the world's axes, and the way of the hips by their height.
+function retarget(clip, source, vrm) {
+  const rest = new THREE.Quaternion(), parent = new THREE.Quaternion();
+  source.scene.updateMatrixWorld(true);
+  const ratio = vrm.humanoid.normalizedRestPose.hips.position[1] / source.scene.getObjectByName("Hips").getWorldPosition(new THREE.Vector3()).y;
+  const tracks = [];
+  for (const track of clip.tracks) {
+    const [name, property] = track.name.split(".");
+    const bone = vrm.humanoid.getNormalizedBoneNode(MIXAMO[name]);
+    const node = source.scene.getObjectByName(name);
+    if (!bone || !node) continue;
+    node.getWorldQuaternion(rest).invert();
+    node.parent.getWorldQuaternion(parent);
+    if (property === "quaternion") {
+      const values = Float32Array.from(track.values);
+      const q = new THREE.Quaternion();
+      for (let k = 0; k < values.length; k += 4) q.fromArray(values, k).premultiply(parent).multiply(rest).toArray(values, k);
+      tracks.push(new THREE.QuaternionKeyframeTrack(`${bone.name}.quaternion`, track.times, values));
+    } else if (property === "position") {
+      tracks.push(new THREE.VectorKeyframeTrack(`${bone.name}.position`, track.times, track.values.map((value) => value * ratio)));
+    }
+  }
+  return new THREE.AnimationClip("clip", clip.duration, tracks);
+}
+
+export async function vrm() {
+  const gltf = await loader().register((parser) => new VRMLoaderPlugin(parser)).loadAsync("/files/0");
+  const avatar = gltf.userData.vrm;
+  const at = (name) => avatar.humanoid.getRawBoneNode(name).getWorldPosition(new THREE.Vector3()).toArray();
+  gltf.scene.updateMatrixWorld(true);
+  const rest = { lowest: lowest(gltf.scene), leftHand: at("leftHand"), rightHand: at("rightHand"), head: at("head") };
+  const source = await loader().loadAsync("/files/1");
+  const mixer = new THREE.AnimationMixer(gltf.scene);
+  const clip = retarget(source.animations[0], source, avatar);
+  mixer.clipAction(clip).play();
+  const low = [];
+  const feet = [];
+  for (let k = 0; k < 32; k += 1) {
+    mixer.setTime((k / 32) * clip.duration);
+    avatar.update(1 / 30);
+    low.push(lowest(gltf.scene));
+    feet.push([at("leftFoot"), at("rightFoot")]);
+  }
+  avatar.expressionManager.setValue("aa", 1);
+  avatar.expressionManager.setValue("blink", 1);
+  avatar.update(1 / 30);
+  const mesh = skinnedMeshes(gltf.scene)[0];
+  const influence = (name) => mesh.morphTargetInfluences?.[mesh.morphTargetDictionary[name]];
+  avatar.lookAt.applier.applyYawPitch(30, 0);
+  avatar.humanoid.update();
+  const twist = [];
+  avatar.nodeConstraintManager?.constraints.forEach((constraint) => twist.push(constraint.destination.name));
+  return {
+    meta: { name: avatar.meta.name, authors: avatar.meta.authors, licence: avatar.meta.licenseUrl, version: avatar.meta.metaVersion },
+    bones: Object.keys(avatar.humanoid.humanBones).length,
+    expressions: Object.keys(avatar.expressionManager.expressionMap),
+    thumbnail: Boolean(avatar.meta.thumbnailImage),
+    springs: avatar.springBoneManager?.joints.size ?? 0,
+    tracks: clip.tracks.length,
+    jawOpen: influence("jawOpen"),
+    eyeBlinkLeft: influence("eyeBlinkLeft"),
+    rest, low, feet, twist,
+  };
+}
+
+export async function talkinghead() {
+  const { TalkingHead } = await import("talkinghead");
+  const head = new TalkingHead(document.getElementById("avatar"), { ttsEndpoint: "none", lipsyncModules: [], cameraView: "upper" });
+  await head.showAvatar({ url: "/files/0", body: "F", avatarMood: "neutral", lipsyncLang: "en" });
+  await new Promise((done) => setTimeout(done, 400));
+  const shoulders = ["LeftHand", "RightHand", "Head", "Hips"].map((name) => head.armature.getObjectByName(name).getWorldPosition(new THREE.Vector3()).toArray());
+  return { morphs: Object.keys(head.mtAvatar).length, visemes: Object.keys(head.mtAvatar).filter((name) => name.startsWith("viseme_")).length, places: shoulders };
+}
+
+// A clip of one rig played by name on another of the same names.
+export async function clip() {
+  const gltf = await loader().loadAsync("/files/0");
+  const source = await loader().loadAsync("/files/1");
+  const mixer = new THREE.AnimationMixer(gltf.scene);
+  const tracks = source.animations[0].tracks.filter((track) => track.name.endsWith(".quaternion"));
+  mixer.clipAction(new THREE.AnimationClip("clip", source.animations[0].duration, tracks)).play();
+  const hands = [];
+  for (let k = 0; k < 8; k += 1) {
+    mixer.setTime((k / 8) * source.animations[0].duration);
+    gltf.scene.updateMatrixWorld(true);
+    hands.push(gltf.scene.getObjectByName("LeftHand").getWorldPosition(new THREE.Vector3()).toArray());
+  }
+  return { tracks: tracks.length, morphs: skinnedMeshes(gltf.scene)[0].morphTargetInfluences?.length ?? 0, lowest: lowest(gltf.scene), hands };
+}
+
+export async function load() {
+  const gltf = await loader().loadAsync("/files/0");
+  const meshes = skinnedMeshes(gltf.scene);
+  return { triangles: meshes.reduce((sum, mesh) => sum + mesh.geometry.index.count / 3, 0), lowest: lowest(gltf.scene), normalMap: Boolean(meshes[0].material.normalMap) };
+}
