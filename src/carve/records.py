@@ -154,6 +154,10 @@ class BodyFit:
     notes: tuple[str, ...]
 
 
+LABELS = ("background", "skin", "hair", "top", "outer", "bottom", "dress", "shoes", "headwear", "bag", "glasses", "other")
+"""Parts of a dressed person. `outer`: jackets and coats; `dress`: one piece over trunk and legs."""
+
+
 @dataclass(frozen=True)
 class NormalMaps:
     """Normals of the clothed person as the camera's pixels cut it, camera frame."""

@@ -32,7 +32,7 @@ from carve.synth.records import View
 from carve.synth.store.view_codec import encode_view, pack_arrays
 
 Split = Literal["train", "val"]
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; `open_shards` reads no other."""
 
 
