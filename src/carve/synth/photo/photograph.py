@@ -13,7 +13,7 @@ import numpy as np
 from carve.synth.photo.augmentation import FIELDS, Field, Motion, Truth, augment, draw_motion, hide, moved_colour, stored_members
 from carve.synth.photo.backdrop import compose, contact_shadow, draw_background, occlude
 from carve.synth.photo.developing import develop, exposure
-from carve.synth.photo.lighting import draw_lighting
+from carve.synth.photo.light_setups import Suns, draw_lighting
 from carve.synth.photo.repainting import repaint
 from carve.synth.photo.scenery import Scenery
 from carve.synth.photo.shading import shade
@@ -57,7 +57,7 @@ def photograph(
 
     `names` (L) are those of the view's landmarks. Without `augmented` the framing is the view's own and nothing stands in front.
     """
-    lighting = draw_lighting(scenery.environments, view.sun_directions, view.up, rng)
+    lighting = draw_lighting(scenery.environments, Suns(view.sun_directions, view.sun_radii), view.up, rng)
     albedo = repaint(view, rng, "albedo_back" in fields)
     foreground = shade(view, albedo["albedo_front"], lighting, rng)
     motion = draw_motion(view, rng) if augmented else Motion()

@@ -15,10 +15,12 @@ SUNS = 4
 """Lights whose shadows are stored with a view: two as small as a sun or a bare flash, two as large as windows and softboxes."""
 _SMALL, _LARGE = (0.012, 0.05), (0.15, 0.5)
 """Ranges of their angular radii, radians."""
-CAVITY_REACH = 0.045
+_HORIZON, _BEYOND = 0.05, 0.4
+"""Sine of the height to which a light is lifted, and how far below the horizon it may be for that."""
+CAVITY_REACH = 0.06
 """Folds nearer than this darken each other, metres."""
 _DIRECTIONS, _STEPS = 8, 6
-_BIAS = 0.12
+_BIAS = 0.08
 """Sine of the angle above the tangent plane from which on something counts: triangles are flat, normals smooth."""
 
 
@@ -31,7 +33,7 @@ def sun_directions(up: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     ahead /= np.linalg.norm(ahead)
     across = np.cross(up, ahead)
     side = rng.choice([-1.0, 1.0], SUNS)
-    azimuth = np.radians(side * (rng.choice([20, 60, 85, 120, 160], SUNS, p=[0.16, 0.32, 0.27, 0.13, 0.12]) + rng.normal(0, 14, SUNS)))
+    azimuth = np.radians(side * (rng.choice([20, 55, 85, 115, 160], SUNS, p=[0.1, 0.27, 0.36, 0.16, 0.11]) + rng.normal(0, 14, SUNS)))
     large = np.arange(SUNS) % 2 == 1
     height = np.radians(np.where(large, rng.uniform(-5, 50, SUNS), rng.uniform(12, 70, SUNS)))
     radii = np.where(large, rng.uniform(*_LARGE, SUNS), np.exp(rng.uniform(np.log(_SMALL[0]), np.log(_SMALL[1]), SUNS)))
@@ -39,25 +41,26 @@ def sun_directions(up: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     return np.cos(height)[:, None] * flat + np.sin(height)[:, None] * up, radii
 
 
-def sun_samples(
+def suns_seen(
     queries: MeshQueries, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, radii: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """(N, S) bool twice: a random place on each light's disc is above the horizon of points (N, 3) with normals (N, 3); and it is seen.
+) -> np.ndarray:
+    """(N, S) bool: points (N, 3) with normals (N, 3) see a random place on each light's disc.
 
-    `directions` (S, 3) and `radii` (S,) are those of the lights, in the frame of the points.
+    Places below a point's horizon are lifted to just above it: cast shadows end where the surface's own begins, which shading draws, and
+    skin, around which light creeps, has no dark seam there. `directions` (S, 3) and `radii` (S,) are in the frame of the points.
     """
-    above = np.zeros((len(points), len(directions)), bool)
-    free = np.zeros_like(above)
+    free = np.zeros((len(points), len(directions)), bool)
     for k, (direction, radius) in enumerate(zip(directions, radii, strict=True)):
         across = np.cross(direction, [0.0, 0.0, 1.0] if abs(direction[2]) < 0.9 else [1.0, 0.0, 0.0])
         across /= np.linalg.norm(across)
         away, turn = np.tan(radius) * np.sqrt(rng.random(len(points))), rng.uniform(0, 2 * np.pi, len(points))
         offset = np.cos(turn)[:, None] * across + np.sin(turn)[:, None] * np.cross(direction, across)
         toward = direction + away[:, None] * offset
-        lit = np.einsum("nd,nd->n", normals, toward) > 0
-        above[:, k] = lit
+        height = np.einsum("nd,nd->n", normals, toward)
+        toward += np.maximum(_HORIZON - height, 0.0)[:, None] * normals
+        lit = height > -_BEYOND
         free[lit, k] = ~queries.blocked(points[lit] + 0.004 * normals[lit], toward[lit], 3.0)
-    return above, free
+    return free
 
 
 def cavity(depth: np.ndarray, normals: np.ndarray, camera: Camera) -> np.ndarray:

@@ -18,7 +18,7 @@ from carve.geometry.camera import Camera
 from carve.geometry.mesh import face_normals, vertex_normals
 from carve.geometry.raster import Raster, rasterise
 from carve.synth.records import FABRIC_UNIT, View
-from carve.synth.views.light import cavity, sun_directions, sun_samples
+from carve.synth.views.light import cavity, sun_directions, suns_seen
 from carve.synth.views.placement import Placement
 from carve.synth.views.scene import Scene
 
@@ -250,13 +250,14 @@ def _light(
     corner = scene.faces[raster.face[rows, columns]]
     points = np.einsum("nk,nkd->nd", raster.bary[rows, columns].astype(float), scene.vertices[corner])
     suns, radii = sun_directions(placement.rotation[:, 1], rng)
-    sampled = sun_samples(scene.queries, points, facing[rows, columns] @ placement.rotation, suns @ placement.rotation, radii, rng)
-    above, free = (np.zeros((*mask.shape, len(suns)), np.float32) for _ in range(2))
-    above[rows, columns], free[rows, columns] = sampled
-    above, free = _pool(above), _pool(free)
+    free = np.zeros((*mask.shape, len(suns)), np.float32)
+    free[rows, columns] = suns_seen(
+        scene.queries, points, facing[rows, columns] @ placement.rotation, suns @ placement.rotation, radii, rng
+    )
+    free = _pool(free)
     for k in np.flatnonzero(radii > _GRAINY):
-        above[..., k], free[..., k] = (cv2.GaussianBlur(np.ascontiguousarray(a[..., k]), (0, 0), 1.2) for a in (above, free))
-    share = np.where(above > 0, free / np.maximum(above, 1e-6), 0.0) * cover[..., None]
+        smooth = cv2.GaussianBlur(np.ascontiguousarray(free[..., k]), (0, 0), 1.2)
+        free[..., k] = smooth * cover / np.maximum(cv2.GaussianBlur(cover, (0, 0), 1.2), 1e-6)
     sky = _interpolated(raster, np.column_stack([scene.free, scene.bent @ placement.rotation.T]), scene.faces)
     occlusion = _extended(_pool(sky[..., :1]), cover)[..., 0]
     unit = _pool(facing)
@@ -267,7 +268,7 @@ def _light(
         "bent": _encoded(sky[..., 1:], mask),
         "sun_directions": suns,
         "sun_radii": radii,
-        "sun_free": np.round(np.clip(_extended(share, cover), 0, 1) * 255).astype(np.uint8),
+        "sun_free": np.round(np.clip(_extended(free, cover), 0, 1) * 255).astype(np.uint8),
     }
 
 
