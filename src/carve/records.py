@@ -158,6 +158,10 @@ class BodyFit:
     """(V, 3) metres, canonical pose: what the photo's facial expression adds to `canonical`, which is neutral; it is in `posed`."""
 
 
+LABELS = ("background", "skin", "hair", "top", "outer", "bottom", "dress", "shoes", "headwear", "bag", "glasses", "other")
+"""Parts of a dressed person. `outer`: jackets and coats; `dress`: one piece over trunk and legs."""
+
+
 @dataclass(frozen=True)
 class NormalMaps:
     """Normals of the clothed person as the camera's pixels cut it, camera frame."""

@@ -17,7 +17,7 @@ from carve.synth.people.bodies import FullBody, ShapedBody
 from carve.synth.people.poses import apply_pose, rest_local
 from carve.synth.records import PARTS
 from carve.synth.store.shards import Person, Split, finish, write_block
-from carve.synth.views.render import Placement, sample_placement
+from carve.synth.views.placement import Placement, sample_placement
 from synth.views import LANDMARKS, Scene, make_view
 
 MARKS = ("head", "leftUpperArm", "rightUpperArm", "leftFoot", "rightFoot")

@@ -12,17 +12,18 @@ from carve.synth.records import View
 from carve.synth.store.shards import Person, Split, finish, write_block
 from carve.synth.store.view_codec import FIELDS
 
-NUMBERS = ("up", "depth_range", "sun_directions", "landmarks")
+NUMBERS = ("up", "depth_range", "sun_directions", "sun_radii", "landmarks")
+FINE = {"depth": (), "place": (3,), "fabric": (2,), "fabric_back": (2,)}
+"""Pictures of 16 bit and their components."""
 
 
 def view(seed: int = 0, suns: int = 1, size: tuple[int, int] = (20, 13)) -> View:
     """A view of noise, which no lossy step survives."""
     rng, (h, w) = np.random.default_rng(seed), size
-    shapes = dict.fromkeys(("coverage", "occlusion", "part", "region", "depth"), (h, w)) | {"sun_free": (h, w, suns)}
+    shapes = dict.fromkeys(("coverage", "occlusion", "part", "part_back", "region"), (h, w)) | {"sun_free": (h, w, suns)}
+    shapes |= {name: (h, w, *more) for name, more in FINE.items()}
     pictures = {
-        name: rng.integers(0, 65536 if name == "depth" else 256, shapes.get(name, (h, w, 3))).astype(
-            np.uint16 if name == "depth" else np.uint8
-        )
+        name: rng.integers(0, 65536 if name in FINE else 256, shapes.get(name, (h, w, 3))).astype(np.uint16 if name in FINE else np.uint8)
         for name in FIELDS
     }
     return View(
@@ -30,6 +31,7 @@ def view(seed: int = 0, suns: int = 1, size: tuple[int, int] = (20, 13)) -> View
         up=rng.normal(size=3),
         depth_range=(1 / 3, np.pi),
         sun_directions=rng.normal(size=(suns, 3)),
+        sun_radii=rng.random(suns),
         landmarks=rng.normal(size=(5, 4)),
         **pictures,
     )

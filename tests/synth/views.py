@@ -10,11 +10,12 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from carve.body.model import REGIONS, BodyModel
+from carve.body.places import encode_places
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.geometry.raster import Raster, rasterise
-from carve.synth.records import PARTS, View
+from carve.synth.records import FABRIC_UNIT, PARTS, View
 from synthetic import synthetic_person
 
 LANDMARKS = ("nose", "left_shoulder", "right_shoulder", "left_ankle", "right_ankle")
@@ -41,6 +42,8 @@ class Scene:
     camera: Camera
     up: np.ndarray
     """(3,)"""
+    places: np.ndarray | None = None
+    """(V, 3) of the body's vertices; None for the body itself."""
 
 
 def mirrored(scene: Scene) -> Scene:
@@ -57,6 +60,7 @@ def mirrored(scene: Scene) -> Scene:
         region=regions[scene.region],
         landmarks=(scene.landmarks * flip)[order],
         up=scene.up * flip,
+        places=(scene.body if scene.places is None else scene.places) * flip,
     )
 
 
@@ -69,6 +73,7 @@ def rolled(scene: Scene, angle: float) -> Scene:
         body=scene.body @ turn.T,
         landmarks=scene.landmarks @ turn.T,
         up=turn @ scene.up,
+        places=scene.body if scene.places is None else scene.places,
     )
 
 
@@ -147,33 +152,25 @@ def make_view(scene: Scene, suns: np.ndarray | None = None, rays: int = 0) -> Vi
     z = _halved(np.where(front.mask, front.depth, 0)[..., None], front.mask)[..., 0]
     near, far = float(z[mask].min()) - 0.01, float(z[mask].max()) + 0.01
     depth = np.where(mask, np.round((z - near) / (far - near) * 65534) + 1, 0).astype(np.uint16)
-    sides = []
-    centre = scene.vertices.mean(0)
-    for angle in (-np.pi / 2, np.pi / 2):  # a camera at the person's left (+x) sees the person turned the other way
-        turn = Rotation.from_rotvec(angle * scene.up).as_matrix()
-        turned = (scene.vertices - centre) @ turn.T + centre
-        sides.append(_normals(rasterise(turned, scene.faces, double), turned, scene.faces, turn.T, True))
     labels = np.column_stack([scene.part, scene.region + 1]).astype(float)
-    corner = scene.faces[np.maximum(front.face, 0)]
-    nearest = np.take_along_axis(corner, front.bary.argmax(-1)[..., None], axis=-1)[..., 0]
-    chosen = (labels[nearest] * front.mask[..., None]).reshape(camera.height, 2, camera.width, 2, 2).max((1, 3))
-    colours = _halved(front.interpolate(scene.albedo, scene.faces), front.mask)
-    weave = np.random.default_rng(0).normal(1, 0.05, colours.shape[:2])[..., None]
-    albedo = _continued(np.clip(colours * weave, 0, 255).astype(np.uint8), mask)
+    chosen = _labels(front, scene.faces, labels)
+    places = scene.body if scene.places is None else scene.places
+    place = encode_places(_halved(front.interpolate(places, scene.faces), front.mask), mask)
     normal = _normals(front, scene.vertices, scene.faces, np.eye(3), True)
     suns = np.zeros((0, 3)) if suns is None else suns
     occlusion, bent, free = _rays(scene, mask, z, normal, suns, rays)
     behind = rasterise(scene.vertices, scene.faces, double, farthest=True)
+    part_back = _labels(behind, scene.faces, labels)[..., 0]
+    fabrics = [_fabric(raster, places, scene.faces, part) for raster, part in ((front, chosen[..., 0]), (behind, part_back))]
     body = [rasterise(scene.body, scene.faces, double, farthest=f) for f in (False, True)]
     return View(
         camera=camera,
         up=scene.up,
         coverage=np.round(coverage * 255).astype(np.uint8),
-        albedo=albedo,
+        albedo=_albedo(front, scene, mask),
+        albedo_back=_albedo(behind, scene, mask),
         normal=normal,
         normal_back=_normals(behind, scene.vertices, scene.faces, np.eye(3), True),
-        normal_left=sides[0],
-        normal_right=sides[1],
         body_normal=_normals(body[0], scene.body, scene.faces, np.eye(3), False),
         body_normal_back=_normals(body[1], scene.body, scene.faces, np.eye(3), False),
         depth=depth,
@@ -181,11 +178,38 @@ def make_view(scene: Scene, suns: np.ndarray | None = None, rays: int = 0) -> Vi
         occlusion=_continued(occlusion, mask),
         bent=_continued(bent, mask),
         sun_directions=suns,
+        sun_radii=np.full(len(suns), 0.03),
         sun_free=_continued(free, mask),
         part=chosen[..., 0].astype(np.uint8),
+        part_back=part_back.astype(np.uint8),
+        place=place,
+        fabric=fabrics[0],
+        fabric_back=fabrics[1],
         region=chosen[..., 1].astype(np.uint8),
         landmarks=np.column_stack([camera.project(scene.landmarks), -scene.landmarks[:, 2], np.ones(len(scene.landmarks))]),
     )
+
+
+def _labels(raster: Raster, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(H, W, C) labels (V, C) of the nearest corners, the largest of each block."""
+    corner = faces[np.maximum(raster.face, 0)]
+    nearest = np.take_along_axis(corner, raster.bary.argmax(-1)[..., None], axis=-1)[..., 0]
+    height, width = raster.mask.shape[0] // 2, raster.mask.shape[1] // 2
+    return np.asarray((labels[nearest] * raster.mask[..., None]).reshape(height, 2, width, 2, -1).max((1, 3)))
+
+
+def _albedo(raster: Raster, scene: Scene, mask: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 with a little noise for a weave."""
+    colours = _halved(raster.interpolate(scene.albedo, scene.faces), raster.mask)
+    weave = np.random.default_rng(0).normal(1, 0.05, colours.shape[:2])[..., None]
+    return _continued(np.clip(colours * weave, 0, 255).astype(np.uint8), mask)
+
+
+def _fabric(raster: Raster, places: np.ndarray, faces: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """(H, W, 2) uint16: cloth that is laid out along x and y of the places (V, 3)."""
+    where = _halved(raster.interpolate(places[:, :2], faces), raster.mask)
+    codes = np.round(where / FABRIC_UNIT) + 32768
+    return np.where((part > PARTS.index("eyes"))[..., None], codes, 0).astype(np.uint16)
 
 
 def _rays(

@@ -28,7 +28,8 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set's folder; a run that was stopped goes on in it")
     make.add_argument("--people", type=positive, required=True, metavar="N", help="how many")
     make.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
-    make.add_argument("--views", type=positive, default=4, metavar="N", help="cameras before each person (default: 4)")
+    make.add_argument("--views", type=positive, default=4, metavar="N", help="cameras that see each person whole (default: 4)")
+    make.add_argument("--close", type=int, default=2, metavar="N", help="cameras that see a part of each person closely (default: 2)")
     make.add_argument("--drapes", type=int, default=100, metavar="N", help="simulated garments in the library, 0 for none (default: 100)")
     make.add_argument("--library", type=Path, metavar="DIR", help="the library of drapes (default: drapes in the data set's folder)")
     make.add_argument(
@@ -37,11 +38,12 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     make.add_argument("--no-distances", action="store_true", help="leave the outer surface and its signed distances out; normals need none")
     make.add_argument("--skip-bad", action="store_true", help="leave garments out that are missing a file or malformed, and list them")
     make.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    sheet = actions.add_parser("sheet", help="contact sheets of a data set: photograph, normals, canonical mesh")
+    sheet = actions.add_parser("sheet", help="contact sheets of a data set: photograph, normals, labels, canonical mesh")
     sheet.add_argument("data", type=Path, help="a folder of `carve synth make`")
     sheet.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
     sheet.add_argument("--out", type=Path, required=True, metavar="FILE", help="the pictures are FILE_1.png, FILE_2.png, ...")
     sheet.add_argument("--people", type=positive, default=50, metavar="N", help="how many (default: 50, one page)")
+    sheet.add_argument("--views", type=positive, default=1, metavar="N", help="of each person, close-ups last (default: 1)")
     sheet.add_argument("--split", choices=("train", "val"), default="train")
     sheet.add_argument("--size", type=positive, default=192, metavar="PX", help="side of each picture (default: 192)")
 
@@ -63,9 +65,10 @@ def _make(arguments: argparse.Namespace) -> int:
     from carve.synth.make import Plan, make_drapes, make_people
     from carve.synth.people.bodies import load_full_body
 
-    if arguments.drapes < 0:
-        raise CarveError("--drapes cannot be negative; give 0 for none")
-    plan = Plan(arguments.people, arguments.seed, arguments.views, arguments.drapes, distances=not arguments.no_distances)
+    for name in ("drapes", "close"):
+        if getattr(arguments, name) < 0:
+            raise CarveError(f"--{name} cannot be negative; give 0 for none")
+    plan = Plan(arguments.people, arguments.seed, arguments.views, arguments.close, arguments.drapes, distances=not arguments.no_distances)
     read = read_assets(arguments.assets, arguments.skip_bad)
     library = arguments.library or arguments.out / "drapes"
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
@@ -97,6 +100,8 @@ def _sheet(arguments: argparse.Namespace) -> int:
 
     with StageLines() as lines:
         show: Callable[[int, int], None] = lambda done, total: lines.progress("sheets", done / total)  # noqa: E731
-        for path in write_sheets(arguments.data, arguments.assets, arguments.out, arguments.people, arguments.split, arguments.size, show):
+        for path in write_sheets(
+            arguments.data, arguments.assets, arguments.out, arguments.people, arguments.split, arguments.size, show, arguments.views
+        ):
             print(path)
     return 0

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from carve.body.anny import AnnyBody, load_anny
+from carve.body.places import body_places
 from carve.networks.person import POSE_NAMES
 from carve.records import CarveError
 from carve.synth.assets.files import Assets, read_assets
@@ -40,7 +41,8 @@ from carve.synth.people.bodies import FullBody, Traits, load_full_body, sample_t
 from carve.synth.people.poses import Pose, apply_pose, sample_pose
 from carve.synth.records import PARTS, View
 from carve.synth.store.shards import Person, ShardRecord, Split, finish, resume, write_block
-from carve.synth.views.render import Decal, Paint, Placement, render_view, sample_placement
+from carve.synth.views.placement import FOCI, Focus, Placement, sample_placement
+from carve.synth.views.render import Decal, Paint, render_view
 from carve.synth.views.scene import Scene, build_scene
 from carve.synth.wear.garments import Pattern, coarse_pattern
 from carve.synth.wear.outfits import Outfit, choose_outfit
@@ -62,7 +64,9 @@ class Plan:
     seed: int = 0
     """Of all random numbers."""
     views: int = 4
-    """Cameras before each person."""
+    """Cameras before each person that see them whole."""
+    close: int = 2
+    """Cameras before each person that see a part of them closely."""
     drapes: int = 100
     """Simulated garments in the library; 0 for none."""
     samples: tuple[int, int, int] = (8192, 8192, 4096)
@@ -83,6 +87,8 @@ class Maker:
     wardrobe: Wardrobe
     slim: AnnyBody
     drapes: dict[Split, list[Path]]
+    places: np.ndarray
+    """(V, 3) places of the body's vertices, see `carve.body.places`."""
     _hair: dict[str, Pattern] = field(default_factory=dict)
     _drape_cache: dict[Path, StoredDrape] = field(default_factory=dict)
 
@@ -111,7 +117,8 @@ def open_maker(assets: Path, plan: Plan, library: Path | None, skip_bad: bool = 
     if library is not None:
         for path in sorted(library.glob("*.json")):
             drapes[json.loads(path.read_text())["split"]].append(path)
-    return Maker(read, plan, body, Wardrobe(body, read), load_anny(), drapes)
+    slim = load_anny()
+    return Maker(read, plan, body, Wardrobe(body, read), slim, drapes, body_places(slim))
 
 
 def split_of(index: int) -> Split:
@@ -216,14 +223,22 @@ def choose_look(maker: Maker, made: Made, rng: np.random.Generator) -> Look:
     return Look(tuple(textures), brows)
 
 
-def _paint(body: FullBody, texture: Texture, worn: Worn) -> Paint:
-    """The texture with coordinates in tiles."""
+def _cloth_places(body: FullBody, worn: Worn) -> np.ndarray | None:
+    """(F, 3, 2) planar coordinates of a garment's corners, metres; None for what is no cloth."""
+    layer = worn.layer
+    if PARTS[layer.part] in ("skin", "hair", "eyes", "glasses"):
+        return None
+    return planar_uv(worn.rest, layer.faces, vertex_regions(body, layer.bones, layer.weights))
+
+
+def _paint(texture: Texture, worn: Worn, fabric: np.ndarray | None) -> Paint:
+    """The texture with coordinates in tiles; `fabric` is what `_cloth_places` says."""
     layer, uv = worn.layer, worn.layer.uv
-    if texture.scale is not None and texture.coordinates == "planar":
-        uv = planar_uv(worn.rest, layer.faces, vertex_regions(body, layer.bones, layer.weights)) / texture.scale
+    if texture.scale is not None and texture.coordinates == "planar" and fabric is not None:
+        uv = fabric / texture.scale
     elif texture.scale is not None:
         uv = uv * uv_scale(worn.rest, layer.faces, uv) / texture.scale
-    return Paint(texture.image, texture.alpha, uv)
+    return Paint(texture.image, texture.alpha, uv, fabric)
 
 
 def _yaws(count: int, rng: np.random.Generator) -> list[float]:
@@ -254,31 +269,71 @@ def _landmarks(maker: Maker, pose: Pose) -> np.ndarray:
     return np.array(points)
 
 
-def photograph_person(maker: Maker, made: Made) -> tuple[Scene, list[View], list[np.ndarray], list[Placement], list[Look]]:
-    """The scene, the views, which vertices each sees, where the cameras stand, and what was painted on: other colours every second view."""
+def _focus(maker: Maker, pose: Pose, kind: Focus, rng: np.random.Generator) -> np.ndarray:
+    """(3,) what a close-up looks at, posed body frame."""
+    heads = {bone: pose.heads[maker.body.names.index(maker.body.humanoid[bone])] for bone in _FOCUS_BONES[kind]}
+    if kind == "hands":
+        return next(iter(heads.values())) if rng.random() < 0.5 else list(heads.values())[-1]
+    return np.asarray(np.mean(list(heads.values()), axis=0))
+
+
+_FOCUS_BONES: dict[Focus, tuple[str, ...]] = {
+    "head": ("head",),
+    "torso": ("hips", "neck"),
+    "legs": ("leftUpperLeg", "rightUpperLeg", "leftFoot", "rightFoot"),
+    "hands": ("leftHand", "rightHand"),
+}
+"""The bones about whose heads' mean a close-up looks, or one of them for hands."""
+
+
+def _cameras(maker: Maker, made: Made, vertices: np.ndarray, rng: np.random.Generator) -> list[tuple[str, Placement]]:
+    """Cameras and what each shows, `whole` or a part; the close-ups come last."""
+    found = [("whole", sample_placement(vertices, yaw, rng, half=rng.random() < 0.12)) for yaw in _yaws(maker.plan.views, rng)]
+    order = rng.permutation(len(FOCI))
+    for number, yaw in enumerate(_yaws(maker.plan.close, rng)[: maker.plan.close]):
+        kind = FOCI[order[number % len(FOCI)]]
+        found.append((kind, sample_placement(vertices, yaw, rng, focus=_focus(maker, made.dressed.pose, kind, rng))))
+    return found
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the cameras saw of a person."""
+
+    scene: Scene
+    views: list[View]
+    seen: list[np.ndarray]
+    """Which vertices each view sees."""
+    cameras: list[tuple[str, Placement]]
+    """What each shows and where it stands."""
+    looks: list[Look]
+    """What was painted on for each: other colours every second view."""
+
+
+def photograph_person(maker: Maker, made: Made) -> Taken:
+    """All views of a person."""
     rng = np.random.default_rng([maker.plan.seed, 2, made.index])
-    scene = build_scene(maker.body, made.dressed)
+    scene = build_scene(maker.body, made.dressed, maker.places)
     first_face = np.concatenate([np.flatnonzero(layer.shown) for layer in made.dressed.layers])
     marks = _landmarks(maker, made.dressed.pose)
-    views, seen, placements, looks = [], [], [], []
+    views, seen, looks = [], [], []
+    fabrics = [_cloth_places(maker.body, worn) for worn in made.dressed.worn]
     paints: list[Paint] = []
     decals: list[Decal] = []
-    used = np.unique(scene.faces)
-    for number, yaw in enumerate(_yaws(maker.plan.views, rng)):
+    cameras = _cameras(maker, made, scene.vertices[np.unique(scene.faces)], rng)
+    for number, (_, placement) in enumerate(cameras):
         if number % 2 == 0:
             look = choose_look(maker, made, rng)
-            paints = [_paint(maker.body, texture, worn) for texture, worn in zip(look.textures, made.dressed.worn, strict=True)]
+            paints = [_paint(*each) for each in zip(look.textures, made.dressed.worn, fabrics, strict=True)]
             decals = [
                 Decal(worn.layer.posed, worn.layer.faces, Paint(texture.image, texture.alpha, worn.layer.uv))
                 for texture, (_, worn) in zip(look.brows, made.brows, strict=True)
             ]
-        placement = sample_placement(scene.vertices[used], yaw, rng, half=rng.random() < 0.12)
         view, visible = render_view(scene, placement, paints, decals, first_face, marks, rng)
         views.append(view)
         seen.append(visible)
-        placements.append(placement)
         looks.append(look)
-    return scene, views, seen, placements, looks
+    return Taken(scene, views, seen, cameras, looks)
 
 
 def person_arrays(maker: Maker, made: Made, seen: Sequence[np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -318,8 +373,8 @@ def person_arrays(maker: Maker, made: Made, seen: Sequence[np.ndarray]) -> tuple
 def make_person(maker: Maker, index: int) -> Person:
     """Person number `index`, ready to be stored."""
     made = make_body(maker, index)
-    _, views, seen, placements, looks = photograph_person(maker, made)
-    arrays, outer = person_arrays(maker, made, seen)
+    taken = photograph_person(maker, made)
+    arrays, outer = person_arrays(maker, made, taken.seen)
     dressed = made.dressed
     info = {
         "index": index,
@@ -337,16 +392,16 @@ def make_person(maker: Maker, index: int) -> Person:
         "inside": {"canonical": dressed.inside_canonical, "posed": dressed.inside_posed},
         "outer": outer,
         "landmarks": list(landmark_names()),
-        "cameras": [{"rotation": p.rotation.tolist(), "translation": p.translation.tolist()} for p in placements],
+        "cameras": [{"shows": s, "rotation": p.rotation.tolist(), "translation": p.translation.tolist()} for s, p in taken.cameras],
         "textures": [
             {
                 layer.name: {"roughness": t.roughness, "specular": t.specular, **t.source}
                 for layer, t in zip(dressed.layers, look.textures, strict=True)
             }
-            for look in looks
+            for look in taken.looks
         ],
     }
-    return Person(f"{index:06d}", info, arrays, views)
+    return Person(f"{index:06d}", info, arrays, taken.views)
 
 
 _WORKER: Maker | None = None

@@ -11,9 +11,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from carve.geometry.camera import Camera
+from carve.records import LABELS
 
-PARTS = ("background", "skin", "hair", "eyes", "top", "bottom", "dress", "suit", "coat", "shoes", "hat", "accessory")
-"""What a pixel or a triangle shows; the values of `Layer.part`, `View.part`."""
+PARTS = (
+    "background", "skin", "hair", "eyes", "top", "bottom", "dress", "suit", "coat", "shoes", "hat", "accessory",
+    "glasses", "bag", "scarf", "belt",
+)  # fmt: skip
+"""What a pixel or a triangle shows, as it is made; the values of `Layer.part`, `View.part`, `View.part_back`. New ones go to the end."""
+
+_LABEL_OF_PART = {
+    "skin": "skin", "eyes": "skin", "hair": "hair", "top": "top", "coat": "outer", "bottom": "bottom", "dress": "dress", "suit": "dress",
+    "shoes": "shoes", "hat": "headwear", "bag": "bag", "glasses": "glasses",
+}  # fmt: skip
+"""PARTS -> LABELS; what is not named here is `other`. A suit that is in one piece covers trunk and legs as a dress does."""
+
+
+def label_table() -> np.ndarray:
+    """(len(PARTS),) uint8: index into LABELS of each of PARTS."""
+    names = ("background", *(_LABEL_OF_PART.get(name, "other") for name in PARTS[1:]))
+    return np.array([LABELS.index(name) for name in names], np.uint8)
+
+
+FABRIC_UNIT = 0.00025
+"""Metres that one step of `View.fabric` stands for."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +68,7 @@ class View:
 
     Colours and normals are meaningful where `coverage` > 0 and continued a few pixels beyond it, so that a blur of the edge has colours.
     Normals are stored as uint8 ``round((n + 1) * 127.5)`` in this camera's frame (+X right, +Y up, +Z towards the viewer), also those of
-    the back; those from the left and right in the frames of their own cameras.
+    the back.
     """
 
     camera: Camera
@@ -58,14 +78,12 @@ class View:
     """(H, W) uint8 share of the pixel that shows the person, times 255."""
     albedo: np.ndarray
     """(H, W, 3) uint8 sRGB diffuse reflectance."""
+    albedo_back: np.ndarray
+    """(H, W, 3) uint8 sRGB, of the farthest surface along each pixel's ray."""
     normal: np.ndarray
     """(H, W, 3) uint8, the visible surface."""
     normal_back: np.ndarray
     """(H, W, 3) uint8, the farthest surface along each pixel's ray."""
-    normal_left: np.ndarray
-    """(H, W, 3) uint8, as this camera would see it from the person's left, a quarter of a circle further about the vertical."""
-    normal_right: np.ndarray
-    """(H, W, 3) uint8, the same from the right."""
     body_normal: np.ndarray
     """(H, W, 3) uint8, the true body without clothes."""
     body_normal_back: np.ndarray
@@ -80,10 +98,21 @@ class View:
     """(H, W, 3) uint8: mean free direction, encoded as normals are."""
     sun_directions: np.ndarray
     """(S, 3) unit vectors towards each sun, camera frame."""
+    sun_radii: np.ndarray
+    """(S,) angular radius of each sun's disc, radians: a sun's, or a window's."""
     sun_free: np.ndarray
     """(H, W, S) uint8: share of each sun's disc that the point sees, times 255 (cast shadows; n.l is not in it)."""
     part: np.ndarray
     """(H, W) uint8 index into PARTS."""
+    part_back: np.ndarray
+    """(H, W) uint8 index into PARTS, of the farthest surface along each pixel's ray."""
+    place: np.ndarray
+    """(H, W, 3) uint16 nearest point of the undressed body below, as `carve.body.places.encode_places` writes it; 0 outside."""
+    fabric: np.ndarray
+    """(H, W, 2) uint16 place on the cloth (planar coordinates, see `carve.synth.looks.appearance`) in FABRIC_UNIT about 32768; 0 where
+    there is none: on skin, hair and outside."""
+    fabric_back: np.ndarray
+    """(H, W, 2) uint16, of the farthest surface."""
     region: np.ndarray
     """(H, W) uint8: 1 + index into `carve.body.model.REGIONS` of the nearest body part; 0 outside."""
     landmarks: np.ndarray

@@ -11,8 +11,9 @@ import pytest
 from carve.body.anny import AnnyBody
 from carve.body.model import REGIONS
 from carve.geometry.camera import Camera
+from carve.records import LABELS
 from carve.synth.photo.augmentation import Motion, augment, draw_motion, other_side
-from carve.synth.records import PARTS, View
+from carve.synth.records import PARTS, View, label_table
 from solids import sphere
 from synth.views import LANDMARKS, Scene, make_view, mirrored, person_scene, rolled
 
@@ -96,11 +97,13 @@ def check_against_the_moved_person(scene: Scene, view: View, motion: Motion, lim
     assert truth.depth is not None
     assert expected.depth is not None
     assert np.abs(truth.depth - expected.depth)[inner].mean() < 2e-3
-    for got, want in ((truth.part, expected.part), (truth.region, expected.region)):
-        assert got is not None
-        assert want is not None
+    for field, want in expected.labels.items():
         assert len(np.unique(want)) > 2
-        assert (got == want)[inner].mean() > 0.97
+        assert (truth.labels[field] == want)[inner].mean() > 0.97
+    assert truth.place is not None and expected.place is not None
+    assert np.abs(truth.place - expected.place)[:, inner].mean() < 3e-3
+    for field, colours in expected.albedo.items():
+        assert np.abs(truth.albedo[field] - colours)[:, inner].mean() < 0.03
     inside = (expected.landmarks[:, :2] > 1).all(1) & (expected.landmarks[:, :2] < size - 1).all(1)
     np.testing.assert_allclose(truth.landmarks[:, :3], expected.landmarks[:, :3], atol=1e-6)
     assert (truth.landmarks[inside, 3] == 1).all()
@@ -143,10 +146,13 @@ def test_normals_are_unit_vectors_and_the_background_is_zero(name: str, size: in
             np.testing.assert_array_equal(known, truth.mask)
         elif field.startswith("body"):
             assert not (known & ~truth.mask).any()
-    for labels in (truth.depth, truth.part, truth.region):
-        assert labels is not None
+    assert truth.depth is not None and truth.place is not None
+    for labels in (truth.depth, *truth.labels.values()):
         assert not labels[~truth.mask].any()
         assert (labels[truth.mask] > 0).all()
+    for values in (truth.place, *truth.albedo.values()):
+        assert not values[:, ~truth.mask].any()
+        assert values[:, truth.mask].any(0).all()
 
 
 def test_a_smaller_sample_is_the_same_picture(ball_view: View) -> None:
@@ -184,3 +190,21 @@ def test_framings_are_mostly_of_the_whole_person(somebodys_view: View) -> None:
     assert 35 <= windows <= 85
     assert min(kept) > 0.8
     assert np.mean(np.array(kept) > 0.97) > 0.7
+
+
+def test_labels_are_kinds(ball_view: View) -> None:
+    """Whatever is worn has a label; what this list does not know is `other`."""
+    table = label_table()
+    assert len(table) == len(PARTS) and table[0] == 0
+    assert (table[1:] > 0).all() and table.max() < len(LABELS)
+    front = augment(ball_view, LANDMARKS, Motion(), 256, ("label_front",)).labels["label_front"]
+    assert {LABELS[value] for value in np.unique(front)} == {"background", "skin", "top"}
+    assert [LABELS[table[PARTS.index(name)]] for name in ("coat", "eyes", "suit", "scarf")] == ["outer", "skin", "dress", "other"]
+
+
+def test_a_view_that_ends_in_the_person_is_shown_to_its_border_at_most(somebodys_view: View) -> None:
+    """A close-up moved at random never shows what lies beyond it."""
+    close = replace(somebodys_view, coverage=np.full((512, 512), 255, np.uint8))
+    for seed in range(40):
+        motion = draw_motion(close, np.random.default_rng(seed))
+        assert augment(close, LANDMARKS, motion, 64, ()).mask.all(), motion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from carve.geometry.camera import Camera
 from carve.geometry.rotations import axis_rotation
 from carve.records import CarveError
+from carve.synth.photo.light_setups import Suns, draw_lighting
 from carve.synth.photo.lighting import (
     LUMINANCE,
+    Kind,
     cap,
     directional,
-    draw_lighting,
     environment_of,
     harmonics,
     irradiance,
@@ -148,7 +150,7 @@ def test_drawn_light_is_repeatable_positive_and_uses_the_stored_suns() -> None:
     bank = (environment_of("grey", with_sun()[0]), environment_of("even", np.full((64, 128, 3), 0.5, np.float32)))
     up = np.array([0.0, 0.98, 0.2]) / np.linalg.norm([0.0, 0.98, 0.2])
     suns = np.array([[0.4, 0.7, 0.5], [-0.6, 0.5, -0.3]])
-    suns /= np.linalg.norm(suns, axis=1, keepdims=True)
+    suns = Suns(suns / np.linalg.norm(suns, axis=1, keepdims=True), np.array([0.02, 0.3]))
     kinds, shining = set(), 0
     for seed in range(200):
         light = draw_lighting(bank, suns, up, np.random.default_rng(seed))
@@ -158,21 +160,24 @@ def test_drawn_light_is_repeatable_positive_and_uses_the_stored_suns() -> None:
         mean = float(light.radiance[0] @ LUMINANCE)
         assert mean > 0
         assert np.isfinite(light.radiance).all()
-        if light.sun >= 0:
-            shining += 1
-            np.testing.assert_allclose(light.sun_direction, suns[light.sun])
-            assert light.sun_irradiance.min() > 0
-        else:
-            assert not light.sun_irradiance.any()
-    assert kinds == {"environment", "sky", "studio", "lamps"}
-    assert 60 < shining < 160
-    assert all(draw_lighting(bank, np.zeros((0, 3)), up, np.random.default_rng(s)).sun == -1 for s in range(50))
+        shining += bool(light.keys)
+        for key in light.keys:
+            assert key.irradiance.min() > 0
+            if key.sun < 0:
+                assert light.kind == "flash" and key.direction[2] > 0.9
+            else:
+                np.testing.assert_allclose(key.direction, suns.directions[key.sun])
+                assert key.radius == suns.radii[key.sun]
+    assert kinds == set(get_args(Kind))
+    assert 100 < shining < 190
+    none = Suns(np.zeros((0, 3)), np.zeros(0))
+    assert all(key.sun == -1 for s in range(50) for key in draw_lighting(bank, none, up, np.random.default_rng(s)).keys)
 
 
 def test_the_environment_turns_its_own_sun_below_the_stored_one() -> None:
     bank = (environment_of("grey", with_sun()[0]),)
     up = np.array([0.0, 1.0, 0.0])
-    suns = np.array([[0.4, 0.7, 0.5]]) / np.linalg.norm([0.4, 0.7, 0.5])
+    suns = Suns(np.array([[0.4, 0.7, 0.5]]) / np.linalg.norm([0.4, 0.7, 0.5]), np.array([0.02]))
     drawn = [draw_lighting(bank, suns, up, np.random.default_rng(seed)) for seed in range(60)]
     turned = [light for light in drawn if light.kind == "environment" and np.ptp(light.radiance[1:]) < 0.05]
     assert turned

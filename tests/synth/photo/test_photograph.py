@@ -81,15 +81,15 @@ def test_the_stored_framing_is_kept_without_augmentation(somebodys_view: View, s
 
 
 def test_only_what_is_needed_is_read(somebodys_view: View, scenery: Scenery) -> None:
-    fields: tuple[Field, ...] = ("normal_front", "normal_left")
+    fields: tuple[Field, ...] = ("normal_front", "albedo_back")
     needed = view_fields(fields)
-    assert {"normal", "normal_left", "normal_right", "albedo"} <= set(needed)
+    assert {"normal", "albedo", "albedo_back", "part_back", "fabric_back"} <= set(needed)
     assert not {"normal_back", "body_normal", "body_normal_back", "region"} & set(needed)
     empty = {name: np.zeros((0, 0, 3), np.uint8) for name in ("normal_back", "body_normal", "body_normal_back")}
     partial = replace(somebodys_view, **empty, region=np.zeros((0, 0), np.uint8))
     for seed in range(4):
         full, lean = (photograph(v, LANDMARKS, scenery, np.random.default_rng(seed), 256, fields) for v in (somebodys_view, partial))
         np.testing.assert_array_equal(full.image, lean.image)
-        assert set(lean.truth.normals) == set(fields)
-        assert lean.truth.region is None
+        assert set(lean.truth.normals) == {"normal_front"} and set(lean.truth.albedo) == {"albedo_back"}
+        assert lean.truth.labels == {} and lean.truth.place is None
     assert set(view_fields(FIELDS)) > set(needed)

@@ -63,10 +63,11 @@ def test_an_item_holds_what_it_says(people: Path, assets: Path) -> None:
     assert len(photos) == 4
     for i in range(4):
         item = photos[i]
-        shapes = {"image": 3, "mask": 1, "visible": 1, "weight": 1, "body_mask": 1} | {f: 3 if "normal" in f else 1 for f in DEFAULT_FIELDS}
+        shapes = {"image": 3, "mask": 1, "visible": 1, "weight": 1, "body_mask": 1}
+        shapes |= {f: 3 if "normal" in f or f == "place" else 1 for f in DEFAULT_FIELDS}
         for name, channels in shapes.items():
             assert item[name].shape == (channels, 256, 256), name
-            assert item[name].dtype == (torch.uint8 if name in ("part", "region") else torch.float32), name
+            assert item[name].dtype == (torch.uint8 if "label" in name else torch.float32), name
         assert set(item) == {*shapes, "landmarks", "camera", "up", "key"}
         assert 0 <= item["image"].min() < item["image"].max() <= 1
         assert item["landmarks"].shape == (len(LANDMARKS), 4)
@@ -102,7 +103,7 @@ def test_an_item_depends_on_seed_epoch_and_index_alone(people: Path, assets: Pat
 def test_workers_give_the_same_items_and_see_a_new_epoch(people: Path, assets: Path) -> None:
     cv2.setNumThreads(2)
     cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.float32), (0, 0), 5)  # OpenCV's threads run before the workers start
-    photos = SyntheticPhotos(people, "train", assets, size=256, fields=("normal_front", "part"))
+    photos = SyntheticPhotos(people, "train", assets, size=256, fields=("normal_front", "label_back"))
     loader = DataLoader(photos, batch_size=2, num_workers=2, persistent_workers=True, multiprocessing_context="fork", timeout=60)
     for epoch in (0, 1):
         photos.set_epoch(epoch)
@@ -123,8 +124,8 @@ def test_a_spawned_worker_gets_all_it_needs(people: Path, assets: Path) -> None:
 
 
 def test_less_can_be_asked_for(people: Path, assets: Path) -> None:
-    item = SyntheticPhotos(people, "val", assets, fields=("normal_left",), augmented=False)[0]
-    assert set(item) == {"image", "mask", "visible", "weight", "normal_left", "landmarks", "camera", "up", "key"}
+    item = SyntheticPhotos(people, "val", assets, fields=("albedo_back",), augmented=False)[0]
+    assert set(item) == {"image", "mask", "visible", "weight", "albedo_back", "landmarks", "camera", "up", "key"}
     assert item["image"].shape == (3, 512, 512)
 
 

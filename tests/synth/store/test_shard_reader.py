@@ -98,7 +98,7 @@ def test_headers_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     for wrong, why in (
         ("{", "not a JSON object"),
         ([], "not a JSON object"),
-        (header | {"format": 2}, "has format 2"),
+        (header | {"format": 1}, "has format 1"),
         ({k: v for k, v in header.items() if k != "format"}, "has format None"),
         (header | {"shards": None}, "malformed list"),
         (header | {"shards": [shard | {"file": "../train-00000.tar"}]}, "malformed list"),
@@ -118,3 +118,14 @@ def test_a_set_may_be_pickled_and_read_elsewhere(tmp_path: Path) -> None:
         there = pool.starmap(found.view, [(1, 1), (2, 0)])
     assert_equal(there[0], view(11))
     assert_equal(pickle.loads(pickle.dumps(found)).view(2, 0), view(20))
+
+
+def test_whole_views_and_close_ups_are_told_apart_by_the_settings(tmp_path: Path) -> None:
+    """Of people with one and two views, of which the first shows them whole."""
+    path = data_set(tmp_path) / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": {"views": 1}}))
+    whole, close, every = (open_shards(tmp_path, "train", framing=framing) for framing in ("whole", "close", "all"))
+    pairs = [[s.pair(i) for i in range(len(s))] for s in (whole, close, every)]
+    assert pairs[0] == [(p, 0) for p in range(len(whole.people()))]
+    assert pairs[1] == [(p, 1) for p in range(len(whole.people())) if whole.views(p) == 2]
+    assert sorted(pairs[0] + pairs[1]) == pairs[2]

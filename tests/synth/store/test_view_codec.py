@@ -42,9 +42,11 @@ def test_unknown_fields_and_wrong_pictures_are_refused() -> None:
         decode_view(encode_view(view()), ["albdeo"])
     with pytest.raises(ValueError, match="normal is"):
         encode_view(replace(view(), normal=np.zeros((20, 12, 3), np.uint8)))
+    with pytest.raises(ValueError, match="place is"):
+        encode_view(replace(view(), place=np.zeros((20, 13, 3), np.uint8)))
     with pytest.raises(ValueError, match="depth is"):
         encode_view(replace(view(), depth=np.zeros((20, 13), np.float32)))
-    with pytest.raises(ValueError, match="3 directions for 1 suns"):
+    with pytest.raises(ValueError, match="3 directions and 1 radii for 1 suns"):
         encode_view(replace(view(), sun_directions=np.eye(3)))
 
 

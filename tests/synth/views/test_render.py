@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from carve.body.places import decode_places
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.geometry.rotations import axis_rotation
-from carve.synth.views.render import SIZE, Decal, Paint, Placement, render_view, sample_placement
+from carve.synth.records import FABRIC_UNIT
+from carve.synth.views.light import CAVITY_REACH, cavity
+from carve.synth.views.placement import SIZE, TALL, Placement, sample_placement
+from carve.synth.views.render import Decal, Paint, render_view
 from carve.synth.views.scene import Scene, sky
 from solids import sphere
 
@@ -27,6 +33,7 @@ def ball_scene(radius: float = 0.5) -> Scene:
         np.full(count, 3, np.uint8),
         np.full(count, 0.75),
         normals,
+        vertices,
         vertices,
         faces,
         MeshQueries(vertices, faces),
@@ -46,7 +53,7 @@ def decoded(image: np.ndarray) -> np.ndarray:
 def view():  # type: ignore[no-untyped-def]
     scene = ball_scene()
     uv = np.zeros((len(scene.faces), 3, 2))
-    paint = Paint(np.full((4, 4, 3), (200, 100, 50), np.uint8), None, uv)
+    paint = Paint(np.full((4, 4, 3), (200, 100, 50), np.uint8), None, uv, scene.vertices[scene.faces][..., :2])
     marks = np.array([[0.0, 1.0, 0.5], [0.0, 1.0, -0.5], [0.0, 1.3, 0.4]])
     return render_view(scene, before(), [paint], [], np.arange(len(scene.faces)), marks, np.random.default_rng(0))
 
@@ -82,10 +89,50 @@ def test_back_normals_look_away(view) -> None:  # type: ignore[no-untyped-def]
     np.testing.assert_allclose(np.linalg.norm(back, axis=-1), 1, atol=0.02)
 
 
-def test_a_ball_looks_the_same_from_the_sides(view) -> None:  # type: ignore[no-untyped-def]
+def test_places_and_cloth_are_where_the_surface_is(view) -> None:  # type: ignore[no-untyped-def]
+    """The ball is its own body and its cloth is laid out along x and y: both say where each pixel's point lies."""
     normals, inner = expected_normals()
-    for side in (view[0].normal_left, view[0].normal_right):
-        assert error(decoded(side)[inner], normals[inner]) < 0.3
+    point = 0.5 * normals + [0.0, 1.0, 0.0]
+    # The first of four subpixels is a third of a pixel away, and more metres where the surface is steep.
+    flat = inner & (normals[..., 2] > 0.5)
+    assert np.abs(decode_places(view[0].place) - point)[flat].max() < 0.006
+    assert np.abs(decode_places(view[0].place) - point)[flat].mean() < 0.0015
+    cloth = (view[0].fabric[flat].astype(float) - 32768) * FABRIC_UNIT
+    assert np.abs(cloth - point[flat][:, :2]).max() < 0.006
+    assert not view[0].place[view[0].coverage == 0].any()
+    assert not view[0].fabric[view[0].coverage == 0].any()
+
+
+def test_the_back_has_labels_and_colours_of_its_own() -> None:
+    """A ball whose far half is another layer of another part."""
+    scene = ball_scene()
+    far = (scene.vertices[scene.faces].mean(1)[:, 2] < 0).astype(int)
+    scene = replace(scene, layer=far, part=np.where(far, 7, 4).astype(np.uint8))
+    uv = np.zeros((len(scene.faces), 3, 2))
+    paints = [Paint(np.full((4, 4, 3), shade, np.uint8), None, uv) for shade in (200, 60)]
+    seen, _ = render_view(scene, before(), paints, [], np.arange(len(far)), np.zeros((1, 3)), np.random.default_rng(0))
+    _, inner = expected_normals()
+    assert (seen.part[inner] == 4).all() and (seen.part_back[inner] == 7).all()
+    assert (seen.albedo[inner] == 200).all() and (seen.albedo_back[inner] == 60).all()
+    assert not seen.fabric_back.any()
+
+
+def test_a_right_angled_crease_takes_light_and_a_plane_none() -> None:
+    """Along a crease of two walls at right angles half of the light is gone; the cavity's reach ends that."""
+    size, focal = 200, 400.0
+    camera = Camera.centred(size, size, focal)
+    x = (np.arange(size) + 0.5 - size / 2) / focal
+    flat = np.full((size, size), 1.0, np.float32)
+    plane = np.zeros((size, size, 3), np.float32)
+    plane[..., 2] = 1
+    assert cavity(flat, plane, camera).min() > 0.999
+    # Walls z = -1 + |x_world|: x_world = x z_distance, so the distance is 1 / (1 + |x|).
+    distance = np.broadcast_to(1 / (1 + np.abs(x)), (size, size)).astype(np.float32)
+    walls = np.stack([-np.sign(x) / np.sqrt(2), 0 * x, np.full(size, 1 / np.sqrt(2))], -1)
+    crease = cavity(np.ascontiguousarray(distance), np.broadcast_to(walls, (size, size, 3)).astype(np.float32), camera)[size // 2]
+    near, away = np.abs(x) < 0.004, np.abs(x) > CAVITY_REACH
+    assert 0.5 < crease[near].mean() < 0.85
+    assert crease[away].min() > 0.99
 
 
 def test_coverage_depth_and_colours(view) -> None:  # type: ignore[no-untyped-def]
@@ -124,8 +171,10 @@ def test_sunlit_where_the_sun_stands(view) -> None:  # type: ignore[no-untyped-d
     for k, direction in enumerate(view[0].sun_directions):
         facing = normals @ direction
         free = view[0].sun_free[..., k] / 255
-        assert free[inner & (facing > 0.1)].mean() > 0.98
-        assert free[inner & (facing < -0.1)].mean() < 0.02
+        disc = np.sin(view[0].sun_radii[k]) + 0.05
+        lit, dark = inner & (facing > disc), inner & (facing < -disc - 0.4)
+        assert (free[lit] > 0.9).sum() >= 0.98 * lit.sum()
+        assert (free[dark] < 0.1).sum() >= 0.98 * dark.sum()
 
 
 def test_colours_continue_beyond_the_outline(view) -> None:  # type: ignore[no-untyped-def]
@@ -169,3 +218,14 @@ def test_cameras_frame_the_person(seed: int) -> None:
     assert np.ptp(pixels, axis=0).max() > 0.7 * SIZE
     np.testing.assert_allclose(placement.rotation @ placement.rotation.T, np.eye(3), atol=1e-12)
     assert placement.rotation[1, 1] > 0.9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_close_ups_show_their_focus_large(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    person = rng.uniform([-0.4, 0.0, -0.2], [0.4, 1.8, 0.2], (500, 3))
+    focus = np.array([0.1, 1.6, 0.0])
+    placement = sample_placement(person, float(rng.uniform(-np.pi, np.pi)), rng, focus=focus)
+    pixels = placement.camera.project(placement.see(person))
+    assert TALL[0] * 0.99 < np.ptp(pixels, axis=0).max() < TALL[1] * 1.01
+    assert (np.abs(placement.camera.project(placement.see(focus[None])) - SIZE / 2) < 0.2 * SIZE).all()

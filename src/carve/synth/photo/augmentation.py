@@ -10,6 +10,7 @@ Any such motion is a camera of its own: the principal point moves with the pixel
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
@@ -18,35 +19,42 @@ import cv2
 import numpy as np
 
 from carve.body.model import REGIONS
+from carve.body.places import PLACE_UNIT, decode_places
 from carve.geometry.camera import Camera
 from carve.geometry.compiled import compiled
-from carve.synth.records import View
+from carve.synth.records import View, label_table
 
 Field = Literal[
     "normal_front",
     "normal_back",
-    "normal_left",
-    "normal_right",
     "body_normal_front",
     "body_normal_back",
     "depth",
-    "part",
+    "label_front",
+    "label_back",
     "region",
+    "place",
+    "albedo_front",
+    "albedo_back",
 ]
 FIELDS: tuple[Field, ...] = get_args(Field)
 _STORED = {
     "normal_front": "normal",
     "normal_back": "normal_back",
-    "normal_left": "normal_left",
-    "normal_right": "normal_right",
     "body_normal_front": "body_normal",
     "body_normal_back": "body_normal_back",
     "depth": "depth",
-    "part": "part",
+    "label_front": "part",
+    "label_back": "part_back",
     "region": "region",
+    "place": "place",
+    "albedo_front": "albedo",
+    "albedo_back": "albedo_back",
 }
 """Field -> the member of View that holds it."""
-_OTHER_SIDE = {"normal_left": "normal_right", "normal_right": "normal_left"}
+_LABELS: tuple[Field, ...] = ("label_front", "label_back", "region")
+_SURROUNDED = 0.02
+"""Share of a view's border from which on the person goes on beyond it: such a view is not shown smaller than it is."""
 
 
 @dataclass(frozen=True)
@@ -88,96 +96,131 @@ class Truth:
     mask: np.ndarray
     """(S, S) bool: coverage of at least a half."""
     normals: dict[str, np.ndarray]
-    """Field -> (3, S, S) float32 unit vectors, camera frame; those of the body are zero outside the body, those of the sides have outlines
-    of their own."""
+    """Field -> (3, S, S) float32 unit vectors, camera frame; those of the body are zero outside the body."""
     depth: np.ndarray | None
     """(S, S) float32 metres along the viewing axis."""
-    part: np.ndarray | None
-    """(S, S) uint8 index into PARTS."""
-    region: np.ndarray | None
-    """(S, S) uint8, 1 + index into REGIONS."""
+    labels: dict[str, np.ndarray]
+    """`label_front`, `label_back` -> (S, S) uint8 index into `carve.records.LABELS`; `region` -> 1 + index into REGIONS."""
+    place: np.ndarray | None
+    """(3, S, S) float32 metres, see `carve.body.places`."""
+    albedo: dict[str, np.ndarray]
+    """Field -> (3, S, S) float32 sRGB 0..1, of the front or the back surface."""
     landmarks: np.ndarray
     """(L, 4) float64 u, v in pixels of the sample, distance in metres, 1 where the point is seen."""
 
 
 def draw_motion(view: View, rng: np.random.Generator) -> Motion:
-    """Mostly the whole person, a little larger or smaller, level or tilted; one in five a window of them."""
+    """Mostly the whole person, a little larger or smaller, level or tilted; one in five a window of them.
+
+    A view that ends within the person is moved so that its border stays out of the picture.
+    """
     flip = bool(rng.random() < 0.5)
     angle = float(rng.normal(0, np.radians(6))) if rng.random() < 0.5 else 0.0
     size = max(view.camera.width, view.camera.height)
     left, top, width, height = cv2.boundingRect(view.coverage)
+    border = np.concatenate([view.coverage[0], view.coverage[-1], view.coverage[:, 0], view.coverage[:, -1]])
+    surrounded = float((border > 127).mean()) > _SURROUNDED
     if rng.random() < 0.2:
         scale = rng.uniform(1.3, 2.6)
         middle = np.array([left + width * rng.uniform(0.3, 0.7), top + height * rng.uniform(0.1, 0.8)])
     else:
         scale = rng.uniform(0.78, 1.08)
         middle = np.array([left + width / 2, top + height / 2])
+    if surrounded:
+        scale = (abs(np.cos(angle)) + abs(np.sin(angle))) * rng.uniform(1.0, 1.25)
+        # The picture's half side and what its corners reach beyond it, in pixels of the view, stay inside the view.
+        inner = size / 2 * (1 - (abs(np.cos(angle)) + abs(np.sin(angle))) / scale)
+        middle = size / 2 + rng.uniform(-1, 1, 2) * inner
     framed = Motion(flip, angle, scale)
     away = framed.matrix(view.camera, size)[:, :2] @ (middle - size / 2) / size
+    if surrounded:
+        return Motion(flip, angle, scale, (float(-away[0]), float(-away[1])))
     loose = max(0.02, (1 - scale * max(width, height) / size) / 2)
     shift = rng.uniform(-loose, loose, 2) - away
     return Motion(flip, angle, scale, (float(shift[0]), float(shift[1])))
 
 
 @compiled(nogil=True, fastmath=True)
+def _weigh(
+    inverse: np.ndarray, i: int, j: int, height: int, width: int, rows: np.ndarray, columns: np.ndarray, weights: np.ndarray
+) -> None:
+    """Rows, columns and bilinear weights (4,) of the view's pixels around a sample's pixel."""
+    u = inverse[0, 0] * j + inverse[0, 1] * i + inverse[0, 2]
+    v = inverse[1, 0] * j + inverse[1, 1] * i + inverse[1, 2]
+    x, y = int(np.floor(u)), int(np.floor(v))
+    a, b = u - x, v - y
+    weights[0], weights[1], weights[2], weights[3] = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+    for t in range(4):
+        columns[t], rows[t] = x + t % 2, y + t // 2
+        if columns[t] < 0 or columns[t] >= width or rows[t] < 0 or rows[t] >= height:
+            weights[t] = 0.0
+            columns[t] = rows[t] = 0
+
+
+@compiled(nogil=True, fastmath=True)
 def _move_labels(
     coverage: np.ndarray,
-    depth: np.ndarray,
-    part: np.ndarray,
-    region: np.ndarray,
-    other: np.ndarray,
+    labels: np.ndarray,
+    tables: np.ndarray,
     inverse: np.ndarray,
     box: tuple[int, int, int, int],
-    near: float,
-    step: float,
     out_coverage: np.ndarray,
-    out_depth: np.ndarray,
-    out_part: np.ndarray,
-    out_region: np.ndarray,
+    out_labels: np.ndarray,
 ) -> None:
-    """Coverage by bilinear lookup; labels from the nearest pixel that has one; depth by bilinear lookup unless it jumps, then nearest."""
-    height, width = coverage.shape
-    jump = 0.03 / step
-    weights = np.zeros(4)
-    rows, columns = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    """Coverage by bilinear lookup; labels (K, H, W) from the nearest pixel that has one, through their tables (K, 256)."""
+    weights, rows, columns = np.zeros(4), np.zeros(4, np.int64), np.zeros(4, np.int64)
     for i in range(box[1], box[1] + box[3]):
         for j in range(box[0], box[0] + box[2]):
-            u = inverse[0, 0] * j + inverse[0, 1] * i + inverse[0, 2]
-            v = inverse[1, 0] * j + inverse[1, 1] * i + inverse[1, 2]
-            x, y = int(np.floor(u)), int(np.floor(v))
-            a, b = u - x, v - y
-            weights[0], weights[1], weights[2], weights[3] = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+            _weigh(inverse, i, j, coverage.shape[0], coverage.shape[1], rows, columns, weights)
             total = 0.0
             for t in range(4):
-                columns[t], rows[t] = x + t % 2, y + t // 2
-                if columns[t] < 0 or columns[t] >= width or rows[t] < 0 or rows[t] >= height:
-                    weights[t] = 0.0
-                    columns[t] = rows[t] = 0
                 total += weights[t] * coverage[rows[t], columns[t]]
             out_coverage[i, j] = total / 255
             if out_coverage[i, j] < 0.5:
                 continue
-            if len(depth):
-                low, high, mean, mass, best, nearest = 65536.0, 0.0, 0.0, 0.0, -1.0, 0.0
+            for k in range(len(labels)):
+                best = 0.0
                 for t in range(4):
-                    d = float(depth[rows[t], columns[t]])
-                    if weights[t] > 0 and d > 0:
-                        low, high = min(low, d), max(high, d)
-                        mean += weights[t] * d
-                        mass += weights[t]
-                        if weights[t] > best:
-                            best, nearest = weights[t], d
-                if mass > 0:
-                    out_depth[i, j] = near + ((nearest if high - low > jump else mean / mass) - 1) * step
-            best_part, best_region = 0.0, 0.0
+                    value = labels[k, rows[t], columns[t]]
+                    if weights[t] > best and value > 0:
+                        best = weights[t]
+                        out_labels[k, i, j] = tables[k, value]
+
+
+@compiled(nogil=True, fastmath=True)
+def _move_values(
+    codes: np.ndarray, jump: float, inverse: np.ndarray, box: tuple[int, int, int, int], mask: np.ndarray, out: np.ndarray
+) -> None:
+    """Codes (H, W, C) into `out` (C, S, S) by bilinear lookup over the pixels that hold one (not all zero), or from the nearest of them
+    where some component differs by more than `jump`."""
+    channels = codes.shape[2]
+    weights, rows, columns = np.zeros(4), np.zeros(4, np.int64), np.zeros(4, np.int64)
+    for i in range(box[1], box[1] + box[3]):
+        for j in range(box[0], box[0] + box[2]):
+            if not mask[i, j]:
+                continue
+            _weigh(inverse, i, j, codes.shape[0], codes.shape[1], rows, columns, weights)
+            mass, best, nearest, broken = 0.0, 0.0, -1, False
             for t in range(4):
-                r, c = rows[t], columns[t]
-                if len(part) and weights[t] > best_part and part[r, c] > 0:
-                    best_part = weights[t]
-                    out_part[i, j] = part[r, c]
-                if len(region) and weights[t] > best_region and region[r, c] > 0:
-                    best_region = weights[t]
-                    out_region[i, j] = other[region[r, c]]
+                if codes[rows[t], columns[t], 0] == 0:
+                    weights[t] = 0.0
+                mass += weights[t]
+                if weights[t] > best:
+                    best, nearest = weights[t], t
+            if nearest < 0:
+                continue
+            for c in range(channels):
+                centre = float(codes[rows[nearest], columns[nearest], c])
+                total = 0.0
+                for t in range(4):
+                    if weights[t] > 0:
+                        value = float(codes[rows[t], columns[t], c])
+                        total += weights[t] * value
+                        broken = broken or abs(value - centre) > jump
+                out[c, i, j] = total / mass
+            if broken:
+                for c in range(channels):
+                    out[c, i, j] = codes[rows[nearest], columns[nearest], c]
 
 
 @compiled(nogil=True, fastmath=True)
@@ -228,70 +271,90 @@ def _move_normals(
             out[2, i, j] = nz
 
 
-def augment(view: View, names: tuple[str, ...], motion: Motion, size: int, fields: tuple[Field, ...] = FIELDS) -> Truth:
+def augment(
+    view: View,
+    names: tuple[str, ...],
+    motion: Motion,
+    size: int,
+    fields: tuple[Field, ...] = FIELDS,
+    albedo: Mapping[str, np.ndarray] | None = None,
+) -> Truth:
     """The truth of a view after `motion`, in a picture of size x size, and the camera that would see it so.
 
-    A flip makes another person, whose left is the first one's right: landmarks (`names`, L), regions and the two side views change places.
+    A flip makes another person, whose left is the first one's right: landmarks (`names`, L), regions and places change sides. `albedo`
+    (field -> (H, W, 3) uint8) replaces the view's own, as it is after repainting.
     """
     matrix = motion.matrix(view.camera, size)
     inverse = _index_inverse(matrix)
-    left, top, width, height = cv2.boundingRect(view.coverage)
-    corners = (
-        np.array([[left, top], [left + width, top], [left, top + height], [left + width, top + height]]) @ matrix[:, :2].T + matrix[:, 2]
-    )
-    low = np.clip(np.floor(corners.min(0)).astype(int) - 1, 0, size)
-    high = np.clip(np.ceil(corners.max(0)).astype(int) + 1, low, size)
-    box = (int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
-    coverage = np.zeros((size, size), np.float32)
-    depth, part, region = np.zeros((size, size), np.float32), np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
-    none8, none16 = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.uint16)
-    near, far = view.depth_range
-    _move_labels(
-        view.coverage,
-        view.depth if "depth" in fields else none16,
-        view.part if "part" in fields else none8,
-        view.region if "region" in fields else none8,
-        _other_regions() if motion.flip else np.arange(len(REGIONS) + 1, dtype=np.uint8),
-        inverse,
-        box,
-        near,
-        (far - near) / 65534,
-        coverage,
-        depth,
-        part,
-        region,
-    )
+    box = _reach(cv2.boundingRect(view.coverage), matrix, size)
+    kept = tuple(field for field in _LABELS if field in fields)
+    coverage, labels = np.zeros((size, size), np.float32), np.zeros((len(kept), size, size), np.uint8)
+    stored = np.stack([getattr(view, _STORED[field]) for field in kept]) if kept else np.zeros((0, *view.coverage.shape), np.uint8)
+    tables = np.stack([_table(field, motion.flip) for field in kept]) if kept else np.zeros((0, 256), np.uint8)
+    _move_labels(view.coverage, stored, tables, inverse, box, coverage, labels)
     mask = coverage >= 0.5
     normals: dict[str, np.ndarray] = {}
-    whole = np.ones((size, size), bool)
     for field in (f for f in fields if "normal" in f):
         out = np.zeros((3, size, size), np.float32)
-        side = field in _OTHER_SIDE
-        source = getattr(view, _STORED[_OTHER_SIDE[field] if side and motion.flip else field])
-        # The front and the back are continued beyond the outline and end at the mask; the others end where they have no normals.
-        least = 0.5 if side or field.startswith("body") else 0.0
-        _move_normals(
-            source, inverse, motion.turn.astype(np.float32), (0, 0, size, size) if side else box, whole if side else mask, least, out
-        )
+        # The front and the back are continued beyond the outline and end at the mask; the body's end where it has no normals.
+        least = 0.5 if field.startswith("body") else 0.0
+        _move_normals(getattr(view, _STORED[field]), inverse, motion.turn.astype(np.float32), box, mask, least, out)
         normals[field] = out
     camera, k = view.camera, motion.scale * size / max(view.camera.width, view.camera.height)
     principal = matrix[:, :2] @ [camera.cx, camera.cy] + matrix[:, 2]
+    colours = {f: view.albedo if f == "albedo_front" else view.albedo_back for f in fields if f.startswith("albedo")}
     return Truth(
         camera=Camera(size, size, camera.focal * k, float(principal[0]), float(principal[1])),
         up=motion.turn @ view.up,
         coverage=coverage,
         mask=mask,
         normals=normals,
-        depth=depth if "depth" in fields else None,
-        part=part if "part" in fields else None,
-        region=region if "region" in fields else None,
+        depth=_moved_depth(view, inverse, box, mask) if "depth" in fields else None,
+        labels=dict(zip(kept, labels, strict=True)),
+        place=_moved_places(view, motion.flip, inverse, box, mask) if "place" in fields else None,
+        albedo={f: _moved_albedo((albedo or {}).get(f, own), inverse, mask) for f, own in colours.items()},
         landmarks=_moved_landmarks(view.landmarks, names, motion.flip, matrix, size),
     )
 
 
+def _reach(stored: Sequence[int], matrix: np.ndarray, size: int) -> tuple[int, int, int, int]:
+    """The rectangle (left, top, width, height) of a sample that a rectangle of the view moves into."""
+    left, top, width, height = stored
+    corners = np.array([[left, top], [left + width, top], [left, top + height], [left + width, top + height]])
+    corners = corners @ matrix[:, :2].T + matrix[:, 2]
+    low = np.clip(np.floor(corners.min(0)).astype(int) - 1, 0, size)
+    high = np.clip(np.ceil(corners.max(0)).astype(int) + 1, low, size)
+    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
+
+
+def _moved_depth(view: View, inverse: np.ndarray, box: tuple[int, int, int, int], mask: np.ndarray) -> np.ndarray:
+    """(S, S) float32 metres."""
+    near, far = view.depth_range
+    step = (far - near) / 65534
+    out = np.zeros((1, *mask.shape), np.float32)
+    _move_values(view.depth[..., None], 0.03 / step, inverse, box, mask, out)
+    return np.where(out[0] > 0, near + (out[0] - 1) * step, 0).astype(np.float32)
+
+
+def _moved_places(view: View, flip: bool, inverse: np.ndarray, box: tuple[int, int, int, int], mask: np.ndarray) -> np.ndarray:
+    """(3, S, S) float32 metres; a mirrored person's are the mirrored ones."""
+    out = np.zeros((3, *mask.shape), np.float32)
+    _move_values(view.place, 0.03 / PLACE_UNIT, inverse, box, mask, out)
+    places = decode_places(out)
+    if flip:
+        places[0] *= -1
+    return places
+
+
+def _moved_albedo(albedo: np.ndarray, inverse: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(3, S, S) float32 sRGB 0..1."""
+    moved = cv2.warpAffine(albedo, inverse, mask.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return (moved * mask[..., None]).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+
+
 def stored_members(fields: tuple[Field, ...]) -> tuple[str, ...]:
-    """The members of View that hold these fields, both sides where one is asked for (a flip swaps them)."""
-    return tuple(_STORED[field] for field in (*fields, *(_OTHER_SIDE[f] for f in fields if f in _OTHER_SIDE)))
+    """The members of View that hold these fields."""
+    return tuple(_STORED[field] for field in fields)
 
 
 def _index_inverse(matrix: np.ndarray) -> np.ndarray:
@@ -314,9 +377,15 @@ def other_side(name: str) -> str:
 
 
 @cache
-def _other_regions() -> np.ndarray:
-    """(R + 1,) region values with left and right exchanged."""
-    return np.array([0, *(1 + REGIONS.index(other_side(name)) for name in REGIONS)], np.uint8)
+def _table(field: Field, flip: bool) -> np.ndarray:
+    """(256,) what becomes of a stored label: parts as their kinds, regions with left and right exchanged after a flip."""
+    table = np.zeros(256, np.uint8)
+    kinds = label_table()
+    if field != "region":
+        table[: len(kinds)] = kinds
+    else:
+        table[1 : len(REGIONS) + 1] = [1 + REGIONS.index(other_side(name) if flip else name) for name in REGIONS]
+    return table
 
 
 def _moved_landmarks(landmarks: np.ndarray, names: tuple[str, ...], flip: bool, matrix: np.ndarray, size: int) -> np.ndarray:

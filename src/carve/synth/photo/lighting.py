@@ -19,10 +19,9 @@ import numpy as np
 from carve.geometry.camera import Camera
 from carve.records import CarveError
 
-Kind = Literal["environment", "sky", "studio", "lamps"]
+Kind = Literal["environment", "sky", "overcast", "window", "studio", "back", "flash", "lamps"]
+"""What a photograph is lit by."""
 
-_KINDS: tuple[Kind, ...] = ("environment", "sky", "studio", "lamps")
-_CHANCES = (0.5, 0.2, 0.17, 0.13)
 _BAND = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2])
 """Order l of each coefficient."""
 _CLAMPED_COSINE = np.array([np.pi, 2 * np.pi / 3, np.pi / 4])[_BAND]
@@ -31,8 +30,6 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _SUN_RADIUS = np.radians(7.0)
 _SUN_SHARE = 0.2
 """The brightest spot is a sun where it gives at least this share of the irradiance of a surface that faces it."""
-_SUN_ANGLE = np.radians(30.0)
-"""A stored sun stands in for the panorama's where they are not farther apart."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +50,27 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A light that casts shadows. Camera frame."""
+
+    sun: int
+    """Index of the view's light whose shadows it throws; -1 for one beside the lens, which shines on all that is seen."""
+    direction: np.ndarray
+    """(3,) unit vector towards it."""
+    irradiance: np.ndarray
+    """(3,) of a surface that faces it."""
+    radius: float
+    """Angular radius, radians."""
+
+
+@dataclass(frozen=True)
 class Lighting:
     """The light of one photograph. Camera frame."""
 
     kind: Kind
     radiance: np.ndarray
-    """(9, 3) harmonics, without the sun."""
-    sun: int
-    """Index of the stored sun that shines, -1 for none."""
-    sun_direction: np.ndarray
-    """(3,) unit vector towards it."""
-    sun_irradiance: np.ndarray
-    """(3,) of a surface that faces it; zero where there is none."""
+    """(9, 3) harmonics, without the keys."""
+    keys: tuple[Key, ...]
     environment: Environment | None
     """The panorama that the light comes from."""
     camera_from_world: np.ndarray
@@ -217,108 +223,3 @@ def seen(environment: Environment, camera_from_world: np.ndarray, camera: Camera
         environment.panorama, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
     return np.asarray(picture)
-
-
-def draw_lighting(environments: tuple[Environment, ...], suns: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Lighting:
-    """Random light for a view with the stored `suns` (S, 3) and `up` (3,), camera frame."""
-    kind = _KINDS[int(rng.choice(len(_KINDS), p=_CHANCES))]
-    if kind == "environment":
-        return _from_environment(environments[int(rng.integers(len(environments)))], suns, up, rng)
-    if kind == "sky":
-        return _sky(suns, up, rng)
-    return _studio(suns, up, rng) if kind == "studio" else _lamps(up, rng)
-
-
-def _from_environment(environment: Environment, suns: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Lighting:
-    """Turned so that the panorama's sun has a stored one's azimuth if their heights agree; else at random, with a weaker sun or none."""
-    upright = level(up)
-    if environment.sun_direction is not None and len(suns) and rng.random() < 0.85:
-        stored = suns @ upright
-        toward = environment.sun_direction
-        apart = np.abs(np.arcsin(np.clip(stored[:, 1], -1, 1)) - np.arcsin(toward[1]))
-        near = np.flatnonzero(apart < _SUN_ANGLE)
-        if len(near):
-            index = int(rng.choice(near))
-            angle = np.arctan2(toward[2], toward[0]) - np.arctan2(stored[index, 2], stored[index, 0])
-            rotation = upright @ turn(float(angle))
-            ambient = rotated(environment.ambient, rotation)
-            sun = _tamed(environment.sun_irradiance * rng.uniform(0.4, 1.0), ambient, 4.0)
-            return Lighting("environment", ambient, index, suns[index], sun, environment, rotation)
-    rotation = upright @ turn(rng.uniform(0, 2 * np.pi))
-    ambient = rotated(environment.whole, rotation)
-    if len(suns) and rng.random() < 0.4:  # a gap in the clouds, a window or a lamp that the panorama does not show
-        index = int(rng.integers(len(suns)))
-        sun = _tamed(1e9 * _tint(rng.uniform(-0.1, 0.5)), ambient, rng.uniform(0.5, 2.5))
-        return Lighting("environment", ambient, index, suns[index], sun, environment, rotation)
-    return Lighting("environment", ambient, -1, up, np.zeros(3), environment, rotation)
-
-
-def _tamed(sun: np.ndarray, ambient: np.ndarray, ratio: float) -> np.ndarray:
-    """The sun's irradiance, at most `ratio` times the mean ambient irradiance: a photographer would not shoot in harsher light."""
-    mean = float(ambient[0] @ LUMINANCE) * np.sqrt(np.pi) / 2
-    return sun * min(1.0, ratio * mean / max(float(sun @ LUMINANCE), 1e-9))
-
-
-def _tint(warmth: float) -> np.ndarray:
-    """(3,) colour of luminance 1, from bluish (-1) over neutral to the orange of a bulb (1)."""
-    colour = np.array([1 + 0.35 * warmth, 1.0, 1 - 0.5 * warmth])
-    return colour / (colour @ LUMINANCE)
-
-
-def _sky(suns: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Lighting:
-    """Daylight: a sky, a ground that throws it back, mostly a sun behind more or less haze."""
-    sun, index, toward = np.zeros(3), -1, up
-    height = 1.0
-    if len(suns) and rng.random() < 0.75:
-        index = int(rng.integers(len(suns)))
-        toward = suns[index]
-        height = max(float(toward @ up), 0.0)
-        sun = np.pi * np.exp(rng.uniform(-0.5, 1.7)) * (0.35 + 0.65 * height) * _tint(0.9 * (1 - height) ** 2)
-    sky = _tint(-rng.uniform(0, 0.6))
-    ground = rng.uniform(0.08, 0.4) * _tint(rng.uniform(-0.2, 0.5)) * (sky + sun * height / np.pi)
-    light = cap(up, np.pi / 2, sky) + cap(-up, np.pi / 2, ground)
-    if index >= 0:
-        light += cap(toward, np.radians(35), sky * rng.uniform(0, 1.0))
-    return Lighting("sky", light, index, toward, sun, None, level(up))
-
-
-def _beside(up: np.ndarray, azimuth: float, elevation: float) -> np.ndarray:
-    """(3,) direction at `azimuth` to the right of the camera, as seen from the person, and `elevation` above the horizon."""
-    world = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
-    return level(up) @ world
-
-
-def _box(direction: np.ndarray, degrees: float, irradiance_facing: np.ndarray) -> np.ndarray:
-    """(9, 3) a round softbox of `degrees` radius that gives `irradiance_facing` (3,)."""
-    half = np.radians(degrees)
-    return cap(direction, float(half), irradiance_facing / (np.pi * np.sin(half) ** 2))
-
-
-def _studio(suns: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Lighting:
-    """Key, fill and rim; the key casts a shadow where a stored sun stands in front of the person."""
-    side = 1.0 if rng.random() < 0.5 else -1.0
-    key = _tint(rng.uniform(-0.2, 0.3)) * np.pi
-    front = np.flatnonzero(suns[:, 2] > 0.1) if len(suns) else np.zeros(0, int)
-    index, toward, sun = -1, up, np.zeros(3)
-    light = cap(up, np.pi, rng.uniform(0.04, 0.22) * _tint(rng.uniform(-0.1, 0.1)))
-    if len(front) and rng.random() < 0.6:
-        index = int(rng.choice(front))
-        toward, sun = suns[index], key * 0.8
-        light += _box(toward, 40, key * 0.2)
-        side = 1.0 if toward[0] > 0 else -1.0
-    else:
-        light += _box(_beside(up, side * rng.uniform(0.3, 1.1), rng.uniform(0.25, 0.9)), 35, key)
-    light += _box(_beside(up, -side * rng.uniform(0.4, 1.2), rng.uniform(-0.1, 0.5)), 50, key * rng.uniform(0.08, 0.45))
-    if rng.random() < 0.6:
-        light += _box(_beside(up, -side * rng.uniform(2.0, 2.8), rng.uniform(0.2, 0.9)), 25, key * rng.uniform(0.3, 1.2))
-    return Lighting("studio", light, index, toward, sun, None, level(up))
-
-
-def _lamps(up: np.ndarray, rng: np.random.Generator) -> Lighting:
-    """A room: some light from everywhere and up to four soft lamps anywhere, more above than below."""
-    light = cap(up, np.pi, rng.uniform(0.1, 0.6) * _tint(rng.uniform(-0.2, 0.3)))
-    warmth = rng.uniform(-0.4, 0.8)
-    for _ in range(int(rng.integers(1, 5))):
-        direction = _beside(up, rng.uniform(-np.pi, np.pi), np.arcsin(rng.uniform(-0.3, 1.0)))
-        light += _box(direction, rng.uniform(15, 60), np.pi * rng.uniform(0.2, 1.2) * _tint(warmth + rng.uniform(-0.2, 0.2)))
-    return Lighting("lamps", light, -1, up, np.zeros(3), None, level(up))

@@ -13,13 +13,13 @@ import numpy as np
 from carve.synth.photo.augmentation import FIELDS, Field, Motion, Truth, augment, draw_motion, hide, moved_colour, stored_members
 from carve.synth.photo.backdrop import compose, contact_shadow, draw_background, occlude
 from carve.synth.photo.developing import develop, exposure
-from carve.synth.photo.lighting import draw_lighting
+from carve.synth.photo.light_setups import Suns, draw_lighting
 from carve.synth.photo.repainting import repaint
 from carve.synth.photo.scenery import Scenery
 from carve.synth.photo.shading import shade
 from carve.synth.records import View
 
-_DRAWN = ("albedo", "coverage", "normal", "depth", "occlusion", "bent", "sun_free", "part")
+_DRAWN = ("albedo", "coverage", "normal", "depth", "occlusion", "bent", "sun_free", "part", "fabric")
 """The members of View that every picture is made from."""
 
 
@@ -34,11 +34,14 @@ class Photograph:
     truth: Truth
     motion: Motion
     """How the picture was moved against the stored view."""
+    light: str
+    """What it is lit by, see `carve.synth.photo.lighting.Kind`."""
 
 
 def view_fields(fields: tuple[Field, ...]) -> tuple[str, ...]:
-    """The members of View that a photograph with these fields needs, both sides where one is asked for (a flip swaps them)."""
-    return tuple(dict.fromkeys((*_DRAWN, *stored_members(fields))))
+    """The members of View that a photograph with these fields needs."""
+    back = ("part_back", "fabric_back") if "albedo_back" in fields else ()
+    return tuple(dict.fromkeys((*_DRAWN, *back, *stored_members(fields))))
 
 
 def photograph(
@@ -54,10 +57,11 @@ def photograph(
 
     `names` (L) are those of the view's landmarks. Without `augmented` the framing is the view's own and nothing stands in front.
     """
-    lighting = draw_lighting(scenery.environments, view.sun_directions, view.up, rng)
-    foreground = shade(view, repaint(view, rng), lighting, rng)
+    lighting = draw_lighting(scenery.environments, Suns(view.sun_directions, view.sun_radii), view.up, rng)
+    albedo = repaint(view, rng, "albedo_back" in fields)
+    foreground = shade(view, albedo["albedo_front"], lighting, rng)
     motion = draw_motion(view, rng) if augmented else Motion()
-    truth = augment(view, names, motion, size, fields)
+    truth = augment(view, names, motion, size, fields, albedo)
     gain = exposure(foreground.white, rng)
     behind = draw_background(scenery, lighting, truth, motion, gain, rng)
     contact_shadow(behind, truth.coverage, rng)
@@ -67,4 +71,4 @@ def photograph(
     visible = truth.mask if cover is None else truth.mask & (cover < 0.5)
     if cover is not None:
         hide(truth.landmarks, cover)
-    return Photograph(develop(picture, rng), visible, truth, motion)
+    return Photograph(develop(picture, rng), visible, truth, motion, lighting.kind)

@@ -3,45 +3,74 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from carve.synth.photo.lighting import LUMINANCE
-from carve.synth.records import PARTS, View
+from carve.synth.records import FABRIC_UNIT, PARTS, View
 
 _CLOTHES = tuple(PARTS.index(name) for name in ("top", "bottom", "dress", "suit", "coat", "shoes", "hat"))
 _PRINTABLE = tuple(PARTS.index(name) for name in ("top", "bottom", "dress", "suit", "coat"))
 _SKIN, _HAIR = PARTS.index("skin"), PARTS.index("hair")
 
 
-def repaint(view: View, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) uint8 albedo of a view with some garments shifted in colour, dyed or printed; hair and skin vary a little.
+@dataclass(frozen=True)
+class Surface:
+    """The pixels of one part on one side of a view."""
 
-    Prints are flat: nothing but the albedo changes, so that a network learns that contrast is no relief.
+    colours: np.ndarray
+    """(N, 3) uint8 sRGB."""
+    cloth: np.ndarray
+    """(N, 2) float32 metres on the cloth; not a number where there is no cloth below."""
+
+
+Recolour = Callable[[Surface], np.ndarray]
+"""New colours (N, 3) uint8 of a surface."""
+
+
+def repaint(view: View, rng: np.random.Generator, back: bool = False) -> dict[str, np.ndarray]:
+    """`albedo_front` (and `albedo_back`) -> (H, W, 3) uint8: a view's with some garments dyed or printed; hair and skin vary a little.
+
+    Most cloth ends in one colour. Prints lie in the cloth and follow its folds, but change nothing but the albedo, so that a network
+    learns that contrast is no relief. The front is the same whether the back is asked for or not.
     """
+    sides = {"albedo_front": (view.albedo.copy(), view.part, view.fabric)}
+    if back:
+        sides["albedo_back"] = (view.albedo_back.copy(), view.part_back, view.fabric_back)
     left, top, width, height = cv2.boundingRect(view.coverage)
     box = np.s_[top : top + height, left : left + width]
-    part = view.part[box]
-    counts = np.bincount(part.ravel(), minlength=len(PARTS))
-    albedo = view.albedo.copy()
+    counts = np.bincount(view.part[box].ravel(), minlength=len(PARTS))
+    metres_a_pixel = sum(view.depth_range) / 2 / view.camera.focal
     for index in (*_CLOTHES, _HAIR, _SKIN):
         chance = rng.random()
-        if counts[index] < 150 or chance > (0.35 if index in _CLOTHES else 0.4):
+        if counts[index] < 150 or chance > (0.5 if index in _CLOTHES else 0.4):
             continue
-        chosen = part == index
-        colours = albedo[box][chosen]
-        if index in _CLOTHES:
-            kind = rng.random()
-            if index in _PRINTABLE and kind < 0.55:
-                colours = _printed(colours, _surface_coordinates(view, box, chosen), rng)
-            else:
-                colours = _dyed(colours, cloth_colour(rng), rng) if kind < 0.8 else _shifted(colours, 1.0, rng)
-        else:
-            colours = _shifted(colours, 0.08 if index == _HAIR else 0.02, rng)
-        albedo[box][chosen] = colours
-    return albedo
+        recolour: Recolour | None = None
+        for albedo, part, fabric in sides.values():
+            chosen = part[box] == index
+            surface = Surface(albedo[box][chosen], _metres(fabric[box][chosen]))
+            recolour = recolour or _draw(surface, index, metres_a_pixel, rng)
+            if chosen.any():
+                albedo[box][chosen] = recolour(surface)
+    return {name: albedo for name, (albedo, _, _) in sides.items()}
+
+
+def _draw(front: Surface, index: int, metres_a_pixel: float, rng: np.random.Generator) -> Recolour:
+    """What happens to a part, by what is seen of it in front."""
+    if index in (_HAIR, _SKIN):
+        return _shifted(front.colours, 0.08 if index == _HAIR else 0.02, rng)
+    kind = rng.random()
+    if index in _PRINTABLE and kind < 0.22 and np.isfinite(front.cloth).all(1).mean() > 0.9:
+        return _printed(front, metres_a_pixel, rng)
+    return _dyed(front.colours, cloth_colour(rng), rng) if kind < 0.85 else _shifted(front.colours, 1.0, rng)
+
+
+def _metres(codes: np.ndarray) -> np.ndarray:
+    """(N, 2) float32 of stored places on cloth (N, 2) uint16."""
+    return np.where(codes > 0, (codes.astype(np.float32) - 32768) * np.float32(FABRIC_UNIT), np.float32(np.nan))
 
 
 def cloth_colour(rng: np.random.Generator) -> np.ndarray:
@@ -54,76 +83,71 @@ def cloth_colour(rng: np.random.Generator) -> np.ndarray:
     return 255 * np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.15, 0.9)))
 
 
-def _shifted(colours: np.ndarray, hue: float, rng: np.random.Generator) -> np.ndarray:
-    """Colours (N, 3) turned in hue by up to `hue` half circles, with other saturation, value and contrast."""
-    hsv = cv2.cvtColor(colours[:, None], cv2.COLOR_RGB2HSV).astype(np.float32)
-    hsv[..., 0] = (hsv[..., 0] + 90 * hue * rng.uniform(-1, 1)) % 180
-    hsv[..., 1:] *= rng.uniform([0.75, 0.75], [1.2, 1.2])
-    value = hsv[..., 2]
-    hsv[..., 2] = value.mean() + (value - value.mean()) * rng.uniform(0.7, 1.4)
-    return np.asarray(cv2.cvtColor(np.clip(hsv, 0, [179, 255, 245]).astype(np.uint8), cv2.COLOR_HSV2RGB)[:, 0])
+def _shifted(colours: np.ndarray, hue: float, rng: np.random.Generator) -> Recolour:
+    """Turned in hue by up to `hue` half circles, with other saturation, value and contrast about the mean of `colours` (N, 3)."""
+    turn, factors, contrast = 90 * hue * rng.uniform(-1, 1), rng.uniform([0.75, 0.75], [1.2, 1.2]), rng.uniform(0.7, 1.4)
+    middle = float(colours.max(1).mean()) * factors[1]
+
+    def recolour(surface: Surface) -> np.ndarray:
+        hsv = cv2.cvtColor(surface.colours[:, None], cv2.COLOR_RGB2HSV).astype(np.float32)
+        hsv[..., 0] = (hsv[..., 0] + turn) % 180
+        hsv[..., 1:] *= factors
+        hsv[..., 2] = middle + (hsv[..., 2] - middle) * contrast
+        return np.asarray(cv2.cvtColor(np.clip(hsv, 0, [179, 255, 245]).astype(np.uint8), cv2.COLOR_HSV2RGB)[:, 0])
+
+    return recolour
 
 
-def _texture(colours: np.ndarray) -> np.ndarray:
-    """(N, 1) brightness of sRGB colours (N, 3) against their mean: weave, seams and dirt."""
-    grey = colours @ LUMINANCE.astype(np.float32)
-    return np.clip(grey / max(float(grey.mean()), 4.0), 0.4, 1.7)[:, None]
+def _texture(colours: np.ndarray, middle: float) -> np.ndarray:
+    """(N, 1) brightness of sRGB colours (N, 3) against a mean: weave, seams and dirt."""
+    return np.clip(colours @ LUMINANCE.astype(np.float32) / max(middle, 4.0), 0.4, 1.7)[:, None]
 
 
-def _dyed(colours: np.ndarray, dye: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One dye, the texture kept."""
-    return np.clip(dye * _texture(colours) ** rng.uniform(0.5, 1.1), 4, 248).astype(np.uint8)
+def _middle(colours: np.ndarray) -> float:
+    return float((colours @ LUMINANCE.astype(np.float32)).mean())
 
 
-@dataclass(frozen=True)
-class _Patch:
-    """Where the pixels of a garment lie on a plane through it."""
-
-    u: np.ndarray
-    """(N,) float32 metres."""
-    v: np.ndarray
-    metres_a_pixel: float
+def _dyed(colours: np.ndarray, dye: np.ndarray, rng: np.random.Generator) -> Recolour:
+    """One dye; of the texture about the mean of `colours` (N, 3) some is kept."""
+    middle, power = _middle(colours), rng.uniform(0.2, 0.9)
+    return lambda surface: np.clip(dye * _texture(surface.colours, middle) ** power, 4, 248).astype(np.uint8)
 
 
-def _surface_coordinates(view: View, box: tuple[slice, slice], chosen: np.ndarray) -> _Patch:
-    """Positions of the chosen pixels of a box, metres, about their middle."""
-    rows, columns = (axis.astype(np.float32) for axis in np.nonzero(chosen))
-    near, far = view.depth_range
-    z = near + (view.depth[box][chosen].astype(np.float32) - 1) * np.float32((far - near) / 65534)
-    focal, cx, cy = (np.float32(n) for n in (view.camera.focal, view.camera.cx, view.camera.cy))
-    x = (columns + box[1].start + np.float32(0.5) - cx) * z / focal
-    y = (cy - rows - box[0].start - np.float32(0.5)) * z / focal
-    x, y, z = x - x.mean(), y - y.mean(), z - z.mean()
-    # A slanted cut through the solid pattern: prints follow folds a little instead of lying flat in the picture.
-    return _Patch(x + np.float32(0.45) * z, y - np.float32(0.3) * z, (near + far) / 2 / float(focal))
-
-
-def _printed(colours: np.ndarray, patch: _Patch, rng: np.random.Generator) -> np.ndarray:
-    """A print over colours (N, 3): a tile that repeats or one motif, drawn at the picture's own scale."""
+def _printed(front: Surface, metres_a_pixel: float, rng: np.random.Generator) -> Recolour:
+    """A tile that repeats over the cloth, or one motif on its front, drawn at the picture's own scale."""
     kind = int(rng.integers(6))
     fresh = cloth_colour(rng)
-    base = colours if rng.random() < 0.5 else _dyed(colours, cloth_colour(rng), rng)
+    plain: Recolour = (lambda surface: surface.colours) if rng.random() < 0.3 else _dyed(front.colours, cloth_colour(rng), rng)
     tile, metres = _TILES[kind](fresh, rng)
-    metres = max(metres, 14 * patch.metres_a_pixel)
-    across = int(np.clip(round(metres / patch.metres_a_pixel), 14, 256))
+    metres = max(metres, 14 * metres_a_pixel)
+    across = int(np.clip(round(metres / metres_a_pixel), 14, 256))
     tile = cv2.resize(tile, (across, across), interpolation=cv2.INTER_AREA)
     angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)]) if kind < 3 else rng.uniform(-0.3, 0.3)
     c, s = np.float32(np.cos(angle) / metres * across), np.float32(np.sin(angle) / metres * across)
     single = kind >= 4 and rng.random() < 0.6
+    centre = np.nanmedian(front.cloth, 0)
     phase = across / 2 + (rng.uniform(-0.3, 0.3, 2) if single else rng.uniform(0, 1, 2)) * across
-    u = c * patch.u - s * patch.v + np.float32(phase[0])
-    v = -s * patch.u - c * patch.v + np.float32(phase[1])
     border = cv2.BORDER_CONSTANT if single else cv2.BORDER_WRAP
-    ink = _looked_up(tile, u, v, border).astype(np.float32)
-    alpha = ink[:, 3:] / 255
-    texture = 1 + 0.6 * (_texture(base) - 1)
-    return np.clip(base * (1 - alpha) + ink[:, :3] * texture * alpha, 3, 250).astype(np.uint8)
+    middle = _middle(plain(front))
+
+    def recolour(surface: Surface) -> np.ndarray:
+        base, where = plain(surface), np.nan_to_num(surface.cloth - centre, nan=-100.0)
+        u = c * where[:, 0] + s * where[:, 1] + np.float32(phase[0])
+        v = -s * where[:, 0] + c * where[:, 1] + np.float32(phase[1])
+        ink = _looked_up(tile, u, v, border).astype(np.float32)
+        alpha = ink[:, 3:] / 255
+        texture = 1 + 0.6 * (_texture(base, middle) - 1)
+        return np.clip(base * (1 - alpha) + ink[:, :3] * texture * alpha, 3, 250).astype(np.uint8)
+
+    return recolour
 
 
 def _looked_up(tile: np.ndarray, u: np.ndarray, v: np.ndarray, border: int) -> np.ndarray:
     """(N, 4) tile (T, T, 4) at pixels (N,), (N,); as rows of 1024, since OpenCV's maps have at most 32767 columns."""
     count = -(-len(u) // 1024) * 1024
-    x, y = (np.resize(a - np.float32(0.5), count).reshape(-1, 1024) for a in (u, v))
+    if border == cv2.BORDER_WRAP:
+        u, v = u % tile.shape[1], v % tile.shape[0]  # OpenCV counts pixels in 16 bits
+    x, y = (np.resize(np.clip(a - np.float32(0.5), -9999, 9999), count).reshape(-1, 1024) for a in (u, v))
     return np.asarray(cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=(0, 0, 0, 0))).reshape(-1, 4)[: len(u)]
 
 

@@ -1,4 +1,4 @@
-"""Light on the surface of a stored view: harmonics of order 2 for the surroundings, one sun with its shadow, a weak gloss.
+"""Light on the surface of a stored view: harmonics of order 2 for the surroundings, keys with their shadows, gloss and sheen.
 
 Light is added up in linear RGB with 1 for the white of a developed picture; colours are premultiplied by coverage.
 """
@@ -18,14 +18,26 @@ from carve.synth.records import PARTS, View
 
 _SKIN = PARTS.index("skin")
 _GLOSS = {
-    "skin": (0.7, 18.0, 0.3),
-    "hair": (0.9, 35.0, 0.3),
-    "eyes": (2.0, 300.0, 0.9),
-    "shoes": (0.9, 40.0, 0.35),
-    "accessory": (1.0, 60.0, 0.5),
+    "skin": (0.7, 18.0, 0.3, 0.0),
+    "hair": (0.9, 35.0, 0.3, 0.0),
+    "eyes": (2.0, 300.0, 0.9, 0.0),
+    "shoes": (0.9, 40.0, 0.35, 0.0),
+    "accessory": (1.0, 60.0, 0.5, 0.0),
+    "glasses": (1.5, 90.0, 0.7, 0.0),
+    "bag": (0.9, 35.0, 0.3, 0.0),
 }
-_CLOTH = (0.3, 8.0, 0.05)
-"""Strength against a dielectric's 4 %, Blinn-Phong exponent, share of Fresnel's rise at grazing angles."""
+"""Strength against a dielectric's 4 %, Blinn-Phong exponent, share of Fresnel's rise at grazing angles, sheen."""
+_CLOTHS = (
+    (0.56, (0.3, 8.0, 0.05, 0.05)),  # cotton, jersey, denim
+    (0.14, (0.7, 14.0, 0.1, 0.03)),  # smooth weaves
+    (0.12, (0.1, 6.0, 0.0, 0.35)),  # wool and fleece: fibres that stand up are lit from the side
+    (0.08, (3.2, 26.0, 0.4, 0.0)),  # satin and silk
+    (0.05, (1.6, 38.0, 0.4, 0.0)),  # leather
+    (0.03, (1.4, 18.0, 0.3, 0.0)),  # coated nylon
+    (0.02, (0.1, 6.0, 0.0, 0.9)),  # velvet
+)
+"""How often cloth is of each kind, and its gloss."""
+_SOFT = ("top", "bottom", "dress", "suit", "coat", "scarf")
 _WRAP = (0.25, 0.12, 0.08)
 """How far light creeps around skin, red, green, blue, as a cosine."""
 
@@ -59,9 +71,10 @@ def _shade(
     linear: np.ndarray,
     diffuse: np.ndarray,
     radiance: np.ndarray,
-    sun: int,
+    keys: np.ndarray,
     toward: np.ndarray,
-    sun_colour: np.ndarray,
+    key_colour: np.ndarray,
+    spread: np.ndarray,
     gloss: np.ndarray,
     wrap: np.ndarray,
     optics: np.ndarray,
@@ -69,7 +82,12 @@ def _shade(
     out: np.ndarray,
     white: np.ndarray,
 ) -> None:
-    """Fill `out` (H, W, 4) and the sum of irradiance / pi and coverage `white` (4,)."""
+    """Fill `out` (H, W, 4) and the sum of irradiance / pi and coverage `white` (4,).
+
+    `keys` (K,) are indices into `sun_free` or -1, `toward` (K, 3) and `key_colour` (K, 3) directions and irradiances, `spread` (K,)
+    sines of angular radii.
+    """
+    direct, shine = np.zeros(3, np.float32), np.zeros(3, np.float32)
     one = np.float32(1.0)
     byte = np.float32(1.0 / 127.5)
     inverse_pi = np.float32(1 / np.pi)
@@ -95,15 +113,32 @@ def _shade(
             nv = max(nx * vx + ny * vy + nz * vz, np.float32(0.0))
             fresnel = gloss[p, 0] * (np.float32(0.04) + gloss[p, 2] * (one - nv) ** 5)
             rx, ry, rz = 2 * nv * nx - vx, 2 * nv * ny - vy, 2 * nv * nz - vz
-            nl, lobe, free = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-            if sun >= 0:
-                nl = nx * toward[0] + ny * toward[1] + nz * toward[2]
-                free = np.float32(sun_free[i, j, sun]) * np.float32(1 / 255)
-                if nl > 0 and free > 0:
-                    hx, hy, hz = vx + toward[0], vy + toward[1], vz + toward[2]
+            direct[:], shine[:] = np.float32(0.0), np.float32(0.0)
+            for k in range(len(keys)):
+                free = one if keys[k] < 0 else np.float32(sun_free[i, j, keys[k]]) * np.float32(1 / 255)
+                nl = nx * toward[k, 0] + ny * toward[k, 1] + nz * toward[k, 2]
+                s = spread[k]
+                if free <= 0 or nl <= -one:
+                    continue
+                # Of a disc that the horizon cuts, what is above it gives about this much.
+                above = nl if nl >= s else (nl + s) * (nl + s) / (4 * s) if nl > -s else np.float32(0.0)
+                for c in range(3):
+                    w = wrap[p, c]
+                    if w > 0:
+                        w = max(w, np.float32(0.5) * s)
+                        direct[c] += max(nl + w, np.float32(0.0)) / ((one + w) * (one + w)) * free * key_colour[k, c]
+                    else:
+                        direct[c] += above * free * key_colour[k, c]
+                if nl > 0:
+                    hx, hy, hz = vx + toward[k, 0], vy + toward[k, 1], vz + toward[k, 2]
                     nh = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz + np.float32(1e-9))
                     if nh > np.float32(0.5):
-                        lobe = (gloss[p, 1] + 8) * np.float32(1 / (8 * np.pi)) * np.exp(gloss[p, 1] * np.log(nh)) * nl * free * fresnel
+                        # A large light's highlight is as much wider.
+                        e = gloss[p, 1] / (one + np.float32(0.25) * gloss[p, 1] * s * s)
+                        lobe = (e + 8) * np.float32(1 / (8 * np.pi)) * np.exp(e * np.log(nh)) * nl * free * fresnel
+                        for c in range(3):
+                            shine[c] += lobe * key_colour[k, c]
+            fuzz = gloss[p, 3] * (one - nv) ** 2
             for c in range(3):
                 a = linear[albedo[i, j, c]]
                 # Light that is thrown to and fro in a fold (Jimenez et al., "Practical real-time strategies for accurate indirect
@@ -115,11 +150,9 @@ def _shade(
                 )
                 # Order 2 undershoots opposite to a strong light.
                 around = max(_harmonic_sum(diffuse, c, bx, by, bz), np.float32(0.08) * diffuse[0, c]) * open_share
-                w = wrap[p, c]
-                direct = max(nl + w, np.float32(0.0)) / ((one + w) * (one + w)) * free * sun_colour[c]
-                e = (around + direct) * inverse_pi
+                e = (around + direct[c]) * inverse_pi
                 mirrored = max(_harmonic_sum(radiance, c, rx, ry, rz), np.float32(0.0)) * ao * fresnel
-                out[i, j, c] = alpha * (a * e + mirrored + lobe * sun_colour[c])
+                out[i, j, c] = alpha * ((a + fuzz * np.sqrt(a)) * e + mirrored + shine[c])
                 white[c] += alpha * e
             out[i, j, 3] = alpha
             white[3] += alpha
@@ -128,9 +161,7 @@ def _shade(
 def shade(view: View, albedo: np.ndarray, lighting: Lighting, rng: np.random.Generator) -> Foreground:
     """Light a view with colours `albedo` (H, W, 3) uint8 sRGB; `rng` varies how glossy the parts are."""
     constants = _constants()
-    gloss = np.array([_GLOSS.get(name, _CLOTH) for name in PARTS], np.float32)
-    gloss[:, 0] *= rng.uniform(0.2, 1.3, len(PARTS))
-    gloss[:, 1] *= rng.uniform(0.7, 1.6, len(PARTS))
+    gloss = _materials(rng)
     wrap = np.zeros((len(PARTS), 3), np.float32)
     wrap[_SKIN] = _WRAP
     camera = view.camera
@@ -147,9 +178,10 @@ def shade(view: View, albedo: np.ndarray, lighting: Lighting, rng: np.random.Gen
         to_linear(),
         (irradiance(lighting.radiance) * constants).astype(np.float32),
         (lighting.radiance * constants).astype(np.float32),
-        lighting.sun,
-        lighting.sun_direction.astype(np.float32),
-        lighting.sun_irradiance.astype(np.float32),
+        np.array([key.sun for key in lighting.keys], np.int64),
+        np.array([key.direction for key in lighting.keys], np.float32).reshape(-1, 3),
+        np.array([key.irradiance for key in lighting.keys], np.float32).reshape(-1, 3),
+        np.sin([key.radius for key in lighting.keys]).astype(np.float32),
         gloss,
         wrap,
         np.array([camera.focal, camera.cx, camera.cy], np.float32),
@@ -158,6 +190,16 @@ def shade(view: View, albedo: np.ndarray, lighting: Lighting, rng: np.random.Gen
         white,
     )
     return Foreground(colour, white[:3] / max(white[3], 1e-9))
+
+
+def _materials(rng: np.random.Generator) -> np.ndarray:
+    """(len(PARTS), 4) float32 gloss of each part: of a random kind of cloth where it is cloth, more or less of it."""
+    kinds = rng.choice(len(_CLOTHS), len(PARTS), p=[chance for chance, _ in _CLOTHS])
+    gloss = np.array([_CLOTHS[k][1] if name in _SOFT else _GLOSS.get(name, _CLOTHS[0][1]) for name, k in zip(PARTS, kinds, strict=True)])
+    gloss[:, 0] *= rng.uniform(0.3, 1.3, len(PARTS))
+    gloss[:, 1] *= rng.uniform(0.7, 1.6, len(PARTS))
+    gloss[:, 3] *= rng.uniform(0.3, 1.5, len(PARTS))
+    return gloss.astype(np.float32)
 
 
 @cache

@@ -20,11 +20,13 @@ from carve.synth.photo.photograph import Photograph, photograph, view_fields
 from carve.synth.photo.rough_mask import rough_mask
 from carve.synth.photo.scenery import load_scenery
 from carve.synth.samples.fitted_body import ARRAYS, FittedBodies
-from carve.synth.store.shard_reader import open_shards
+from carve.synth.store.shard_reader import Framing, open_shards
 from carve.synth.store.shards import Split
 
-DEFAULT_FIELDS: tuple[Field, ...] = ("normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth", "part", "region")
-"""What an item holds besides picture and masks, if nothing else is asked for: all but the side views."""
+DEFAULT_FIELDS: tuple[Field, ...] = (
+    "normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth", "label_front", "label_back", "place",
+)  # fmt: skip
+"""What an item holds besides picture and masks, if nothing else is asked for."""
 
 
 class SyntheticPhotos(Dataset[dict[str, Any]]):
@@ -40,7 +42,10 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
     | normal_front, ..., body_normal_back | (3, S, S) float32 | unit vectors of the sample's camera frame, zero where there is none |
     | body_mask | (1, S, S) float32 | 1 where body_normal_front is known (if it is asked for) |
     | depth | (1, S, S) float32 | metres along the viewing axis, zero outside the mask |
-    | part, region | (1, S, S) uint8 | see `carve.synth.records.View`; 0 outside the mask |
+    | label_front, label_back | (1, S, S) uint8 | index into `carve.records.LABELS`; 0 outside the mask |
+    | region | (1, S, S) uint8 | see `carve.synth.records.View`; 0 outside the mask |
+    | place | (3, S, S) float32 | metres, nearest point of the undressed body, see `carve.body.places`; zero outside the mask |
+    | albedo_front, albedo_back | (3, S, S) float32 | sRGB, 0..1, as repainted; zero outside the mask |
     | rough_mask | (1, S, S) float32 | the mask as a detector would give it (with `observed`) |
     | fitted_normal_front, fitted_normal_back | (3, S/2, S/2) float32 | of the body as a fit would give it (with `observed`) |
     | landmarks | (L, 4) float32 | u, v in pixels of the sample, distance in metres, 1 where seen |
@@ -59,6 +64,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         assets: Path,
         *,
         size: Literal[256, 512] = 512,
+        framing: Framing = "whole",
         fields: tuple[Field, ...] = DEFAULT_FIELDS,
         augmented: bool = True,
         observed: bool = False,
@@ -72,6 +78,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
             split: which people.
             assets: the asset pack, for its panoramas and backgrounds.
             size: side of the photographs, pixels.
+            framing: views of whole people, close-ups, or both.
             fields: the truth that is wanted; less takes less time.
             augmented: frame anew, mirror and occlude; without, the framing is the stored one and colours and light alone vary.
             observed: add mask and body with the errors that carve's own first stages make.
@@ -82,7 +89,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
             CarveError: the shards or the assets are missing or damaged.
         """
         _stop_threads_of_opencv()
-        self.shards = open_shards(folder, split, verify)
+        self.shards = open_shards(folder, split, verify, framing)
         self.scenery = load_scenery(assets)
         self.size, self.fields, self.augmented, self.seed = size, fields, augmented, seed
         self._bodies = FittedBodies(load_full_body()) if observed else None
@@ -166,8 +173,11 @@ def _tensors(drawn: Photograph) -> dict[str, Tensor]:
     item |= {field: torch.from_numpy(normal) for field, normal in truth.normals.items()}
     if "body_normal_front" in truth.normals:
         item["body_mask"] = (item["body_normal_front"] != 0).any(0, keepdim=True).float()
-    labels = {"depth": truth.depth, "part": truth.part, "region": truth.region}
-    return item | {field: torch.from_numpy(values)[None] for field, values in labels.items() if values is not None}
+    item |= {field: torch.from_numpy(label)[None] for field, label in truth.labels.items()}
+    item |= {field: torch.from_numpy(albedo) for field, albedo in truth.albedo.items()}
+    if truth.place is not None:
+        item["place"] = torch.from_numpy(truth.place)
+    return item if truth.depth is None else item | {"depth": torch.from_numpy(truth.depth)[None]}
 
 
 def _numbers(camera: Camera) -> list[float]:

@@ -115,7 +115,7 @@ class SurfacePoints(Dataset[dict[str, Tensor]]):
             CarveError: the shards or the assets are missing or damaged, or the shards were made without distances.
         """
         cv2.setNumThreads(1)  # its threads do not survive a fork
-        self.shards = open_shards(folder, split, verify)
+        self.shards = open_shards(folder, split, verify, "whole")
         self.mixture, self.counts, self.augmented, self.seed = mixture or Mixture(), counts, augmented, seed
         self.posed = architecture.space == "posed"
         self._scenery = load_scenery(assets)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from carve.synth.store.shards import FORMAT, ShardRecord, Split, read_object, re
 from carve.synth.store.view_codec import decode_view, members_of, unpack_arrays
 
 _AGAIN = "make or copy the data set again"
+
+Framing = Literal["whole", "close", "all"]
+"""Views of whole people (or of their upper half), close-ups, or both."""
 
 Span = tuple[int, int]
 """Offset and size of a member in its shard, bytes."""
@@ -54,6 +57,8 @@ class ShardSet:
     entries: tuple[_Entry, ...]
     starts: tuple[int, ...]
     """Index of each person's first pair, and the number of pairs at the end."""
+    firsts: tuple[int, ...]
+    """Each person's first view that counts as a pair."""
 
     def __len__(self) -> int:
         """The number of (person, view) pairs."""
@@ -72,7 +77,7 @@ class ShardSet:
         if not 0 <= i < len(self):
             raise IndexError(f"pair {i} of {len(self)}")
         p = bisect_right(self.starts, i) - 1
-        return p, i - self.starts[p]
+        return p, self.firsts[p] + i - self.starts[p]
 
     def views(self, p: int) -> int:
         """How many views person p has."""
@@ -122,13 +127,14 @@ class ShardSet:
         return found
 
 
-def open_shards(folder: Path, split: Split, verify: bool = True) -> ShardSet:
+def open_shards(folder: Path, split: Split, verify: bool = True, framing: Framing = "all") -> ShardSet:
     """Open one split of a finished data set (it may hold no people).
 
     Args:
         folder: with dataset.json.
         split: which people.
         verify: compare each shard's SHA-256 with dataset.json, which reads every byte once.
+        framing: which views are pairs; a person's close-ups come after those that show them whole.
 
     Raises:
         CarveError: the folder is no finished data set of this format, or a shard is missing, damaged or not the one that was written; the
@@ -151,10 +157,14 @@ def open_shards(folder: Path, split: Split, verify: bool = True) -> ShardSet:
         if verify:
             _verify(folder, record)
         entries += _index(folder, record, number)
-    starts = [0]
+    whole = header.get("settings", {}).get("views")
+    starts, firsts = [0], []
     for entry in entries:
-        starts.append(starts[-1] + len(entry.views))
-    return ShardSet(folder, split, header, tuple(r.file for r in chosen), tuple(entries), tuple(starts))
+        count = len(entry.views)
+        of_person = count if whole is None else min(count, int(whole))
+        firsts.append(of_person if framing == "close" else 0)
+        starts.append(starts[-1] + {"whole": of_person, "close": count - of_person, "all": count}[framing])
+    return ShardSet(folder, split, header, tuple(r.file for r in chosen), tuple(entries), tuple(starts), tuple(firsts))
 
 
 def _verify(folder: Path, record: ShardRecord) -> None:

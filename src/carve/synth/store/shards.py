@@ -35,7 +35,7 @@ from carve.synth.store.view_codec import encode_view, pack_arrays
 Split = Literal["train", "val"]
 MAX_INDEX = 256 << 20
 """Bytes of dataset.json."""
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; `open_shards` reads no other."""
 
 

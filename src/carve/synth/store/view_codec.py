@@ -4,12 +4,13 @@ A view's members, as they are named in a shard behind `KEY.vN.`:
 
 | member | holds | stored as |
 |---|---|---|
-| view.npz | camera, up, depth_range, sun_directions, landmarks | .npy members, not compressed |
+| view.npz | camera, up, depth_range, sun_directions, sun_radii, landmarks | .npy members, not compressed |
 | albedo.png | albedo, coverage | RGBA |
-| normal.png, normal_back, normal_left, normal_right, body_normal, body_normal_back | the field of that name | RGB |
+| albedo_back.png, normal, normal_back, body_normal, body_normal_back | the field of that name | RGB |
 | depth.png | depth | 16 bit grey |
+| place.png, fabric, fabric_back | the field of that name | 16 bit grey, one component below the other |
 | bent.png | bent, occlusion | RGBA |
-| labels.png | part, region, each sun of sun_free | grey, one below the other |
+| labels.png | part, part_back, region, each sun of sun_free | grey, one below the other |
 
 The PNGs have the Up filter in every row and zlib level 1: on people before an empty background they decode in about half the time that
 filters chosen row by row take, for some five per cent more bytes. They are written here, not by OpenCV, whose versions differ in the bytes.
@@ -38,16 +39,17 @@ MAX_PIXELS = 64 << 20
 """Of a picture, all its planes together."""
 _COMPRESSION = 1
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first date: equal arrays give equal files
-_NORMALS = ("normal", "normal_back", "normal_left", "normal_right", "body_normal", "body_normal_back")
+_COLOURS = ("albedo_back", "normal", "normal_back", "body_normal", "body_normal_back")
+_FINE = {"depth": 1, "place": 3, "fabric": 2, "fabric_back": 2}
+"""Fields of 16 bit and how many components they have."""
+_LABELS = ("part", "part_back", "region")
 _MEMBER = {
-    **{name: f"{name}.png" for name in _NORMALS},
+    **{name: f"{name}.png" for name in (*_COLOURS, *_FINE)},
     "albedo": "albedo.png",
     "coverage": "albedo.png",
-    "depth": "depth.png",
     "bent": "bent.png",
     "occlusion": "bent.png",
-    "part": "labels.png",
-    "region": "labels.png",
+    **dict.fromkeys(_LABELS, "labels.png"),
     "sun_free": "labels.png",
 }
 """The member that holds each picture of a View."""
@@ -63,26 +65,29 @@ def encode_view(view: View) -> dict[str, bytes]:
     """
     h, w = view.coverage.shape
     suns = view.sun_free.shape[-1]
-    shapes = dict.fromkeys((*_NORMALS, "albedo", "bent"), (h, w, 3)) | {"sun_free": (h, w, suns)}
+    shapes = dict.fromkeys((*_COLOURS, "albedo", "bent"), (h, w, 3)) | {"sun_free": (h, w, suns)}
+    shapes |= {name: (h, w, count) for name, count in _FINE.items() if count > 1}
     for name in FIELDS:
-        array, kind = getattr(view, name), np.uint16 if name == "depth" else np.uint8
+        array, kind = getattr(view, name), np.uint16 if name in _FINE else np.uint8
         if array.shape != shapes.get(name, (h, w)) or array.dtype != kind:
             raise ValueError(f"{name} is {array.shape} {array.dtype}, not {shapes.get(name, (h, w))} {np.dtype(kind)}")
-    if len(view.sun_directions) != suns:
-        raise ValueError(f"{len(view.sun_directions)} directions for {suns} suns")
+    if len(view.sun_directions) != suns or len(view.sun_radii) != suns:
+        raise ValueError(f"{len(view.sun_directions)} directions and {len(view.sun_radii)} radii for {suns} suns")
     camera = view.camera
     numbers = {
         "camera": np.array([camera.width, camera.height, camera.focal, camera.cx, camera.cy], np.float64),
         "up": np.asarray(view.up, np.float64),
         "depth_range": np.array(view.depth_range, np.float64),
         "sun_directions": np.asarray(view.sun_directions, np.float64),
+        "sun_radii": np.asarray(view.sun_radii, np.float64),
         "landmarks": np.asarray(view.landmarks, np.float64),
     }
-    pictures = {f"{name}.png": getattr(view, name) for name in _NORMALS}
+    pictures = {f"{name}.png": getattr(view, name) for name in _COLOURS}
+    pictures |= {f"{name}.png": np.moveaxis(getattr(view, name).reshape(h, w, -1), -1, 0).reshape(-1, w) for name in _FINE}
     pictures["albedo.png"] = np.dstack([view.albedo, view.coverage])
-    pictures["depth.png"] = view.depth
     pictures["bent.png"] = np.dstack([view.bent, view.occlusion])
-    pictures["labels.png"] = np.concatenate([view.part[None], view.region[None], np.moveaxis(view.sun_free, -1, 0)]).reshape(-1, w)
+    planes = [getattr(view, name) for name in _LABELS]
+    pictures["labels.png"] = np.concatenate([*(plane[None] for plane in planes), np.moveaxis(view.sun_free, -1, 0)]).reshape(-1, w)
     return {"view.npz": pack_arrays(numbers)} | {name: encode_png(picture) for name, picture in pictures.items()}
 
 
@@ -105,7 +110,7 @@ def decode_view(members: Mapping[str, bytes], fields: Collection[str] | None = N
     Args:
         members: by their names behind `KEY.vN.`; those of `members_of(fields)` suffice.
         fields: the pictures that are wanted (of `FIELDS`; None is all). The others come without rows, so that a use of one fails; camera,
-            up, depth_range, sun_directions and landmarks always come.
+            up, depth_range, sun_directions, sun_radii and landmarks always come.
 
     Raises:
         CarveError: a picture is damaged.
@@ -117,14 +122,16 @@ def decode_view(members: Mapping[str, bytes], fields: Collection[str] | None = N
     suns = len(numbers["sun_directions"])
     found: dict[str, np.ndarray] = {}
     for member in members_of(fields)[1:]:
-        picture = _decode_png(member, members[member], (camera.height * ((2 + suns) if member == "labels.png" else 1), camera.width))
-        if member == "labels.png":
-            planes = picture.reshape(2 + suns, camera.height, camera.width)
-            found |= {"part": planes[0], "region": planes[1], "sun_free": np.ascontiguousarray(np.moveaxis(planes[2:], 0, -1))}
-        elif member == "depth.png":
-            found["depth"] = picture
+        name = member.removesuffix(".png")
+        layers = len(_LABELS) + suns if name == "labels" else _FINE.get(name, 1)
+        picture = _decode_png(member, members[member], (camera.height * layers, camera.width))
+        planes = picture.reshape(layers, camera.height, camera.width, -1)[..., 0]
+        if name == "labels":
+            found |= dict(zip(_LABELS, planes, strict=False))
+            found["sun_free"] = np.ascontiguousarray(np.moveaxis(planes[len(_LABELS) :], 0, -1))
+        elif name in _FINE:
+            found[name] = picture if layers == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
         else:
-            name = member.removesuffix(".png")
             found[name] = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGB if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB)
             if picture.shape[2] == 4:
                 found["coverage" if name == "albedo" else "occlusion"] = cv2.extractChannel(picture, 3)
@@ -133,6 +140,7 @@ def decode_view(members: Mapping[str, bytes], fields: Collection[str] | None = N
         up=numbers["up"],
         depth_range=(float(numbers["depth_range"][0]), float(numbers["depth_range"][1])),
         sun_directions=numbers["sun_directions"],
+        sun_radii=numbers["sun_radii"],
         landmarks=numbers["landmarks"],
         **{name: found[name] if fields is None or name in fields else _absent(name, suns) for name in FIELDS},
     )
@@ -140,9 +148,9 @@ def decode_view(members: Mapping[str, bytes], fields: Collection[str] | None = N
 
 def _absent(name: str, suns: int) -> np.ndarray:
     """A picture without rows in place of a field that was not asked for."""
-    if name in ("coverage", "occlusion", "depth", "part", "region"):
+    if name in ("coverage", "occlusion", "depth", *_LABELS):
         return np.zeros((0, 0), np.uint16 if name == "depth" else np.uint8)
-    return np.zeros((0, 0, suns if name == "sun_free" else 3), np.uint8)
+    return np.zeros((0, 0, suns if name == "sun_free" else _FINE.get(name, 3)), np.uint16 if name in _FINE else np.uint8)
 
 
 def encode_png(picture: np.ndarray) -> bytes:

@@ -7,41 +7,24 @@ then averaged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from carve.body.places import encode_places
 from carve.geometry.camera import Camera
 from carve.geometry.compiled import compiled
 from carve.geometry.mesh import face_normals, vertex_normals
 from carve.geometry.raster import Raster, rasterise
-from carve.geometry.rotations import axis_rotation
-from carve.synth.records import View
+from carve.synth.records import FABRIC_UNIT, View
+from carve.synth.views.light import cavity, sun_directions, suns_seen
+from carve.synth.views.placement import Placement
 from carve.synth.views.scene import Scene
 
-SIZE = 512
-"""Pixels along a side of a view."""
 SUPER = 2
-SUNS = 3
-"""Sun directions whose shadows are stored with a view."""
-SUN_RADIUS = 0.02
-"""Angular radius of the stored suns, radians: larger than the sky's, as haze makes it."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """A camera before the person."""
-
-    camera: Camera
-    rotation: np.ndarray
-    """(3, 3) R."""
-    translation: np.ndarray
-    """(3,) t, metres."""
-
-    def see(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 3) of the posed body frame in the camera frame."""
-        return points @ self.rotation.T + self.translation
+_GRAINY = 0.1
+"""Angular radius of a light from which on one ray a subpixel leaves grain in its shadows, radians."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +37,8 @@ class Paint:
     """(H', W') uint8; used on decals, layers are opaque."""
     uv: np.ndarray
     """(F, 3, 2) of all the layer's triangles, origin top left, one tile per unit."""
+    fabric: np.ndarray | None = None
+    """(F, 3, 2) metres on the cloth, for what is drawn on it later; None for what is no cloth."""
 
 
 @dataclass(frozen=True)
@@ -65,38 +50,6 @@ class Decal:
     faces: np.ndarray
     """(F, 3)"""
     paint: Paint
-
-
-def sample_placement(vertices: np.ndarray, yaw: float, rng: np.random.Generator, half: bool = False) -> Placement:
-    """A photographer's camera: focal length, distance, height and framing vary; the person fills most of a square picture.
-
-    `yaw` turns the person about the vertical, radians. With `half` the picture ends somewhere between chest and knees.
-    """
-    low, high = vertices.min(0), vertices.max(0)
-    if half:
-        low = low.copy()
-        low[1] = low[1] + rng.uniform(0.3, 0.65) * (high[1] - low[1])
-    centre = (low + high) / 2
-    stature = high[1] - low[1]
-    field = np.radians(rng.uniform(12, 30) if rng.random() < 0.35 else rng.uniform(28, 52))
-    distance = stature / (2 * np.tan(field / 2)) * 1.15 + 0.25
-    eye = np.clip(rng.normal(1.25, 0.35), 0.25, 2.3) - low[1] * half
-    pitch = float(np.arctan2(eye - centre[1], distance)) * float(rng.uniform(0.4, 1.05))
-    roll = float(rng.normal(0, np.radians(1.6)))
-    rotation = axis_rotation(2, roll) @ axis_rotation(0, pitch) @ axis_rotation(1, yaw)
-    target = -rotation @ centre
-    # Off the picture's middle: the person is where the crop is, not where the lens looks.
-    off = distance * np.tan(np.radians(rng.normal(0, 5, 2)))
-    translation = target + np.array([off[0], 0.4 * off[1], -distance])
-    seen = vertices @ rotation.T + translation
-    wide = Camera.centred(1, 1, 1.0)
-    kept = vertices[:, 1] >= low[1]
-    pixels = wide.project(seen[kept])
-    first, last = pixels.min(0), pixels.max(0)
-    side = (last - first).max() / rng.uniform(0.78, 0.94)
-    middle = (first + last) / 2 + side * rng.uniform(-0.03, 0.03, 2)
-    corner = middle - side / 2
-    return Placement(wide.cropped(corner[0], corner[1], SIZE, SIZE, SIZE / side), rotation, translation)
 
 
 def _sample(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -146,7 +99,7 @@ def _coarser(paint: Paint, faces: np.ndarray, corners: np.ndarray) -> Paint:
     if level == 0:
         return paint
     smaller = (max(int(size[0]) >> level, 1), max(int(size[1]) >> level, 1))
-    return Paint(cv2.resize(paint.image, smaller, interpolation=cv2.INTER_AREA), paint.alpha, paint.uv)
+    return replace(paint, image=cv2.resize(paint.image, smaller, interpolation=cv2.INTER_AREA))
 
 
 @compiled(nogil=True)
@@ -184,9 +137,9 @@ def _pool(image: np.ndarray) -> np.ndarray:
 
 
 def _first(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(H, W) the value of the first covered subpixel of each block, zero where none is."""
-    out = np.zeros((image.shape[0] // SUPER, image.shape[1] // SUPER), image.dtype)
-    have = np.zeros(out.shape, bool)
+    """(H, W, ...) the value of the first covered subpixel of each block, zero where none is."""
+    out = np.zeros((image.shape[0] // SUPER, image.shape[1] // SUPER, *image.shape[2:]), image.dtype)
+    have = np.zeros(out.shape[:2], bool)
     for i in range(SUPER):
         for j in range(SUPER):
             take = mask[i::SUPER, j::SUPER] & ~have
@@ -213,11 +166,6 @@ def _encoded(normals: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-6, np.round((unit + 1) * 127.5), 0).astype(np.uint8)
 
 
-def _normal_map(seen: np.ndarray, normals: np.ndarray, faces: np.ndarray, camera: Camera, farthest: bool) -> np.ndarray:
-    raster = rasterise(seen, faces, camera, farthest)
-    return _encoded(_facing(normals, raster, seen, faces, farthest), raster.mask)
-
-
 def _decals(albedo: np.ndarray, raster: Raster, decals: Sequence[Decal], placement: Placement, camera: Camera) -> None:
     """Blend brows and lashes over the albedo, in place."""
     for decal in decals:
@@ -229,31 +177,6 @@ def _decals(albedo: np.ndarray, raster: Raster, decals: Sequence[Decal], placeme
         colour = _sample(decal.paint.image, uv)
         alpha = 1.0 if decal.paint.alpha is None else _sample(decal.paint.alpha[..., None], uv) / 255
         albedo[rows, columns] += alpha * (colour - albedo[rows, columns])
-
-
-def sun_directions(placement: Placement, rng: np.random.Generator) -> np.ndarray:
-    """(SUNS, 3) directions towards suns 15 to 70 degrees above the horizon, mostly before the person or beside, camera frame."""
-    up = placement.rotation[:, 1]
-    ahead = np.array([0.0, 0.0, 1.0]) - up * up[2]
-    ahead /= np.linalg.norm(ahead)
-    across = np.cross(up, ahead)
-    azimuth = np.radians(
-        rng.choice([-1.0, 1.0], SUNS) * rng.choice([20, 60, 110, 160], SUNS, p=[0.3, 0.35, 0.2, 0.15]) + rng.normal(0, 15, SUNS)
-    )
-    height = np.radians(rng.uniform(15, 70, SUNS))
-    flat = np.cos(azimuth)[:, None] * ahead + np.sin(azimuth)[:, None] * across
-    return np.cos(height)[:, None] * flat + np.sin(height)[:, None] * up
-
-
-def _sun_free(scene: Scene, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N, S) bool: points (N, 3) of the body frame see a random place on each sun's disc, directions (S, 3) in the body frame."""
-    free = np.empty((len(points), len(directions)), bool)
-    for k, direction in enumerate(directions):
-        lit = np.einsum("nd,d->n", normals, direction) > 0
-        jitter = rng.normal(0, SUN_RADIUS / 2, (int(lit.sum()), 3))
-        free[:, k] = False
-        free[lit, k] = ~scene.queries.blocked(points[lit] + 0.004 * normals[lit], direction + jitter, 3.0)
-    return free
 
 
 def render_view(
@@ -268,64 +191,108 @@ def render_view(
     """All buffers of one view, and which vertices (V,) bool of the scene the camera sees. `landmarks` (L, 3) are in the body frame."""
     small = placement.camera
     camera = small.cropped(0, 0, small.width * SUPER, small.height * SUPER, SUPER)
-    seen, normals = placement.see(scene.vertices), scene.normals @ placement.rotation.T
-    raster = rasterise(seen, scene.faces, camera)
-    mask = raster.mask
-    cover = _pool(mask.astype(np.float32))
-    albedo = _albedo(scene, raster, seen, camera, paints, first_face)
-    _decals(albedo, raster, decals, placement, camera)
-    front = _facing(normals, raster, seen, scene.faces, away=False)
-    rows, columns = np.nonzero(mask)
-    corner = scene.faces[raster.face[rows, columns]]
-    bary = raster.bary[rows, columns].astype(float)
-    points = np.einsum("nk,nkd->nd", bary, scene.vertices[corner])
-    shading = front[rows, columns] @ placement.rotation
-    suns = sun_directions(placement, rng)
-    free = np.zeros((*mask.shape, SUNS), np.float32)
-    free[rows, columns] = _sun_free(scene, points, shading, suns @ placement.rotation, rng)
-    sky = _interpolated(raster, np.column_stack([scene.free, scene.bent @ placement.rotation.T]), scene.faces)
-    turn = lambda angle: _turned(placement, scene, angle)  # noqa: E731
-    naked, naked_normals = placement.see(scene.naked), vertex_normals(scene.naked, scene.naked_faces) @ placement.rotation.T
-    side = {}
-    for name, angle in (("left", -np.pi / 2), ("right", np.pi / 2)):
-        moved, rotation = turn(angle)
-        side[name] = _normal_map(moved, scene.normals @ rotation.T, scene.faces, camera, False)
-    depth, depth_range = _depth(raster, cover)
+    seen = placement.see(scene.vertices)
+    front, back = (rasterise(seen, scene.faces, camera, farthest) for farthest in (False, True))
+    mask, cover = front.mask, _pool(front.mask.astype(np.float32))
+    albedo = _albedo(scene, front, seen, camera, paints, first_face)
+    _decals(albedo, front, decals, placement, camera)
+    normals = scene.normals @ placement.rotation.T
+    facing = _facing(normals, front, seen, scene.faces, away=False)
+    depth = _pool(np.where(mask, front.depth, 0.0).astype(np.float32)) / np.maximum(cover, 1e-6)
+    code, depth_range = _depth_code(depth, cover)
     visible = np.zeros(len(seen), bool)
-    visible[corner[bary > 0.05]] = True
-    pixel = small.project(placement.see(landmarks))
-    distance = -placement.see(landmarks)[:, 2]
+    visible[scene.faces[front.face[mask]][front.bary[mask] > 0.05]] = True
+    marks = placement.see(landmarks)
     view = View(
         camera=small,
         up=placement.rotation[:, 1],
         coverage=np.round(cover * 255).astype(np.uint8),
-        albedo=np.clip(np.round(_extended(_pool(albedo), cover)), 0, 255).astype(np.uint8),
-        normal=_encoded(front, mask),
-        normal_back=_normal_map(seen, normals, scene.faces, camera, True),
-        normal_left=side["left"],
-        normal_right=side["right"],
-        body_normal=_normal_map(naked, naked_normals, scene.naked_faces, camera, False),
-        body_normal_back=_normal_map(naked, naked_normals, scene.naked_faces, camera, True),
-        depth=depth,
+        albedo=_colour(albedo, cover),
+        albedo_back=_colour(_albedo(scene, back, seen, camera, paints, first_face), cover),
+        normal=_encoded(facing, mask),
+        normal_back=_encoded(_facing(normals, back, seen, scene.faces, away=True), mask),
+        **_naked_normals(scene, placement, camera),
+        depth=code,
         depth_range=depth_range,
-        occlusion=np.round(np.clip(_extended(_pool(sky[..., :1]), cover)[..., 0], 0, 1) * 255).astype(np.uint8),
-        bent=_encoded(sky[..., 1:], mask),
-        sun_directions=suns,
-        sun_free=np.round(np.clip(_extended(_pool(free), cover), 0, 1) * 255).astype(np.uint8),
-        part=_first(np.where(mask, scene.part[np.maximum(raster.face, 0)], 0).astype(np.uint8), mask),
-        region=_region(scene, raster),
-        landmarks=np.column_stack([pixel, distance, _unhidden(raster, camera, placement.see(landmarks))]),
+        **_light(scene, front, facing, depth, cover, placement, rng),
+        part=_part(scene, front),
+        part_back=_part(scene, back),
+        place=_place(scene, front),
+        fabric=_fabric(scene, front, paints, first_face),
+        fabric_back=_fabric(scene, back, paints, first_face),
+        region=_region(scene, front),
+        landmarks=np.column_stack([small.project(marks), -marks[:, 2], _unhidden(front, camera, marks)]),
     )
     return view, visible
 
 
-def _turned(placement: Placement, scene: Scene, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """The scene before a camera that stands elsewhere on a circle about the person: vertices (V, 3), rotation (3, 3) to its frame."""
-    low, high = scene.vertices.min(0), scene.vertices.max(0)
-    pivot = (low + high) / 2
-    about = axis_rotation(1, angle)
-    rotation = placement.rotation @ about
-    return (scene.vertices - pivot) @ rotation.T + placement.see(pivot[None]), rotation
+def _colour(albedo: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 of colours (2H, 2W, 3)."""
+    return np.clip(np.round(_extended(_pool(albedo), cover)), 0, 255).astype(np.uint8)
+
+
+def _naked_normals(scene: Scene, placement: Placement, camera: Camera) -> dict[str, np.ndarray]:
+    """The normals of the body without clothes, front and back."""
+    seen, normals = placement.see(scene.naked), vertex_normals(scene.naked, scene.naked_faces) @ placement.rotation.T
+    found = {}
+    for name, farthest in (("body_normal", False), ("body_normal_back", True)):
+        raster = rasterise(seen, scene.naked_faces, camera, farthest)
+        found[name] = _encoded(_facing(normals, raster, seen, scene.naked_faces, farthest), raster.mask)
+    return found
+
+
+def _light(
+    scene: Scene, raster: Raster, facing: np.ndarray, depth: np.ndarray, cover: np.ndarray, placement: Placement, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Suns and their shadows, and how much of the sky each pixel sees, at the scale of limbs and at that of folds."""
+    mask = raster.mask
+    rows, columns = np.nonzero(mask)
+    corner = scene.faces[raster.face[rows, columns]]
+    points = np.einsum("nk,nkd->nd", raster.bary[rows, columns].astype(float), scene.vertices[corner])
+    suns, radii = sun_directions(placement.rotation[:, 1], rng)
+    free = np.zeros((*mask.shape, len(suns)), np.float32)
+    free[rows, columns] = suns_seen(
+        scene.queries, points, facing[rows, columns] @ placement.rotation, suns @ placement.rotation, radii, rng
+    )
+    free = _pool(free)
+    for k in np.flatnonzero(radii > _GRAINY):
+        smooth = cv2.GaussianBlur(np.ascontiguousarray(free[..., k]), (0, 0), 1.2)
+        free[..., k] = smooth * cover / np.maximum(cv2.GaussianBlur(cover, (0, 0), 1.2), 1e-6)
+    sky = _interpolated(raster, np.column_stack([scene.free, scene.bent @ placement.rotation.T]), scene.faces)
+    occlusion = _extended(_pool(sky[..., :1]), cover)[..., 0]
+    unit = _pool(facing)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=-1, keepdims=True), 1e-6)
+    occlusion = occlusion * cavity(np.where(cover > 0.5, depth, 0.0), unit, placement.camera)
+    return {
+        "occlusion": np.round(np.clip(occlusion, 0, 1) * 255).astype(np.uint8),
+        "bent": _encoded(sky[..., 1:], mask),
+        "sun_directions": suns,
+        "sun_radii": radii,
+        "sun_free": np.round(np.clip(_extended(free, cover), 0, 1) * 255).astype(np.uint8),
+    }
+
+
+def _part(scene: Scene, raster: Raster) -> np.ndarray:
+    return _first(np.where(raster.mask, scene.part[np.maximum(raster.face, 0)], 0).astype(np.uint8), raster.mask)
+
+
+def _place(scene: Scene, raster: Raster) -> np.ndarray:
+    """(H, W, 3) uint16, see `View.place`."""
+    return _first(encode_places(_interpolated(raster, scene.place, scene.faces), raster.mask), raster.mask)
+
+
+def _fabric(scene: Scene, raster: Raster, paints: Sequence[Paint], first_face: np.ndarray) -> np.ndarray:
+    """(H, W, 2) uint16, see `View.fabric`."""
+    codes = np.zeros((*raster.face.shape, 2), np.uint16)
+    rows, columns = np.nonzero(raster.mask)
+    face, bary = raster.face[rows, columns], raster.bary[rows, columns]
+    layer = scene.layer[face]
+    for number, paint in enumerate(paints):
+        mine = np.flatnonzero(layer == number)
+        if paint.fabric is not None and len(mine):
+            where = np.einsum("nk,nkc->nc", bary[mine], paint.fabric[first_face[face[mine]]])
+            codes[rows[mine], columns[mine]] = np.clip(np.round(where / FABRIC_UNIT) + 32768, 1, 65535)
+    return _first(codes, raster.mask)
 
 
 def _region(scene: Scene, raster: Raster) -> np.ndarray:
@@ -334,13 +301,11 @@ def _region(scene: Scene, raster: Raster) -> np.ndarray:
     return _first(np.where(raster.mask, scene.region[corner], 0).astype(np.uint8), raster.mask)
 
 
-def _depth(raster: Raster, cover: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """(H, W) uint16 and its range: the mean depth of the covered subpixels."""
-    finite = np.where(raster.mask, raster.depth, 0.0).astype(np.float32)
-    mean = _pool(finite) / np.maximum(cover, 1e-6)
+def _depth_code(depth: np.ndarray, cover: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """(H, W) uint16 of depths (H, W) where there is something, and their range."""
     inner = cover > 0
-    near, far = float(mean[inner].min()) - 0.01, float(mean[inner].max()) + 0.01
-    code = np.round((mean - near) / (far - near) * 65534 + 1)
+    near, far = float(depth[inner].min()) - 0.01, float(depth[inner].max()) + 0.01
+    code = np.round((depth - near) / (far - near) * 65534 + 1)
     return np.where(inner, code, 0).astype(np.uint16), (near, far)
 
 

@@ -38,6 +38,8 @@ class Scene:
     """(V,) share of the cosine-weighted hemisphere that is free."""
     bent: np.ndarray
     """(V, 3) unit mean free direction."""
+    place: np.ndarray
+    """(V, 3) metres: nearest point of the undressed body, as `carve.body.places` names it."""
     naked: np.ndarray
     """(B, 3) the body without clothes."""
     naked_faces: np.ndarray
@@ -46,8 +48,8 @@ class Scene:
     """Of the shown triangles, for shadows."""
 
 
-def build_scene(body: FullBody, dressed: Dressed) -> Scene:
-    """Put the shown triangles of all layers together."""
+def build_scene(body: FullBody, dressed: Dressed, places: np.ndarray) -> Scene:
+    """Put the shown triangles of all layers together; `places` (B, 3) are those of the body's vertices."""
     of_bone = bone_regions(body.names, body.parents, body.humanoid)
     vertices, normals, faces, layer, part, region = [], [], [], [], [], []
     start = 0
@@ -73,10 +75,17 @@ def build_scene(body: FullBody, dressed: Dressed) -> Scene:
         np.concatenate(region).astype(np.uint8),
         free,
         bent,
+        _nearest_places(dressed, body.faces, places),
         dressed.pose.posed,
         body.faces,
         queries,
     )
+
+
+def _nearest_places(dressed: Dressed, faces: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(V, 3) places of the body below all layers' vertices. Looked up in the canonical pose, where no limb lies beside another."""
+    below = MeshQueries(dressed.shaped.canonical, faces).nearest(np.concatenate([layer.canonical for layer in dressed.layers]))
+    return np.asarray(np.einsum("nk,nkd->nd", below.bary, places[faces[below.face]]))
 
 
 def _hemisphere(count: int) -> np.ndarray:

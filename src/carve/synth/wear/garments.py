@@ -72,7 +72,7 @@ def coarse_pattern(body: FullBody, asset: GarmentAsset) -> Pattern:
     spread = _rows(asset.ref, positive / positive.sum(1, keepdims=True), body.template.shape[0])
     joints = spread @ _rows(body.bones, body.weights, len(body.names))
     corner = asset.uv[asset.face_uv] * np.array([1.0, -1.0]) + np.array([0.0, 1.0])
-    part = PARTS.index(PART_OF_KIND.get(asset.kind, asset.kind))
+    part = PARTS.index("glasses" if "glasses" in asset.name.lower() else PART_OF_KIND.get(asset.kind, asset.kind))
     pattern = Pattern(asset.name, part, asset.layer, asset, binding, asset.offsets, joints.tocsr(), asset.faces.astype(np.int64), corner)
     used = Refined(sparse.identity(count, format="csr"), pattern.faces, pattern.uv, np.arange(len(pattern.faces)))
     return apply(pattern, dropped(used))

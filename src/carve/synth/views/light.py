@@ -1,0 +1,118 @@
+"""What a view stores so that light can be drawn later: suns and their shadows, and how deep in folds each pixel lies.
+
+Notation: n unit normals; p a pixel's point, q another's, d = |q - p|, both in the camera frame, metres.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from carve.geometry.camera import Camera
+from carve.geometry.queries import MeshQueries
+
+SUNS = 4
+"""Lights whose shadows are stored with a view: two as small as a sun or a bare flash, two as large as windows and softboxes."""
+_SMALL, _LARGE = (0.012, 0.05), (0.15, 0.5)
+"""Ranges of their angular radii, radians."""
+_HORIZON, _BEYOND = 0.05, 0.4
+"""Sine of the height to which a light is lifted, and how far below the horizon it may be for that."""
+CAVITY_REACH = 0.06
+"""Folds nearer than this darken each other, metres."""
+_DIRECTIONS, _STEPS = 8, 6
+_BIAS = 0.08
+"""Sine of the angle above the tangent plane from which on something counts: triangles are flat, normals smooth."""
+
+
+def sun_directions(up: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(SUNS, 3) directions towards the lights of a view whose vertical is `up` (3,), camera frame, and (SUNS,) their angular radii.
+
+    They stand at any side of the person, rather beside or before them than behind; the large ones also low, as windows are.
+    """
+    ahead = np.array([0.0, 0.0, 1.0]) - up * up[2]
+    ahead /= np.linalg.norm(ahead)
+    across = np.cross(up, ahead)
+    side = rng.choice([-1.0, 1.0], SUNS)
+    azimuth = np.radians(side * (rng.choice([20, 55, 85, 115, 160], SUNS, p=[0.1, 0.27, 0.36, 0.16, 0.11]) + rng.normal(0, 14, SUNS)))
+    large = np.arange(SUNS) % 2 == 1
+    height = np.radians(np.where(large, rng.uniform(-5, 50, SUNS), rng.uniform(12, 70, SUNS)))
+    radii = np.where(large, rng.uniform(*_LARGE, SUNS), np.exp(rng.uniform(np.log(_SMALL[0]), np.log(_SMALL[1]), SUNS)))
+    flat = np.cos(azimuth)[:, None] * ahead + np.sin(azimuth)[:, None] * across
+    return np.cos(height)[:, None] * flat + np.sin(height)[:, None] * up, radii
+
+
+def suns_seen(
+    queries: MeshQueries, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, radii: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """(N, S) bool: points (N, 3) with normals (N, 3) see a random place on each light's disc.
+
+    Places below a point's horizon are lifted to just above it: cast shadows end where the surface's own begins, which shading draws, and
+    skin, around which light creeps, has no dark seam there. `directions` (S, 3) and `radii` (S,) are in the frame of the points.
+    """
+    free = np.zeros((len(points), len(directions)), bool)
+    for k, (direction, radius) in enumerate(zip(directions, radii, strict=True)):
+        across = np.cross(direction, [0.0, 0.0, 1.0] if abs(direction[2]) < 0.9 else [1.0, 0.0, 0.0])
+        across /= np.linalg.norm(across)
+        away, turn = np.tan(radius) * np.sqrt(rng.random(len(points))), rng.uniform(0, 2 * np.pi, len(points))
+        offset = np.cos(turn)[:, None] * across + np.sin(turn)[:, None] * np.cross(direction, across)
+        toward = direction + away[:, None] * offset
+        height = np.einsum("nd,nd->n", normals, toward)
+        toward += np.maximum(_HORIZON - height, 0.0)[:, None] * normals
+        lit = height > -_BEYOND
+        free[lit, k] = ~queries.blocked(points[lit] + 0.004 * normals[lit], toward[lit], 3.0)
+    return free
+
+
+def cavity(depth: np.ndarray, normals: np.ndarray, camera: Camera) -> np.ndarray:
+    """(H, W) float32 share of the light from everywhere that reaches a pixel past what is within CAVITY_REACH of it.
+
+    Horizon-based ambient occlusion (Bavoil, Sainz and Dimitrov, "Image-space horizon-based ambient occlusion", SIGGRAPH 2008): over each of
+    eight directions in the picture the highest q above the tangent plane takes sin^2 of its angle of the cosine-weighted light away.
+
+    Args:
+        depth: (H, W) metres along the viewing axis, 0 outside.
+        normals: (H, W, 3) unit vectors, camera frame.
+    """
+    out = np.ones(depth.shape, np.float32)
+    _cavity(
+        np.ascontiguousarray(depth, np.float32),
+        np.ascontiguousarray(normals, np.float32),
+        np.array([camera.focal, camera.cx, camera.cy], np.float32),
+        out,
+    )
+    return out
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _cavity(depth: np.ndarray, normals: np.ndarray, optics: np.ndarray, out: np.ndarray) -> None:
+    height, width = depth.shape
+    focal, cx, cy = optics[0], optics[1], optics[2]
+    for i in range(height):
+        for j in range(width):
+            z = depth[i, j]
+            if z <= 0:
+                continue
+            px, py = (j + 0.5 - cx) * z / focal, (cy - i - 0.5) * z / focal
+            nx, ny, nz = normals[i, j, 0], normals[i, j, 1], normals[i, j, 2]
+            reach = CAVITY_REACH * focal / z
+            taken = 0.0
+            for k in range(_DIRECTIONS):
+                # Neighbours turn the star of directions differently, so that no stripes show.
+                angle = 2 * np.pi * (k + ((i * 3 + j * 5) % 4) / 4) / _DIRECTIONS
+                c, s = np.cos(angle), np.sin(angle)
+                most = 0.0
+                for step in range(_STEPS):
+                    away = reach * (step + 1) / _STEPS
+                    a, b = int(i + 0.5 + s * away), int(j + 0.5 + c * away)
+                    if a < 0 or a >= height or b < 0 or b >= width or depth[a, b] <= 0 or (a == i and b == j):
+                        continue
+                    q = depth[a, b]
+                    vx, vy, vz = (b + 0.5 - cx) * q / focal - px, (cy - a - 0.5) * q / focal - py, z - q
+                    d = np.sqrt(vx * vx + vy * vy + vz * vz)
+                    if d >= CAVITY_REACH:
+                        continue
+                    sine = (nx * vx + ny * vy + nz * vz) / max(d, 1e-6) - _BIAS
+                    if sine > 0:
+                        most = max(most, sine * sine * (1 - (d / CAVITY_REACH) ** 2))
+                taken += most
+            out[i, j] = 1 - taken / _DIRECTIONS
