@@ -6,10 +6,10 @@ avatar = reconstruct("photo.jpg", out="out/photo")
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` takes as long to import as all the rest, and nothing may interrupt it with a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from carve.pipeline import reconstruct as reconstruct
     from carve.records import Avatar as Avatar
     from carve.records import Photo as Photo
@@ -24,4 +24,6 @@ _HOMES = {"reconstruct": "carve.pipeline", "Avatar": "carve.records", "Photo": "
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'carve' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
 def cache_folder() -> Path:
     """`$CARVE_CACHE`, else `$XDG_CACHE_HOME/carve`, else `~/.cache/carve`."""
-    return Path(os.environ.get("CARVE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "carve")
+    try:
+        home = Path.home()
+    except RuntimeError:  # nobody's home is known
+        home = Path(tempfile.gettempdir()) / "carve-without-a-home"
+    return Path(os.environ.get("CARVE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "carve")

@@ -11,14 +11,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from carve.body.anny import load_anny
+from carve.body.anny import CacheWarning, load_anny
 from carve.body.smpl import load_smpl
 from carve.export.options import ExportOptions
 from carve.export.outputs import write_avatar
@@ -105,10 +107,11 @@ def reconstruct(
     source = photo if isinstance(photo, Photo) else read_photo(Path(photo))
     given_mask = read_mask(Path(mask), source.size) if isinstance(mask, (str, Path)) else mask
     given_landmarks = read_landmarks(Path(landmarks)) if isinstance(landmarks, (str, Path)) else landmarks
-    model = _body_model(Path(body_model) if body_model is not None else None, progress)
+    notes: list[str] = []
+    model = _body_model(Path(body_model) if body_model is not None else None, progress, notes.append)
     own = own_normals(source.size, *(Path(p) if p is not None else None for p in (normals_front, normals_back, normals_model)))
     with RunFolder(Path(out), "resume" if start else existing) if out is not None else nullcontext() as folder:
-        run = StageRunner(settings.seed, folder, start, progress)
+        run = StageRunner(settings.seed, folder, start, progress, warnings=notes)
         avatar = run_stages(run, source, settings, given_mask, given_landmarks, model, own)
         if folder:
             with folder.publishing() as files:
@@ -154,14 +157,25 @@ def run_stages(
     return dataclasses.replace(avatar, report=_report(run, avatar, settings))
 
 
-def _body_model(path: Path | None, progress: Progress) -> Deferred:
+def _body_model(path: Path | None, progress: Progress, note: Callable[[str], None]) -> Deferred:
     """The body model. Anny is loaded only if the body is fitted; a file at once, so that what is wrong with it is told first."""
     if path is None:
-        return Deferred(f"anny {versions()['anny']}, plain", lambda: load_anny(progress, anatomy=False))
+        return Deferred(f"anny {versions()['anny']}, plain", partial(_load_anny, progress, note))
     model = load_smpl(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Deferred(f"{model.name} {digest}", lambda: model)
+
+
+def _load_anny(progress: Progress, note: Callable[[str], None]) -> Any:
+    """The free body model; what its user should know of the cache is told to `note`."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", CacheWarning)
+        body = load_anny(progress, anatomy=False)
+    for warning in said:
+        if issubclass(warning.category, CacheWarning):
+            note(str(warning.message))
+    return body
 
 
 def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, Any]:

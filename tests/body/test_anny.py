@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from carve.body import anny_build
-from carve.body.anny import AnnyBody, cache_path, load_anny
+from carve.body.anny import AnnyBody, CacheWarning, cache_path, load_anny
 from carve.body.model import rest_pose
 from carve.geometry.frames import body_from_anny
 from carve.geometry.rotations import matrix_from_rotvec
@@ -168,17 +168,32 @@ def test_the_cache_is_built_once_and_reports_progress(package: Any, tmp_path: Pa
     load_anny()
 
 
-def test_a_failed_build_leaves_nothing_behind(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_tensors: object, path: Path, **_: object) -> None:
-        Path(path).write_bytes(b"half")
+def test_a_cache_that_cannot_be_written_is_done_without(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
         raise OSError(28, "No space left on device")
 
     monkeypatch.setenv("CARVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(anny_build, "construct", lambda _progress: package)
-    monkeypatch.setattr(anny_build, "save_file", full)
-    with pytest.raises(OSError, match="No space"):
-        load_anny()
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(CacheWarning, match=r"could not be kept.*is full"):
+        assert load_anny().names
     assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[: len(d) // 2], lambda d: d[:-4096] + bytes(4096)])
+def test_a_damaged_cache_is_built_again(
+    package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setenv("CARVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(anny_build, "construct", lambda _progress: package)
+    first = load_anny()
+    whole = cache_path().read_bytes()
+    cache_path().write_bytes(damage(whole))
+    with pytest.warns(CacheWarning, match="was built anew"):
+        again = load_anny()
+    assert (again.template == first.template).all()
+    assert cache_path().read_bytes() == whole
 
 
 @pytest.mark.parametrize(("variables", "expected"), [(("CARVE_CACHE", "XDG_CACHE_HOME"), "a"), (("XDG_CACHE_HOME",), "b/carve")])

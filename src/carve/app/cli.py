@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,7 +28,7 @@ PRESETS = ("fast", "standard", "best")
 STAGES = ("observe", "fit_body", "evidence", "refit_body", "normals", "canonical", "refine", "texture", "rig")
 """Copies of `carve.settings`' closed choices, which cannot be imported without torch; a test holds them equal."""
 
-DONE, STAGE_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+DONE, STAGE_FAILED, UNUSABLE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 """Exit codes."""
 
 
@@ -34,7 +36,8 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(UNUSABLE, f"carve: {message}; see {self.prog} --help\n")
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        self.exit(UNUSABLE, f"carve: {shown}; see {self.prog} --help\n")
 
 
 def metres(text: str) -> float:
@@ -278,11 +281,34 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         return _COMMANDS[arguments.command](arguments)
     except CarveError as error:
-        print(f"carve: {error}", file=sys.stderr)
+        _complain(str(error))
         return UNUSABLE
     except StageError as error:
-        print(f"carve: {error}", file=sys.stderr)
+        _complain(str(error))
         return STAGE_FAILED
+
+
+def _complain(message: str) -> None:
+    """One line on stderr, whatever a file's name in it holds; a stderr that is closed takes nothing."""
+    from carve.files.text import readable
+
+    with suppress(OSError, ValueError):
+        print(f"carve: {readable(message)}", file=sys.stderr, flush=True)
+
+
+def _open_streams() -> None:
+    """Give the process the three standard streams, where a caller closed some: files opened later would take their numbers."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # stays open with the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text
 
 
 def main() -> NoReturn:
@@ -290,9 +316,15 @@ def main() -> NoReturn:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what libraries warn their callers of is nothing to tell a user
     try:
+        _open_streams()
         code = run()
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        print("carve: interrupted; finished stages are kept, go on with --resume", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
+        _complain("interrupted; finished stages are kept, go on with --resume")
         code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read our output has gone; the interpreter's last flush must not fail
+        code = PIPE_CLOSED
     gc.freeze()  # a last search for garbage in all modules would take a second
     sys.exit(code)

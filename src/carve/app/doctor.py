@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 from carve import __version__
@@ -117,16 +118,32 @@ def _heavy_pose() -> Finding:
 
 def _body_cache() -> Finding:
     try:
-        from carve.body.anny import cache_path
+        from carve.body.anny import cache_path, read_cache
+        from carve.records import CarveError
     except ImportError as error:
         return Finding("body model", "missing", f"{error}; run `make setup`")
     path = cache_path()
-    if path.is_file():
+    try:
+        read_cache(path)
         return Finding("body model", "ok", f"{path} ({path.stat().st_size / 2**20:.0f} MiB)")
-    return Finding("body model", "ok", f"{path} will be made at the first run")
+    except CarveError as error:
+        problem = f"{error} " if path.exists() else ""
+    try:
+        with TemporaryFile(dir=_first_folder(path.parent)):
+            return Finding("body model", "ok", f"{problem}{path} will be made at the next run")
+    except OSError:
+        return Finding("body model", "optional", f"{problem}{path} cannot be written: every run makes it anew (10 s); set CARVE_CACHE")
+
+
+def _first_folder(path: Path) -> Path:
+    """The nearest folder to `path` that is there."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
 
 
 def _optional() -> Iterator[Finding]:
+    for extra, module, purpose in (("heic", "pillow_heif", "reads HEIC photos"), ("onnx", "onnxruntime", "runs normal models of your own")):
+        there = util.find_spec(module) is not None
+        yield Finding(module, "ok" if there else "optional", purpose if there else f"{purpose}: pip install 'carve[{extra}]'")
     node = shutil.which("node")
     yield Finding("node", "ok" if node else "optional", node or "only for the tests: install nodejs and npm")
     validator = Path("tests/validator/node_modules/gltf-validator").is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from types import TracebackType
@@ -9,13 +10,25 @@ from typing import Any
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
+
+from carve.files.text import readable
+
+
+class _Console(Console):
+    """A console whose reader may go: the run goes on without."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 class StageLines:
     """Shows the running stage and leaves a line for every stage that is done. Writes to stderr; results go to stdout."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._console = _Console(stderr=True, quiet=quiet, highlight=False, markup=False)
         self._status = Status("", console=self._console)
         self._begin: dict[str, float] = {}
 
@@ -40,5 +53,7 @@ class StageLines:
     def summary(self, out: Path, report: dict[str, Any]) -> None:
         """Where the result lies and what the user should know of it."""
         for warning in report["warnings"]:
-            self._console.print(f"note: {warning}")
-        self._console.print(f"[bold]{out / 'avatar.glb'}[/bold]  (see {out / 'preview.png'} and {out / 'report.json'})")
+            self._console.print(f"note: {readable(warning)}")
+        line = Text(readable(str(out / "avatar.glb")), "bold")
+        line.append(readable(f"  (see {out / 'preview.png'} and {out / 'report.json'})"), "not bold")
+        self._console.print(line)

@@ -8,18 +8,23 @@ shape itself, not from bones that were first turned to the axes of one reference
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from carve.body.model import REGIONS, Keypoint, ShapePrior, bone_regions, rest_pose
 from carve.cache import cache_folder
+from carve.files.fence import fence, reason
+from carve.files.text import parse_json, read_bytes
+from carve.records import CarveError
 
 HUMANOID: dict[str, str] = (
     {
@@ -79,6 +84,15 @@ _PRIOR = {
     "proportions": (0.5, 0.25, 0.0, 1.0),
 }
 """Phenotype -> mean, sigma, low, high: adults of ordinary size, children (age towards 1/3) within reach of strong evidence."""
+
+
+class CacheWarning(UserWarning):
+    """The body model's cache was damaged or cannot be written: a sentence for the user."""
+
+
+MAX_CACHE = 256 << 20
+MAX_CACHE_HEADER = 1 << 20
+"""Bytes; the cache has 50 MB, its header some thousand."""
 
 
 def cache_path() -> Path:
@@ -142,20 +156,54 @@ class AnnyBody:
         return torch.cat([anchored @ self.phenotype_projection, torch.stack([local.clamp(min=0), (-local).clamp(min=0)], -1).reshape(-1)])
 
 
+def read_cache(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What the compact cache holds: tensors, and the names of their parts (`anny_build.build`).
+
+    Raises:
+        CarveError: it is missing or damaged.
+    """
+    from carve.body.anny_build import checksum
+
+    with fence(f"The body model's cache {path}", "it is built anew"):
+        data = read_bytes(path, MAX_CACHE)
+        length = int.from_bytes(data[:8], "little")
+        if length > MAX_CACHE_HEADER:
+            raise ValueError("the header is too long")
+        meta: dict[str, Any] = parse_json(json.loads(data[8 : 8 + length])["__metadata__"]["carve"])
+        tensors = load(data)
+        if "checksum" in meta and meta["checksum"] != checksum(tensors):
+            raise ValueError("the values are not those that were written")
+        return tensors, meta
+
+
+def _compact_model(progress: Callable[[str, float], None]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """From the cache, or built, and then kept there if that can be."""
+    path = cache_path()
+    try:
+        return read_cache(path)
+    except CarveError as error:
+        if path.exists():
+            warnings.warn(f"The body model was built anew: {error}", CacheWarning, stacklevel=3)
+    from carve.body.anny_build import TITLE, build, write
+
+    tensors, meta = build(progress)
+    try:
+        write(path, tensors, meta)
+    except (OSError, CarveError) as error:
+        text = f"The body model could not be kept in {path} ({reason(error)}); it is built at every run. CARVE_CACHE names another folder."
+        warnings.warn(text, CacheWarning, stacklevel=3)
+    progress(TITLE, 1.0)
+    return tensors, meta
+
+
 def load_anny(progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True, anatomy: bool = True) -> AnnyBody:
     """The Anny body; builds the compact cache on first use (about 10 s), reporting (message, share done) to `progress`.
 
     With `anatomical_hips` the thighs turn about anatomical hip joints (`with_anatomical_hips`) instead of the rig's own. Without `anatomy`
-    the surface is one that may stand under clothes (`body.plain`).
+    the surface is one that may stand under clothes (`body.plain`). A cache that is damaged is built again, one that cannot be written is
+    done without, both with a CacheWarning.
     """
-    path = cache_path()
-    if not path.exists():
-        from carve.body.anny_build import build
-
-        build(path, progress or (lambda _message, _share: None))
-    with safe_open(path, framework="pt") as archive:
-        meta = json.loads(archive.metadata()["carve"])
-        tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
+    tensors, meta = _compact_model(progress or (lambda _message, _share: None))
     arrays = {key: tensors.pop(key).numpy() for key in ("faces", "bones", "weights", "uv", "uv_faces", "parents", "coco", "head_vertices")}
     names = tuple(meta["bones"])
     parents, bones, weights = arrays["parents"].astype(np.int64), arrays["bones"].astype(np.int64), arrays["weights"].astype(np.float64)

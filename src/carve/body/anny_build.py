@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from carve.body.face_build import head_population
+from carve.files.whole import write_whole
 from carve.geometry.frames import body_from_anny
 
 Progress = Callable[[str, float], None]
@@ -192,8 +193,26 @@ def _compact(model: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return (kept @ rows).T, torch.tensordot(kept, vertices, 1), torch.tensordot(kept, heads, 1)
 
 
-def build(path: Path, progress: Progress) -> None:
-    """Write the compact model to `path` (safetensors, about 50 MB), atomically.
+def checksum(tensors: dict[str, torch.Tensor]) -> int:
+    """Of all values, in the order of their names."""
+    total = 0
+    for key in sorted(tensors):
+        total = zlib.crc32(tensors[key].contiguous().numpy().tobytes(), total)
+    return total
+
+
+def write(path: Path, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
+    """Write what `build` gave to `path` (safetensors, about 50 MB), whole or not at all.
+
+    Raises:
+        OSError, CarveError: the system refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, save(tensors, metadata={"carve": json.dumps({**meta, "checksum": checksum(tensors)})}))
+
+
+def build(progress: Progress) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The compact model, and the names of its parts.
 
     Tensors, in the body frame and metres: `template` (V, 3); `heads` (B, 3); `shapes` (K, V, 3) and `head_shapes` (K, B, 3), first the
     compact macro shapes, then increase and decrease of each local parameter in turn; `face` (52, V, 3); `phenotype_mask` (M, 26), which
@@ -247,12 +266,5 @@ def build(path: Path, progress: Progress) -> None:
         "coco": list(regressor.labels),
     }
     progress(TITLE, 0.97)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     data = {k: v.to(torch.float32).contiguous() for k, v in tensors.items()} | {k: v.to(torch.int32).contiguous() for k, v in whole.items()}
-    try:
-        save_file(data, partial, metadata={"carve": json.dumps(meta)})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    progress(TITLE, 1.0)
+    return data, meta

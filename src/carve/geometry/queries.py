@@ -9,6 +9,7 @@ warp calculates in single precision: 0.1 micrometre for coordinates of one metre
 from __future__ import annotations
 
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any, no_type_check
 
 import numpy as np
@@ -17,7 +18,12 @@ import warp as wp
 # Without warp's banner and its news of every kernel. The line on stderr about a missing CUDA driver is printed by warp's native library at
 # its start and has no switch.
 wp.config.log_level = wp.LOG_ERROR
-wp.init()
+try:
+    wp.init()
+except OSError:  # no folder of the user's can be written: the kernels are kept for this run
+    _kernels = TemporaryDirectory(prefix="carve-kernels-")
+    wp.config.kernel_cache_dir = _kernels.name
+    wp.init()
 wp.config.log_level = wp.LOG_WARNING
 wp.set_module_options({"enable_backward": False})
 

@@ -5,10 +5,10 @@ Notation: n unit normals; p a pixel's point, q another's, d = |q - p|, both in t
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from carve.geometry.camera import Camera
+from carve.geometry.compiled import compiled
 from carve.geometry.queries import MeshQueries
 
 SUNS = 4
@@ -83,7 +83,7 @@ def cavity(depth: np.ndarray, normals: np.ndarray, camera: Camera) -> np.ndarray
     return out
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _cavity(depth: np.ndarray, normals: np.ndarray, optics: np.ndarray, out: np.ndarray) -> None:
     height, width = depth.shape
     focal, cx, cy = optics[0], optics[1], optics[2]
