@@ -94,7 +94,9 @@ def _races(model: Any, turn: torch.Tensor) -> Iterator[np.ndarray]:
     """(V, 3) what makes an adult man or woman of each race differ from the mean of all three, head only."""
     count = len(model.stacked_phenotype_blend_shapes_mask)
     mask, shapes = model.stacked_phenotype_blend_shapes_mask, model.blendshapes[:count]
-    heads = torch.isin(model.vertex_bone_indices[:, 0], torch.tensor([k for k, n in enumerate(model.bone_labels) if n in ("head", "neck03")]))
+    heads = torch.isin(
+        model.vertex_bone_indices[:, 0], torch.tensor([k for k, n in enumerate(model.bone_labels) if n in ("head", "neck03")])
+    )
     for gender in (0.0, 1.0):
         columns = [torch.zeros(3), torch.tensor([1 - gender, gender]), torch.tensor([0.0, 0, 0, 1, 0])]
         columns += [torch.tensor([0.0, 1, 0])] * 2 + [torch.tensor([0.5, 0.5])] * 2 + [torch.tensor([0.0, 1, 0])] * 2

@@ -126,7 +126,9 @@ def fit_head(model: HeadModel, pose: Pose, camera: Camera, seen: Seen, spreads: 
         a = np.concatenate([jacobian[:, active], rows])
         b = np.concatenate([-residual, -u[active] / spread[active]])
         margin = 1e-9
-        found = lsq_linear(a, b, (low[active] - u[active] - margin, high[active] - u[active] + margin), method="bvls" if active.sum() <= POSE else "trf")
+        found = lsq_linear(
+            a, b, (low[active] - u[active] - margin, high[active] - u[active] + margin), method="bvls" if active.sum() <= POSE else "trf"
+        )
         u = u.copy()
         u[active] += found.x
     return columns.result(pose, u)

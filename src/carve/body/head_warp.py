@@ -64,7 +64,11 @@ def warp_to_points(
     bending = stiffness.T @ sparse.diags(1 / area) @ stiffness
     weight = sparse.diags((share / sigma) ** 2)
     density = 80 / len(corners)
-    system = density * mean.T @ weight @ mean + (_LENGTH**2 / np.median(sigma) ** 2) * bending + sparse.diags(area / (_REACH**2 * area[corners].mean() * 60))
+    system = (
+        density * mean.T @ weight @ mean
+        + (_LENGTH**2 / np.median(sigma) ** 2) * bending
+        + sparse.diags(area / (_REACH**2 * area[corners].mean() * 60))
+    )
     solver = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     flat = solver.solve(density * np.asarray(mean.T @ weight @ error))
     moved = _with_inner_pieces(np.column_stack([flat, np.zeros(count)]), canonical, body.faces)

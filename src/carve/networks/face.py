@@ -176,7 +176,9 @@ def _averaged(pixels: np.ndarray, first: np.ndarray, how: str) -> Face | None:
         crop = _Crop((low + high) / 2, side * face_height(guess), turn)
         image = crop.cut(pixels)
         found = faces_in(brightened(image) if how == "brightened" else image)
-        near = [raw for raw in map(crop.to_photo, found) if np.linalg.norm(raw[:, :2] - guess[:, :2], axis=1).mean() < 0.2 * face_height(guess)]
+        near = [
+            raw for raw in map(crop.to_photo, found) if np.linalg.norm(raw[:, :2] - guess[:, :2], axis=1).mean() < 0.2 * face_height(guess)
+        ]
         runs += near[:1]
     if len(runs) < 2:
         return None

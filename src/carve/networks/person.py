@@ -95,7 +95,9 @@ def _pose_solution() -> Any:
 
 @cache
 def _hand_solution() -> Any:
-    return mediapipe_module().solutions.hands.Hands(static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=0.3)
+    return mediapipe_module().solutions.hands.Hands(
+        static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=0.3
+    )
 
 
 def processed(solution: Any, image: np.ndarray) -> Any:

@@ -84,7 +84,16 @@ def fit_face(observation: Observation, body: BodyFit, model: BodyModel, params: 
         maps = _maps(fit, body)
         sigma = np.hypot(params.warp, 0.5 * points.spread)
         canonical = warp_to_points(
-            body, canonical, fit.expression, maps, points.corners, points.bary, marks.pixels[rows], sigma, _facing(body, fit, points), params.farthest
+            body,
+            canonical,
+            fit.expression,
+            maps,
+            points.corners,
+            points.bary,
+            marks.pixels[rows],
+            sigma,
+            _facing(body, fit, points),
+            params.farthest,
         )
         posed_points = points.on(skin(canonical + fit.expression, maps, body.bones, body.weights))
     metre = body.camera.focal / -posed_points[:, 2]
@@ -140,7 +149,7 @@ def _fit_mesh(body: BodyFit, head: HeadModel, marks: Landmarks, rows: list[int],
     seen = Seen(points.corners, points.bary, marks.pixels[rows], sigma, depth, crowd * params.depth_sigma if known else np.inf)
     first = fit_head(head, body.pose, body.camera, seen, spreads, params.rounds)
     # Of a face that is turned away the network guesses half; of a profile it is wrong in the other half, too.
-    toward = _facing(body, first, points); global LAST; LAST = toward.mean().round(2)
+    toward = _facing(body, first, points)
     seen = replace(seen, sigma=_doubt(toward) * sigma / np.maximum(toward, 0.2))
     return fit_head(head, body.pose, body.camera, seen, spreads, params.rounds)
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from carve.body.expression import expression_on
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
 from carve.geometry.camera import Camera
@@ -84,7 +85,9 @@ def refine(
     skeleton, pose = canonical.skeleton, body.pose
     rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
     transforms = bone_transforms(rotations, heads, skeleton.heads)
-    posed = skin(canonical.vertices, transforms, canonical.bones, canonical.weights)
+    expression = expression_on(canonical, body)
+    smiling = canonical.vertices if expression is None else canonical.vertices + expression
+    posed = skin(smiling, transforms, canonical.bones, canonical.weights)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
     # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
     pixels = body.camera.project(posed)
@@ -99,10 +102,10 @@ def refine(
     if params.detail:
         posed, notes = _with_detail(posed, canonical, normals, body, params, network)
     posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
-    vertices = unskin(posed, transforms, canonical.bones, canonical.weights)
+    vertices = unskin(posed, transforms, canonical.bones, canonical.weights) - (0 if expression is None else expression)
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
         raise StageError("refine: a vertex is not finite after inverse skinning.")
-    return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed, notes)
+    return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed, notes, expression)
 
 
 def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:

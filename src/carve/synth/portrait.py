@@ -114,8 +114,10 @@ def _look_up(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     x = (uv[:, 0] % 1.0 * width - 0.5).astype(np.float32)
     y = (uv[:, 1] % 1.0 * height - 0.5).astype(np.float32)
     # remap takes at most 32,767 rows.
-    lines = [cv2.remap(picture, x[k : k + 30000, None], y[k : k + 30000, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-             for k in range(0, len(x), 30000)]
+    lines = [
+        cv2.remap(picture, x[k : k + 30000, None], y[k : k + 30000, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        for k in range(0, len(x), 30000)
+    ]
     return np.concatenate(lines).reshape(len(x), -1).astype(np.float32) if lines else np.zeros((0, picture.shape[2]), np.float32)
 
 
