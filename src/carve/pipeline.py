@@ -1,6 +1,7 @@
 """The algorithm on one page: one photo in, one avatar out.
 
-    Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
+    Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> BodyFit -> NormalMaps
+          -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
 
 The body is fitted twice: to the landmarks, and then to what the normals network says with and without that body. With the second body the
 network is asked again. The canonical surface is the implicit network's where the preset has one, else it is made without learning.

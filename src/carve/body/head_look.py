@@ -1,4 +1,4 @@
-"""What is the same on every head of Anny's: each vertex's counterpart on the other half, and how a plain face's colour varies about its skin.
+"""What is the same on every head of Anny's: each vertex's counterpart on the other half, and how a plain face varies about its skin's colour.
 
 Found once from the assets' skins and brows (`carve synth head`) and kept beside this module.
 """

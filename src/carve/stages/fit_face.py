@@ -1,8 +1,8 @@
 """Fit the face: the body's head bound to the face mesh that was seen in the photo, in turn, place, size, shape and expression.
 
 Where no face was found the body's landmarks of eyes, ears, nose and mouth turn and place a head of the population's mean shape. The rest
-shape (`BodyFit.canonical`) is neutral; what the photo's expression adds is kept apart (`BodyFit.expression`). What then remains between mesh
-and photo is taken up by a smooth movement in the picture's plane (`body.head_warp`).
+shape (`BodyFit.canonical`) is neutral; what the photo's expression adds is kept apart (`BodyFit.expression`). What then remains
+between mesh and photo is taken up by a smooth movement in the picture's plane (`body.head_warp`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from carve.body.expression import expression_on
+from carve.body.face_surface import expression_on, features_on
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
 from carve.geometry.camera import Camera
@@ -60,6 +60,8 @@ class Params:
     """Expected error at which a normal counts half."""
     back_trust: float = 0.5
     """Trust in the back's normals against the front's: nobody saw the back."""
+    face_hold: float = 100.0
+    """How firmly the features of a face that was fitted keep their place while the outline moves, per metre."""
     face_trust: float = 0.25
     """Trust in the normals of the face, where the body model's own detail is good."""
     margin: float = 0.006
@@ -93,6 +95,8 @@ def refine(
     pixels = body.camera.project(posed)
     beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
     hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
+    # A fitted face lies where the photo has it: the outline of cheek and nose must not pull it away.
+    hold = hold + params.face_hold * features_on(canonical, body)
     start = posed
     mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)

@@ -13,9 +13,12 @@ tone fits.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from carve.body.anny import EYES
+from carve.body.face_surface import features_on
 from carve.body.zones import (
     FEET,
     HANDS,
@@ -45,7 +48,8 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params, 
     layers = find_layers(view, posed, behind_arms, params)
     mirror = find_mirror(surface, posed, seen, view)
     base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params)
-    colours, weight = _paint(view, posed, normals, behind_arms, grid, layers, mirror, base, params)
+    features = np.zeros(len(surface.vertices)) if body is None else features_on(surface, body)
+    colours, weight = _paint(view, posed, normals, (behind_arms, features), grid, layers, mirror, base, params)
     if body is not None:
         skin = skin_tone(surface, view, layers[HEAD], seen, base, posed.vertices)
         face = own_face(observation, posed, body, view, layers[HEAD], seen, skin, params)
@@ -56,6 +60,11 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params, 
     albedo = to_image(np.round(colours).astype(np.uint8), grid, params.gutter)
     seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
     return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
+
+
+def _for_features(params: Params) -> Params:
+    """The settings for the features of a fitted face."""
+    return replace(params, grazing_degrees=(80.0, 89.0), depth_tolerance=0.02)
 
 
 def _chart_labels(surface: CanonicalSurface) -> np.ndarray:
@@ -71,19 +80,24 @@ def _paint(
     view: View,
     posed: PosedSurface,
     normals: np.ndarray,
-    behind_arms: np.ndarray,
+    marks: tuple[np.ndarray, np.ndarray],
     grid: Texels,
     layers: list[Layer],
     mirror: Mirror,
     base: np.ndarray,
     params: Params,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (N, 3) and photo weights (N, 1) of the texels."""
-    surface = posed.canonical
-    per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None]], axis=1)
+    """Colours (N, 3) and photo weights (N, 1) of the texels. `marks` are which vertices (V,) lie behind arms, and (V,) the face's features."""
+    surface, (behind_arms, features) = posed.canonical, marks
+    per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None], features[:, None]], axis=1)
     mixed = grid.interpolate(per_vertex, surface.faces)
-    points, normal, tones, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:10], mixed[:, 10:]
+    points, normal, tones, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:10], mixed[:, 10:13]
     weight = photo_weight(view, points, normal, behind_arms[surface.faces[grid.face, 0]], params)[:, None]
+    # The rims of lips and lids of a fitted face are where the photo has them, however they are turned.
+    inner = np.flatnonzero(mixed[:, 13] > 0)
+    if len(inner):
+        sure = photo_weight(view, points[inner], normal[inner], np.zeros(len(inner), bool), _for_features(params))
+        weight[inner, 0] = np.maximum(weight[inner, 0], mixed[inner, 13] * sure)
     pixels = view.camera.project(points)
     squarely = np.clip(np.abs(facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
     region = surface.region[surface.faces[grid.face, 0]]

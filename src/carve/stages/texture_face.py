@@ -1,8 +1,8 @@
 """One face: the photo's half that is turned away is the mirror image of the other; where no face was found, a plain one in the skin's tone.
 
-Notation: q how squarely the photo sees a vertex (its weight times the cosine to the camera), q' the same of its counterpart on the face's
-other half; m share of the mirror image, which rises as q falls behind q'; g factor that brings the mirror image to the tone of its new place,
-known where both are seen and spread smoothly over the head.
+Notation: q how squarely the photo sees a vertex (its weight times the cosine to the camera), q' the same of its counterpart on the
+face's other half; m share of the mirror image, which rises as q falls behind q'; g factor that brings the mirror image to the tone of its new
+place, known where both are seen and spread smoothly over the head.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from carve.body.anny import EYES
-from carve.body.face_points import face_points
+from carve.body.face_points import INNER, face_points
 from carve.body.head_look import head_look
 from carve.body.model import REGIONS
 from carve.geometry.diffusion import spread, stiffness
@@ -28,45 +28,6 @@ _BARE = 0.012
 """A surface farther than this from the body's skin is hair, a hat or a beard, metres."""
 _FEATURES = (0.012, 0.03)
 """Distances from the inner points of the face mesh within which a plain face is painted, and from which it is not, metres."""
-_OVAL = (
-    10,
-    338,
-    297,
-    332,
-    284,
-    251,
-    389,
-    356,
-    454,
-    323,
-    361,
-    288,
-    397,
-    365,
-    379,
-    378,
-    400,
-    377,
-    152,
-    148,
-    176,
-    149,
-    150,
-    136,
-    172,
-    58,
-    132,
-    93,
-    234,
-    127,
-    162,
-    21,
-    54,
-    103,
-    67,
-    109,
-)
-"""Points of the face mesh around the face."""
 _IRIS, _PUPIL = 0.0058, 0.0019
 """Radii of an adult's, metres."""
 _WHITE, _BROWN = np.array([214.0, 208.0, 203.0]), np.array([78.0, 52.0, 36.0])
@@ -228,8 +189,7 @@ def _plain_face(surface: CanonicalSurface, body: BodyFit, on: _OnSkin, skin: np.
     index = {name: k for k, name in enumerate(body.skeleton.names)}
     for name in EYES:
         ball += (body.weights * (body.bones == index[name])).sum(1) > 0.5
-    inner = np.setdiff1d(np.arange(468), _OVAL)
-    distance, _ = cKDTree(face_points().on(body.canonical)[inner]).query(surface.vertices[on.vertices])
+    distance, _ = cKDTree(face_points().on(body.canonical)[INNER]).query(surface.vertices[on.vertices])
     near, far = _FEATURES
     plainness[on.vertices] = on.fade * _ramp(far - distance, 0.0, far - near)
     linear = (skin / 255) ** 2.2 * np.einsum("nk,nkc->nc", on.share, factor[on.body])
@@ -239,7 +199,7 @@ def _plain_face(surface: CanonicalSurface, body: BodyFit, on: _OnSkin, skin: np.
 
 
 def eye_colours(places: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """(N, 3) sRGB of eyeballs at canonical places (N, 3), by the distance from the nearer eye's axis; `heads` (2, 3) are the eyes' joints."""
+    """(N, 3) sRGB of eyeballs at canonical places (N, 3), by the distance from the nearer eye's axis; `heads` (2, 3) are their joints."""
     offset = places[:, None, :2] - heads[None, :, :2]
     radius = np.linalg.norm(offset, axis=-1).min(1)[:, None]
     pupil, iris = _ramp(_PUPIL + 0.0004 - radius, 0.0, 0.0008), _ramp(_IRIS + 0.0005 - radius, 0.0, 0.001)

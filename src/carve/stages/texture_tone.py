@@ -1,4 +1,4 @@
-"""A smooth tone for every vertex, spread from where the photo or its mirror image is known: around limbs, hair from hair, skin from skin."""
+"""A smooth tone for every vertex, spread from where the photo or its mirror image is known: around limbs, hair from hair."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from carve.body.zones import (
     LOWER_ARMS,
     TORSO,
     UPPER_ARMS,
+    face_zone,
 )
 from carve.geometry.atlas import Texels
 from carve.geometry.camera import Camera
@@ -31,6 +32,8 @@ _LOCAL = 0.03
 """Scale over which the colours of arms, and of what is beside them, are compared, metres."""
 _NOISE = (8.0, 4.0, 4.0)
 """Standard deviations of one and the same cloth's or skin's light and hue, of 255."""
+_SLIT = 0.012
+"""Gaps of the face, metres: between the lips, between the lids."""
 _SHOULDER = 0.08
 """Trunk within this distance of the upper arms, in the canonical pose, goes on into them, metres."""
 
@@ -80,7 +83,8 @@ def look(observation: Observation, posed: PosedSurface, normals: np.ndarray, gri
     # One pixel of the photo is the least margin: bilinear samples reach that far.
     # The frame of the picture is no outline: the person goes on beyond it.
     to_outline = cv2.distanceTransform((mask > 0.75).astype(np.uint8), cv2.DIST_L2, 5)
-    to_edge = cv2.distanceTransform((~_depth_edges(raster.depth, params.occlusion_step)).astype(np.uint8), cv2.DIST_L2, 5)
+    depth = _without_slits(raster, posed.canonical, metre * scale)
+    to_edge = cv2.distanceTransform((~_depth_edges(depth, params.occlusion_step)).astype(np.uint8), cv2.DIST_L2, 5)
     outline = np.clip(to_outline / max(params.outline_margin * tall, scale) - 1, 0, 1)
     hidden = np.clip(to_edge / max(params.occlusion_margin * tall, scale) - 1, 0, 1)
     sure = np.clip(np.minimum(to_outline, to_edge) / (params.sure_margin * metre * scale), 0, 1)
@@ -173,6 +177,15 @@ def find_behind_arms(surface: CanonicalSurface) -> np.ndarray:
         distance, _ = cKDTree(surface.vertices[arms]).query(surface.vertices[behind], distance_upper_bound=_SHOULDER)
         behind[behind] = ~np.isfinite(distance)
     return behind
+
+
+def _without_slits(raster: Raster, surface: CanonicalSurface, metre: float) -> np.ndarray:
+    """(H, W) the depth, on the face without what is seen through gaps narrower than _SLIT: lips are no edge of one part before another."""
+    zone = face_zone(surface)[surface.faces].all(1)[np.maximum(raster.face, 0)] & raster.mask
+    side = max(round(_SLIT * metre), 3) | 1
+    far = np.where(raster.mask, raster.depth, 0).astype(np.float32)
+    opened = cv2.morphologyEx(far, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return np.where(zone, np.minimum(opened, raster.depth), raster.depth)
 
 
 def _depth_edges(depth: np.ndarray, step: float) -> np.ndarray:

@@ -1,13 +1,16 @@
-"""The photo's facial expression on a surface that was made around the neutral body."""
+"""The fitted face on a surface that was made around the neutral body: the photo's expression, and where the features are."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from carve.body.face_points import INNER, face_points
 from carve.body.model import REGIONS
 from carve.records import BodyFit, CanonicalSurface
 
+_FEATURES = (0.008, 0.016)
+"""Distances from the inner points of the face mesh, metres, within which a vertex is a feature's, and from which it is not."""
 _ON, _OFF = 0.003, 0.02
 """Distances from the body's skin, metres, up to which a vertex moves as the skin does, and from which it does not move at all."""
 
@@ -27,3 +30,15 @@ def expression_on(surface: CanonicalSurface, body: BodyFit) -> np.ndarray | None
     moved = np.zeros_like(surface.vertices)
     moved[wanted] = fade[:, None] * np.einsum("nk,nkc->nc", share, body.expression[own[near]])
     return moved
+
+
+def features_on(surface: CanonicalSurface, body: BodyFit) -> np.ndarray:
+    """(V,) 1 on the features of a face that was fitted to a face mesh, 0 elsewhere and where there was none."""
+    features = np.zeros(len(surface.vertices))
+    if body.expression is None or "face" not in body.residuals:
+        return features
+    wanted = np.flatnonzero(surface.region == REGIONS.index("head"))
+    distance, _ = cKDTree(face_points().on(body.canonical)[INNER]).query(surface.vertices[wanted])
+    near, far = _FEATURES
+    features[wanted] = np.clip((far - distance) / (far - near), 0, 1)
+    return features
