@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carve.io.image import read_photo
-from carve.networks.person import MIRRORED, POSE_NAMES, PoseRun, detect_people, run_face, run_hands, run_pose, run_pose_augmented
+from carve.networks.person import MIRRORED, POSE_NAMES, PoseRun, detect_people, run_hands, run_pose, run_pose_augmented
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "person.jpg"
 
@@ -46,7 +46,7 @@ from carve.io.image import read_photo
 from carve.networks import person
 pixels = read_photo(Path({str(EXAMPLE)!r})).pixels
 assert person.detect_people(pixels) and person.run_pose(pixels) is not None
-person.run_hands(pixels), person.run_face(pixels)
+person.run_hands(pixels)
 with person._quiet():
     raise ValueError("this is heard")
 """
@@ -116,16 +116,3 @@ def test_hands_are_found_at_the_wrists(square: np.ndarray, run: PoseRun) -> None
     assert pixels.shape == (21, 2) and world.shape == (21, 3) and 0 < score <= 1
     assert 0.1 < np.linalg.norm(np.ptp(world, axis=0)) < 0.3  # a hand's size, metres
     assert (world[9] - world[0])[1] * (pixels[9] - pixels[0])[1] < 0  # world is y up, pixels are v down
-
-
-def test_the_face_looks_at_the_camera(square: np.ndarray, run: PoseRun) -> None:
-    u, v = np.round(at(run, "nose")).astype(int)
-    crop = cv2.resize(square[max(v - 48, 0) : max(v - 48, 0) + 96, u - 48 : u + 48], (288, 288), interpolation=cv2.INTER_CUBIC)
-    face = run_face(crop)
-    assert face is not None
-    pixels, points = face
-    assert pixels.shape == (468, 2) and points.shape == (468, 3)
-    np.testing.assert_allclose(points[:, :2], pixels * [1, -1])
-    assert points[1, 2] > points[[234, 454], 2].max()  # the nose before the ears
-    assert pixels[263, 0] > pixels[33, 0] and pixels[152, 1] > pixels[10, 1]
-    assert run_face(np.full((96, 96, 3), 127, np.uint8)) is None

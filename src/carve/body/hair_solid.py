@@ -47,15 +47,15 @@ class _Box:
 
     def inside(self, made: manifold3d.Manifold) -> np.ndarray:
         """Which voxels' middles lie in a solid: its horizontal slices, drawn."""
-        ny, nz, nx = self.shape
         grid = np.zeros(self.shape, np.uint8)
         # Slices are taken at constant z: x stays, z becomes -y, y becomes z.
         upright = made.rotate((90.0, 0.0, 0.0))
-        for row in range(ny):
+        for row in range(len(grid)):
             loops = upright.slice(float(self.low[1] + (row + 0.5) * VOXEL)).to_polygons()
-            at = [np.round(16 * (np.column_stack([(p[:, 0] - self.low[0]), (-p[:, 1] - self.low[2])]) / VOXEL - 0.5)).astype(np.int32) for p in loops]
+            # In sixteenths of a voxel, from the first one's middle.
+            at = [16 * ((loop * [1, -1] - self.low[[0, 2]]) / VOXEL - 0.5) for loop in loops]
             if at:
-                cv2.fillPoly(grid[row], at, 1, shift=4)
+                cv2.fillPoly(grid[row], [np.round(loop).astype(np.int32) for loop in at], 1, shift=4)
         return grid.astype(bool)
 
     def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

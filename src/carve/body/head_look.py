@@ -1,4 +1,4 @@
-"""What is the same on every head of Anny's: each vertex's counterpart on the other half, and how a plain face varies about its skin's colour.
+"""What is the same on every head of Anny's: each vertex's counterpart on the other half, and how a plain face differs from bare skin.
 
 Found once from the assets' skins and brows (`carve synth head`) and kept beside this module.
 """

@@ -105,7 +105,9 @@ def fit_face(observation: Observation, body: BodyFit, model: BodyModel, params: 
 def _head_model(body: BodyFit, model: AnnyBody) -> HeadModel:
     """The fitted body's head with the population's shapes and the facial actions in the fit's size."""
     names = list(model.names)
-    shape = model.prior.mean.new_tensor([body.shape[name] for name in model.shape_names])
+    shape = model.prior.mean.new_tensor(
+        [body.shape.get(name, float(mean)) for name, mean in zip(model.shape_names, model.prior.mean, strict=True)]
+    )
     scale = float(np.ptp(body.skeleton.heads[:, 1]) / np.ptp(canonical_body(model, shape).skeleton.heads[:, 1]))
     actions = [k for k, name in enumerate(model.face_names) if not name.startswith(STILL)]
     face = model.face_shapes[actions].double().numpy()

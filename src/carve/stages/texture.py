@@ -87,7 +87,7 @@ def _paint(
     base: np.ndarray,
     params: Params,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (N, 3) and photo weights (N, 1) of the texels. `marks` are which vertices (V,) lie behind arms, and (V,) the face's features."""
+    """Colours (N, 3) and photo weights (N, 1) of the texels. `marks`: (V,) what lies behind arms, (V,) the face's features."""
     surface, (behind_arms, features) = posed.canonical, marks
     per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None], features[:, None]], axis=1)
     mixed = grid.interpolate(per_vertex, surface.faces)

@@ -1,8 +1,8 @@
 """One face: the photo's half that is turned away is the mirror image of the other; where no face was found, a plain one in the skin's tone.
 
 Notation: q how squarely the photo sees a vertex (its weight times the cosine to the camera), q' the same of its counterpart on the
-face's other half; m share of the mirror image, which rises as q falls behind q'; g factor that brings the mirror image to the tone of its new
-place, known where both are seen and spread smoothly over the head.
+face's other half; m share of the mirror image, which rises as q falls behind q'; g factor that brings the mirror image to the tone of its
+new place, known where both are seen and spread smoothly over the head.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from carve.body.anny import EYES
 from carve.body.face_points import INNER, face_points
 from carve.body.head_look import head_look
 from carve.body.model import REGIONS
+from carve.body.zones import face_zone
 from carve.geometry.diffusion import spread, stiffness
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.sampling import sample
@@ -87,7 +88,7 @@ def own_face(
         pixels, mirrored = _mirror_share(view, posed, points, normals, on, seen, params)
         gain = _gain(surface, view, head, posed, pixels, mirrored, seen, on)
     elif skin is not None:
-        plainness, plain, eye = _plain_face(surface, body, on, skin)
+        plainness, plain, eye = _plain_face(surface, body, on, skin, seen)
     return OwnFace(pixels, mirrored, gain, plain, plainness, eye)
 
 
@@ -179,7 +180,9 @@ def _gain(
     return np.exp(spread(stiff, weight, ratio * (both / weight * 0.3)[:, None]))
 
 
-def _plain_face(surface: CanonicalSurface, body: BodyFit, on: _OnSkin, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _plain_face(
+    surface: CanonicalSurface, body: BodyFit, on: _OnSkin, skin: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(V,) share, (V, 3) sRGB and (V,) eyeballs of a face that nobody saw."""
     count = len(surface.vertices)
     plainness, plain, eye = np.zeros(count), np.zeros((count, 3)), np.zeros(count)
@@ -191,7 +194,12 @@ def _plain_face(surface: CanonicalSurface, body: BodyFit, on: _OnSkin, skin: np.
         ball += (body.weights * (body.bones == index[name])).sum(1) > 0.5
     distance, _ = cKDTree(face_points().on(body.canonical)[INNER]).query(surface.vertices[on.vertices])
     near, far = _FEATURES
-    plainness[on.vertices] = on.fade * _ramp(far - distance, 0.0, far - near)
+    # All of the bare face that nobody saw, and the features even where they were seen: they are elsewhere on this head.
+    unseen = 1 - _ramp(seen, 0.1, 0.5)
+    zone = face_zone(surface)
+    plainness[on.vertices] = on.fade * np.maximum(_ramp(far - distance, 0.0, far - near), (unseen * zone)[on.vertices])
+    plainness = np.clip(diffuse(plainness[:, None], surface.faces, 4)[:, 0], 0, 1)
+    plainness[np.setdiff1d(np.arange(count), on.vertices)] = 0
     linear = (skin / 255) ** 2.2 * np.einsum("nk,nkc->nc", on.share, factor[on.body])
     plain[on.vertices] = 255 * np.clip(linear, 0, 1) ** (1 / 2.2)
     eye[on.vertices] = (on.share * ball[on.body]).sum(1) > 0.5

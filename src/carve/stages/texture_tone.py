@@ -160,11 +160,16 @@ def _long_hair(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray,
     return nape | (shown & hairy) if hairy[shown].mean() > 0.5 else none
 
 
-def bare_skin(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray) -> np.ndarray | None:
-    """(3,) colour of bare skin where hands, neck or face show it, if they do."""
+def bare_vertices(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(V,) bool: where hands, neck or face show bare skin."""
     bare = (seen > 0.3) & (np.isin(surface.region, HANDS) | ((surface.region == HEAD) & ~above_nape(surface)))
     red, green, blue = colours.T
-    bare &= (red > 1.05 * green) & (green > 0.85 * blue) & (red < 2.5 * green)
+    return bare & (red > 1.05 * green) & (green > 0.85 * blue) & (red < 2.5 * green)
+
+
+def bare_skin(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray) -> np.ndarray | None:
+    """(3,) colour of bare skin where hands, neck or face show it, if they do."""
+    bare = bare_vertices(surface, colours, seen)
     return np.median(colours[bare], axis=0) if bare.sum() >= 8 else None
 
 
@@ -181,8 +186,10 @@ def skin_tone(surface: CanonicalSurface, view: View, head: Layer, seen: np.ndarr
     """
     tones = head.tone(view.camera.project(points))[:, :3]
     own = np.where((surface.region == HEAD)[:, None], tones, base[:, :3])
-    skin = bare_skin(surface, own, seen)
-    if skin is not None:
-        return skin
+    # The brighter half of what is seen: the rest lies in the shadow of chin and hair.
+    bare = bare_vertices(surface, own, seen)
+    if bare.sum() >= 8:
+        light = own[bare].sum(1)
+        return np.median(own[bare][light >= np.median(light)], axis=0)
     zone = face_zone(surface)
     return np.median(base[zone, :3], axis=0) if zone.any() else base[:, :3].mean(0)
