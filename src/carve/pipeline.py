@@ -1,6 +1,7 @@
 """The algorithm on one page: one photo in, one avatar out.
 
-    Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
+    Photo -> Observation -> BodyFit -> NormalMaps -> BodyFit -> BodyFit -> NormalMaps
+          -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
 
 The body is fitted twice: to the landmarks, and then to what the normals network says with and without that body. With the second body the
 network is asked again. The canonical surface is the implicit network's where the preset has one, else it is made without learning.
@@ -152,7 +153,7 @@ def run_stages(
     on_field = settings.refine.method == "field" and settings.refine.start in ("hypernetwork", "body")
     hyper = Deferred(identity("hyper"), load_hyper_net) if on_field else None
     posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine, hyper)
-    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture)
+    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings))
 

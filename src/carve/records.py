@@ -221,6 +221,8 @@ class PosedSurface:
     """(V, 3) metres, camera frame."""
     notes: tuple[str, ...] = ()
     """Warnings for the user, one sentence each."""
+    expression: np.ndarray | None = None
+    """(V, 3) metres, canonical pose: what the photo's facial expression adds to `canonical`, which is neutral; it is in `vertices`."""
 
 
 @dataclass(frozen=True)

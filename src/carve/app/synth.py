@@ -38,6 +38,11 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     make.add_argument("--no-distances", action="store_true", help="leave the outer surface and its signed distances out; normals need none")
     make.add_argument("--skip-bad", action="store_true", help="leave garments out that are missing a file or malformed, and list them")
     make.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    head = actions.add_parser("head", help="find anew where the face mesh's points lie on Anny, and a plain face's colours")
+    head.add_argument("--assets", type=Path, required=True, metavar="DIR", help="skins, eyes and brows")
+    head.add_argument("--out", type=Path, required=True, metavar="DIR", help="where face_points.json and head_look.json are written")
+    head.add_argument("--people", type=positive, default=22, metavar="N", help="heads, each seen from five sides (default: 22)")
+    head.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
     sheet = actions.add_parser("sheet", help="contact sheets of a data set: photograph, normals, labels, canonical mesh")
     sheet.add_argument("data", type=Path, help="a folder of `carve synth make`")
     sheet.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
@@ -50,7 +55,7 @@ def add_synth(command: argparse.ArgumentParser) -> None:
 
 def run_synth(arguments: argparse.Namespace) -> int:
     """Run one action; the exit code."""
-    return {"make": _make, "sheet": _sheet}[arguments.action](arguments)
+    return {"make": _make, "head": _head, "sheet": _sheet}[arguments.action](arguments)
 
 
 def _make(arguments: argparse.Namespace) -> int:
@@ -91,6 +96,24 @@ def _make(arguments: argparse.Namespace) -> int:
         used = library if plan.drapes else None
         path = make_people(arguments.assets, arguments.out, used, plan, arguments.workers, arguments.skip_bad, report)
     console.print(f"[bold]{path}[/bold]" + (f"  ({len(read.refused)} garments left out)" if read.refused else ""))
+    return 0
+
+
+def _head(arguments: argparse.Namespace) -> int:
+    from carve.app.progress import StageLines
+    from carve.body.face_points import write_face_points
+    from carve.body.head_look import write_head_look
+    from carve.synth.assets.files import read_assets
+    from carve.synth.people.bodies import load_full_body
+    from carve.synth.plain_head import find_head_look
+    from carve.synth.portrait import find_face_points
+
+    assets, body = read_assets(arguments.assets), load_full_body()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with StageLines() as lines:
+        points = find_face_points(body, assets, arguments.people, arguments.seed, lambda done, total: lines.progress("heads", done / total))
+    write_face_points(arguments.out / "face_points.json", points)
+    write_head_look(arguments.out / "head_look.json", find_head_look(body, assets))
     return 0
 
 

@@ -62,6 +62,9 @@ HUMANOID: dict[str, str] = (
 )
 """VRM 1.0 humanoid bone -> Anny bone."""
 
+EYES = (HUMANOID["leftEye"], HUMANOID["rightEye"])
+"""Bones of the eyeballs."""
+
 _VARIATIONS = {
     "race": 3,
     "gender": 2,

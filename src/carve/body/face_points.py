@@ -9,6 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+"""Points around the face."""
+INNER = np.setdiff1d(np.arange(468), OVAL)
+"""The others."""
 PATH = Path(__file__).with_name("face_points.json")
 
 

@@ -1,8 +1,8 @@
 """The face in a photo: mediapipe's face mesh with irises on crops of the head, behind plain arrays.
 
-A first run on a crop around the head finds the face; a few runs on tight, upright crops around what it found are averaged, which halves the
-network's own noise. Where nothing is found the crop is enlarged, turned and brightened. Pixels are (u, v) with the centre of the first pixel
-at (0.5, 0.5).
+A first run on a crop around the head finds the face; a few runs on tight, upright crops around what it found are averaged, which
+halves the network's own noise. Where nothing is found the crop is enlarged, turned and brightened. Pixels are (u, v) with the centre of the
+first pixel at (0.5, 0.5).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Expected:
         return _turn_of(self.mouth - (self.right_eye + self.left_eye) / 2)
 
     def fits(self, face: np.ndarray) -> bool:
-        """Whether a face (478, 3) can be this one: its parts are near and its right side is on the right. Hair and hands look like faces."""
+        """Whether a face (478, 3) can be this one: its parts are near and its right side is right. Hair and hands look like faces."""
         parts = [face[[*RIGHT_EYE], :2].mean(0), face[[*LEFT_EYE], :2].mean(0), face[NOSE, :2], face[[*MOUTH], :2].mean(0)]
         wanted = [self.right_eye, self.left_eye, self.nose, self.mouth]
         away = np.linalg.norm(np.subtract(parts, wanted), axis=1).mean()

@@ -26,6 +26,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
+from carve.body.hair_solid import with_solid_hair
 from carve.body.model import REGIONS
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.isosurface import Grid, zero_level
@@ -115,7 +116,7 @@ def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params
         raise StageError(f"canonical: {error}.") from error
     points = smooth(found.vertices, found.faces, round(params.smoothing * (cells / 256) ** 2))
     joined = reduce(lambda whole, part: whole + part, _bare_parts(body, zones), solid(points, found.faces))
-    whole = _simplified(joined, params)
+    whole = _simplified(with_solid_hair(joined, body, float(zones[0].low[1])), params)
     if whole.volume() < 0.5 * signed_volume(body.canonical, skin.faces):
         raise StageError("canonical: the network sees no person around the fitted body.")
     points, triangles = solid_mesh(whole)

@@ -1,15 +1,17 @@
 """Fit the face: the body's head bound to the face mesh that was seen in the photo, in turn, place, size, shape and expression.
 
 Where no face was found the body's landmarks of eyes, ears, nose and mouth turn and place a head of the population's mean shape. The rest
-shape (`BodyFit.canonical`) is neutral; what the photo's expression adds is kept apart (`BodyFit.expression`). What then remains between mesh
-and photo is taken up by a smooth movement in the picture's plane (`body.head_warp`).
+shape (`BodyFit.canonical`) is neutral; what the photo's expression adds is kept apart (`BodyFit.expression`). What then remains
+between mesh and photo is taken up by a smooth movement in the picture's plane (`body.head_warp`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from carve.body.anny import AnnyBody
 from carve.body.face_points import FacePoints, face_points
@@ -17,6 +19,7 @@ from carve.body.head_fit import HeadFit, HeadModel, Seen, Spreads, fit_head
 from carve.body.head_warp import warp_to_points
 from carve.body.landmarks import pixels_per_metre
 from carve.body.model import BodyModel, canonical_body
+from carve.bounds import Degrees, Length, Rounds, Scale
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import BodyFit, Landmarks, Observation, StageError
@@ -26,29 +29,29 @@ from carve.records import BodyFit, Landmarks, Observation, StageError
 class Params:
     """Settings of the stage."""
 
-    rounds: int = 9
+    rounds: Rounds = 9
     """Steps of the fit."""
-    neck_degrees: float = 8.0
+    neck_degrees: Degrees = 8.0
     """How far the neck's turn strays from the body's fit."""
-    head_degrees: float = 25.0
+    head_degrees: Degrees = 25.0
     """How far the head's turn strays from it."""
-    shift: float = 0.012
+    shift: Scale = 0.012
     """How far a head's place on the neck strays from the body model's, metres."""
-    size: float = 0.05
+    size: Annotated[float, Field(ge=0.001, le=0.5)] = 0.05
     """How far its size strays, as a share."""
-    shape: float = 1.0
+    shape: Annotated[float, Field(ge=0, le=10)] = 1.0
     """Trust in the population's variety of heads; 0 keeps the mean head."""
-    expression: float = 0.35
+    expression: Annotated[float, Field(ge=0, le=10)] = 0.35
     """Usual strength of a facial action; 0 keeps every face neutral."""
-    point_sigma: float = 0.003
+    point_sigma: Scale = 0.003
     """Expected error of a point of the face mesh, metres, as if each were independent."""
-    depth_sigma: float = 0.012
+    depth_sigma: Scale = 0.012
     """Expected error of its depth, metres."""
-    landmark_sigma: float = 0.012
+    landmark_sigma: Scale = 0.012
     """Expected error of the body's landmarks of the head, where no face was found, metres."""
-    warp: float = 0.0015
+    warp: Scale = 0.0015
     """Expected error of the face mesh where what remains is taken up, metres; larger values take up less."""
-    farthest: float = 0.008
+    farthest: Length = 0.008
     """How far that may move the skin, metres."""
 
 
@@ -105,7 +108,9 @@ def fit_face(observation: Observation, body: BodyFit, model: BodyModel, params: 
 def _head_model(body: BodyFit, model: AnnyBody) -> HeadModel:
     """The fitted body's head with the population's shapes and the facial actions in the fit's size."""
     names = list(model.names)
-    shape = model.prior.mean.new_tensor([body.shape[name] for name in model.shape_names])
+    shape = model.prior.mean.new_tensor(
+        [body.shape.get(name, float(mean)) for name, mean in zip(model.shape_names, model.prior.mean, strict=True)]
+    )
     scale = float(np.ptp(body.skeleton.heads[:, 1]) / np.ptp(canonical_body(model, shape).skeleton.heads[:, 1]))
     actions = [k for k, name in enumerate(model.face_names) if not name.startswith(STILL)]
     face = model.face_shapes[actions].double().numpy()
@@ -150,8 +155,6 @@ def _fit_mesh(body: BodyFit, head: HeadModel, marks: Landmarks, rows: list[int],
     first = fit_head(head, body.pose, body.camera, seen, spreads, params.rounds)
     # Of a face that is turned away the network guesses half; of a profile it is wrong in the other half, too.
     toward = _facing(body, first, points)
-    global LAST
-    LAST = toward.mean().round(2)
     seen = replace(seen, sigma=_doubt(toward) * sigma / np.maximum(toward, 0.2))
     return fit_head(head, body.pose, body.camera, seen, spreads, params.rounds)
 

@@ -16,9 +16,10 @@ from typing import Literal
 
 import numpy as np
 
+from carve.body.face_surface import expression_on, features_on
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
-from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps
+from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps, Weight
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.normal_integration import Wanted, integrate_normals
@@ -60,6 +61,8 @@ class Params:
     """Expected error at which a normal counts half."""
     back_trust: Share = 0.5
     """Trust in the back's normals against the front's: nobody saw the back."""
+    face_hold: Weight = 100.0
+    """How firmly the features of a face that was fitted keep their place while the outline moves, per metre."""
     face_trust: Share = 0.25
     """Trust in the normals of the face, where the body model's own detail is good."""
     margin: Length = 0.006
@@ -85,12 +88,16 @@ def refine(
     skeleton, pose = canonical.skeleton, body.pose
     rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
     transforms = bone_transforms(rotations, heads, skeleton.heads)
-    posed = skin(canonical.vertices, transforms, canonical.bones, canonical.weights)
+    expression = expression_on(canonical, body)
+    smiling = canonical.vertices if expression is None else canonical.vertices + expression
+    posed = skin(smiling, transforms, canonical.bones, canonical.weights)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
     # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
     pixels = body.camera.project(posed)
     beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
     hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
+    # A fitted face lies where the photo has it: the outline of cheek and nose must not pull it away.
+    hold = hold + params.face_hold * features_on(canonical, body)
     start = posed
     mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)
@@ -100,10 +107,10 @@ def refine(
     if params.detail:
         posed, notes = _with_detail(posed, canonical, normals, body, params, network)
     posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
-    vertices = unskin(posed, transforms, canonical.bones, canonical.weights)
+    vertices = unskin(posed, transforms, canonical.bones, canonical.weights) - (0 if expression is None else expression)
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
         raise StageError("refine: a vertex is not finite after inverse skinning.")
-    return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed, notes)
+    return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed, notes, expression)
 
 
 def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:

@@ -67,12 +67,12 @@ def rig_errors(surface: PosedSurface) -> dict[str, float]:
     rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
     identity = np.tile(np.eye(3), (len(skeleton.heads), 1, 1))
 
-    def distances(transforms: np.ndarray, target: np.ndarray) -> np.ndarray:
-        stored = canonical.vertices.astype(np.float32).astype(float)
+    def distances(transforms: np.ndarray, target: np.ndarray, added: np.ndarray | None = None) -> np.ndarray:
+        stored = (canonical.vertices + (0 if added is None else added)).astype(np.float32).astype(float)
         return 1000 * np.linalg.norm(skin(stored, transforms, bones.astype(np.int64), weights.astype(float)) - target, axis=1)
 
     bind = distances(bone_transforms(identity, skeleton.heads, skeleton.heads), canonical.vertices)
-    posed = distances(bone_transforms(rotations, heads, skeleton.heads), surface.vertices)
+    posed = distances(bone_transforms(rotations, heads, skeleton.heads), surface.vertices, surface.expression)
     if not np.isfinite(posed).all():
         raise StageError("rig: the posed avatar holds values that are not numbers")
     return {

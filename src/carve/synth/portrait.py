@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from carve.body.face_points import FacePoints, write_face_points
+from carve.body.face_points import FacePoints
 from carve.geometry.camera import Camera
-from carve.geometry.mesh import vertex_normals
+from carve.geometry.mesh import components, vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import axis_rotation
@@ -153,14 +152,12 @@ def _expected(body: FullBody, head: Painted, portrait: Portrait) -> Expected:
 
 def outer_faces(body: FullBody) -> np.ndarray:
     """(F, 3) triangles of the body's skin, without eyes, teeth and tongue."""
-    from carve.geometry.mesh import components
-
     label = components(body.faces, len(body.base))
     return body.faces[label[body.faces[:, 0]] == np.bincount(label).argmax()]
 
 
 def find_face_points(body: FullBody, assets: Assets, people: int, seed: int, progress: Callable[[int, int], None]) -> FacePoints:
-    """Where mediapipe's 468 points lie on the skin, with each one's spread, over `people` heads seen from seven sides."""
+    """Where mediapipe's 468 points lie on the skin, with each one's spread, over `people` heads seen from five sides."""
     rng = np.random.default_rng(seed)
     skin = outer_faces(body)
     places: list[np.ndarray] = []
@@ -180,12 +177,6 @@ def find_face_points(body: FullBody, assets: Assets, people: int, seed: int, pro
     stack = np.stack(places)
     middle = np.nanmedian(stack, 0)
     spread = np.nanmedian(np.linalg.norm(stack - middle, axis=-1), 0)
-    # A point and its mirror image are the same but for the side.
     template = body.template.numpy()[body.base]
     near = MeshQueries(template, skin).nearest(middle)
     return FacePoints(skin[near.face], near.bary, spread)
-
-
-def make_face_points(assets: Assets, body: FullBody, path: Path, people: int, seed: int, progress: Callable[[int, int], None]) -> None:
-    """Find the points and write them to `path`."""
-    write_face_points(path, find_face_points(body, assets, people, seed, progress))
