@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,9 @@ def _process(solution: Any, image: np.ndarray) -> Any:
         return solution().process(np.ascontiguousarray(image))
 
 
+_DETECTIONS = count()
+"""Each image that is shown to the running graph must be later than the one before."""
+
 _DETECTION_GRAPH = """
 input_stream: "image"
 output_stream: "detections"
@@ -118,25 +122,36 @@ node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream:
 """
 
 
+@cache
+def _detection_graph() -> tuple[Any, list[Any]]:
+    """The detection subgraph, kept running, and the list that its answers are put into."""
+    _mediapipe()
+    from mediapipe.python import packet_getter
+    from mediapipe.python._framework_bindings import calculator_graph
+
+    answers: list[Any] = []
+    with _quiet():
+        graph = calculator_graph.CalculatorGraph(graph_config=_DETECTION_GRAPH)
+        graph.observe_output_stream("detections", lambda _, packet: answers.extend(packet_getter.get_proto_list(packet)))
+        graph.start_run()
+    return graph, answers
+
+
 def detect_people(image: np.ndarray) -> list[Detection]:
     """Everyone the pose detector finds in an image (h, w, 3) uint8 sRGB, largest first.
 
     The public pose solution returns one person only; its detection subgraph, run on its own, returns all.
     """
-    _mediapipe()
-    from mediapipe.python import packet_creator, packet_getter
-    from mediapipe.python._framework_bindings import calculator_graph, image_frame
+    with nullcontext() if _detection_graph.cache_info().currsize else _quiet():
+        graph, found = _detection_graph()
+        from mediapipe.python import packet_creator
+        from mediapipe.python._framework_bindings import image_frame
 
-    height, width = image.shape[:2]
-    found: list[Any] = []
-    with _quiet():
-        graph = calculator_graph.CalculatorGraph(graph_config=_DETECTION_GRAPH)
-        graph.observe_output_stream("detections", lambda _, packet: found.extend(packet_getter.get_proto_list(packet)))
-        graph.start_run()
+        found.clear()
         frame = packet_creator.create_image_frame(image_format=image_frame.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        graph.add_packet_to_input_stream("image", frame.at(0))
-        graph.close_all_packet_sources()
-        graph.wait_until_done()
+        graph.add_packet_to_input_stream("image", frame.at(next(_DETECTIONS)))
+        graph.wait_until_idle()
+    height, width = image.shape[:2]
     people = []
     for detection in found:
         location = detection.location_data
