@@ -154,7 +154,7 @@ class StageRunner:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """torch with one thread: convolutions and sums come out otherwise with two, by a last digit that the body's fit makes millimetres of."""
+    """torch with one thread: with two, convolutions differ in the last digit, of which the body's fit makes millimetres."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -12,13 +12,15 @@ import pytest
 
 from carve.geometry.camera import focal_from_equivalent
 from carve.geometry.window import Window
-from carve.networks.person import MIRRORED, POSE_NAMES
+from carve.networks.person import MIRRORED, POSE_NAMES, Detection, detect_people
 from carve.networks.pose import PoseRun, run_pose
 from carve.networks.pose_models import has_heavy
 from carve.records import CarveError, Landmarks, Observation, Photo
 from carve.stages import observe as stage
 from carve.stages import pose_reading
+from carve.stages.apart import without_heads
 from carve.stages.observe import Params, clean_mask, observe
+from carve.stages.people import find_people
 
 QUICK = Params(scales=(1.0,), degrees=(0.0,), pose="full")
 """Two runs of one pose network instead of eighteen of each."""
@@ -134,7 +136,7 @@ def refuse_to_run(*_: object) -> None:
     ("mask", "says"), [(np.ones((768, 1024)), "1024 x 768 pixels but the photo is 768 x 1024"), (np.zeros((1024, 768)), "empty")]
 )
 def test_a_mask_that_does_not_fit_is_refused_at_once(example: Photo, monkeypatch: pytest.MonkeyPatch, mask: np.ndarray, says: str) -> None:
-    monkeypatch.setattr(stage, "detect_people", refuse_to_run)
+    monkeypatch.setattr("carve.stages.people.detect_people", refuse_to_run)
     with pytest.raises(CarveError, match=says):
         observe(example, Params(), mask=mask.astype(np.float32))
 
@@ -258,18 +260,27 @@ def test_the_same_photo_is_seen_the_same_way_twice(example: Photo) -> None:
 # Masks and landmarks that are given
 
 
-def test_alpha_wins_over_the_detector_and_a_file_over_both(example: Photo) -> None:
-    alpha = np.zeros((1024, 768), np.uint8)
-    alpha[40:950, 200:560] = 204
+def test_alpha_wins_over_the_detector_and_a_file_over_both(example: Photo, observed: Observation) -> None:
+    alpha = (204 * (observed.mask > 0.3)).astype(np.uint8)
     cut_out = replace(example, alpha=alpha)
     by_alpha = observe(cut_out, QUICK)
-    assert by_alpha.mask_source == "alpha"
+    assert by_alpha.mask_source == "alpha" and by_alpha.notes == ()
     np.testing.assert_allclose(by_alpha.mask, alpha / 255, atol=1e-6)
     given = np.zeros((1024, 768), np.float32)
     given[30:960, 190:570] = 1
     by_file = observe(cut_out, QUICK, mask=given)
     assert by_file.mask_source == "file"
     np.testing.assert_array_equal(by_file.mask, given)
+
+
+def test_alpha_that_is_no_persons_outline_is_not_the_mask(example: Photo, observed: Observation) -> None:
+    """A picture with rounded corners."""
+    alpha = np.full((1024, 768), 255, np.uint8)
+    for rows, columns in ((slice(0, 60), slice(0, 60)), (slice(-60, None), slice(-60, None))):
+        alpha[rows, columns] = 0
+    seen = observe(replace(example, alpha=alpha), QUICK)
+    assert seen.mask_source == "detector" and any("transparency" in note for note in seen.notes)
+    assert iou(seen.mask, observed.mask) > 0.95
 
 
 def test_given_landmarks_are_taken_as_they_are(example: Photo, observed: Observation) -> None:
@@ -281,7 +292,6 @@ def test_given_landmarks_are_taken_as_they_are(example: Photo, observed: Observa
     seen = observe(example, QUICK, landmarks=moved)
     assert seen.landmarks is moved
     assert seen.visible_share == pytest.approx(6 / 12)  # both shoulders, elbows and wrists
-    assert any("Only 50 %" in note for note in seen.notes)
 
 
 # Two people
@@ -325,6 +335,64 @@ def test_of_two_people_the_largest_or_the_one_asked_for(couple: Photo, places: l
     assert (seen.mask[v, u] > 0.5).all()
 
 
+def test_small_people_are_found_beside_a_large_one(example: Photo) -> None:
+    """The detector itself, shown the whole photo, sees the large one only."""
+    scene = np.concatenate([example.pixels, np.repeat(example.pixels[:, -60:], 12, axis=1)], axis=1)
+    small = cv2.resize(example.pixels, None, fx=0.22, fy=0.22, interpolation=cv2.INTER_AREA)
+    corners = [(760, 900), (740, 1200)]
+    for top, left in corners:
+        scene[top : top + small.shape[0], left : left + small.shape[1]] = small
+    found = find_people(scene, 96)
+    assert len(found) == 3
+    for top, left in corners:
+        inside = [p for p in found if left < p.centre[0] < left + small.shape[1] and top < p.centre[1] < top + small.shape[0]]
+        assert len(inside) == 1 and inside[0].radius < 0.7 * small.shape[0]
+
+
+def test_a_mask_reaches_someone_whom_nobody_found(couple: Photo, places: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the nearest neighbour's joints: the person is sought inside the mask."""
+    found = find_people(couple.pixels, 96)
+    monkeypatch.setattr(stage, "find_people", lambda pixels, smallest: found[:1])
+    mask = np.zeros(couple.pixels.shape[:2], np.float32)
+    low, high = places[1].min(0).astype(int) - 20, places[1].max(0).astype(int) + 20
+    mask[low[1] : high[1], low[0] : high[0]] = 1
+    seen = observe(couple, QUICK, mask=mask)
+    assert len(seen.people) == 2
+    assert np.median(np.linalg.norm(body_of(seen.landmarks) - places[1], axis=1)) < 0.02 * np.ptp(places[1][:, 1])
+
+
+@pytest.fixture(scope="module")
+def touching(example: Photo, observed: Observation) -> tuple[Photo, list[np.ndarray]]:
+    """The example's person twice, the left one before the right one, shoulder on shoulder; their true masks, the left one's first."""
+    shift = round(0.75 * float(np.ptp(np.nonzero(observed.mask > 0.5)[1])))
+    behind = np.concatenate([np.repeat(example.pixels[:, :1], shift, axis=1), example.pixels], axis=1)
+    front = np.pad(observed.mask, ((0, 0), (0, shift)))
+    picture_ = np.pad(example.pixels, ((0, 0), (0, shift), (0, 0)))
+    share = front[..., None]
+    other = np.pad(observed.mask, ((0, 0), (shift, 0))) * (1 - front)
+    return picture((behind * (1 - share) + picture_ * share).astype(np.uint8)), [front, other]
+
+
+def test_people_who_touch_are_told_apart(touching: tuple[Photo, list[np.ndarray]]) -> None:
+    photo, truth = touching
+    for index in (0, 1):
+        seen = observe(photo, replace(QUICK, person=index))
+        own = int(np.argmax([iou(seen.mask, mask) for mask in truth]))
+        assert len(seen.people) == 2
+        assert iou(seen.mask, truth[own]) > 0.75
+        assert (seen.mask[truth[1 - own] > 0.9] > 0.5).mean() < 0.1
+        marks = body_of(seen.landmarks)[[POSE_NAMES.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("hip", "ankle")]]
+        assert all(truth[own][int(v), int(u)] > 0.5 for u, v in marks)
+
+
+def test_a_head_that_leans_on_another_is_not_painted_over() -> None:
+    pixels = np.arange(60 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 80, 3)
+    at = lambda left: Detection(np.array([left + 5.0, 40.0]), 30.0, np.array([left, 5.0, left + 10, 15.0]), 1.0)  # noqa: E731
+    near, far = without_heads(pixels, at(20), [at(28)]), without_heads(pixels, at(20), [at(50)])
+    assert near is pixels
+    assert (far[5:15, 50:60] == far[5, 50]).all() and (far[:, :50] == pixels[:, :50]).all()
+
+
 def test_a_mask_says_who_of_the_two(couple: Photo, places: list[np.ndarray]) -> None:
     mask = np.zeros(couple.pixels.shape[:2], np.float32)
     low, high = places[1].min(0).astype(int), places[1].max(0).astype(int)
@@ -338,10 +406,10 @@ def test_a_mask_says_who_of_the_two(couple: Photo, places: list[np.ndarray]) -> 
 
 def test_somebody_is_found_when_the_photo_is_shown_smaller(example: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that sees nothing in the whole photo, as with bright clothes before a bright sky."""
-    (person,) = stage.detect_people(example.pixels)
-    real = stage.detect_people
-    monkeypatch.setattr(stage, "detect_people", lambda image: [] if image.shape == example.pixels.shape else real(image))
-    (found,) = stage._find_people(example.pixels)
+    (person,) = detect_people(example.pixels)
+    real = detect_people
+    monkeypatch.setattr("carve.stages.people.detect_people", lambda image: [] if image.shape == example.pixels.shape else real(image))
+    (found,) = find_people(example.pixels, 96)
     assert np.linalg.norm(found.centre - person.centre) < 0.1 * person.radius
     assert found.radius == pytest.approx(person.radius, rel=0.15)
     assert np.linalg.norm(found.head - person.head) < 0.3 * person.radius
@@ -355,7 +423,7 @@ def turned_round(run: PoseRun) -> PoseRun:
 @pytest.mark.parametrize("share", [0.4, 0.6])
 def test_runs_that_take_the_front_for_the_back_do_not_count(example: Photo, share: float) -> None:
     """Not even where they are the majority, if there is a face."""
-    (person,) = stage.detect_people(example.pixels)
+    (person,) = detect_people(example.pixels)
     right = [run_pose(example.pixels, person)] * 10
     wrong = round(10 * share)
     runs = [turned_round(run) for run in right[:wrong]] + right[wrong:]

@@ -42,6 +42,12 @@ class Window:
         """The reverse of `cut` for (size, size) or (size, size, C): a picture of the full size, zero outside the window."""
         return cv2.warpAffine(image, self._matrix(), (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
+    def paste_into(self, image: np.ndarray, other: Window) -> np.ndarray:
+        """What `cut` would give for another window of a photo that holds this window's (size, size) or (size, size, C), zero around it."""
+        own, theirs = (np.vstack([window._matrix(), [0, 0, 1]]) for window in (self, other))
+        own_from_theirs = (own @ np.linalg.inv(theirs))[:2]
+        return cv2.warpAffine(image, own_from_theirs, (other.size, other.size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
     def within(self, width: int, height: int) -> np.ndarray:
         """(size, size) bool: the window's pixels that lie in a photo of this size."""
         at = self.to_photo(np.arange(self.size)[:, None] + np.array([0.5, 0.5]))

@@ -7,6 +7,7 @@ masks the start of the person mask, which GrabCut (Rother et al., SIGGRAPH 2004)
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -20,16 +21,27 @@ from carve.bounds import Pixels, Share
 from carve.geometry.camera import Camera, focal_from_equivalent
 from carve.geometry.window import Window
 from carve.networks.face import Expected, Face, find_face
-from carve.networks.person import POSE_NAMES, Detection, detect_people, run_hands
+from carve.networks.person import POSE_NAMES, Detection, run_hands
 from carve.networks.pose import PoseRun
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
+from carve.stages.apart import CONTESTED, Read, neighbours, share_out
+from carve.stages.people import choose, find_inside, find_people, inside_mask, only_inside
 from carve.stages.pose_reading import pose_models, read_pose
-
-WIDER_VIEWS, DETECTOR_SIZE = (1.6, 1.25, 2.2), 512
-"""How much wider than the photo the views are in which people are looked for when the photo itself shows none; their pixels."""
 
 MAIN_JOINTS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
 """The joints that count for `Observation.visible_share`."""
+
+ALPHA_AGREES = 0.6
+"""Overlap with the detector's mask (intersection over union) from which on a picture's transparency is taken for the person's outline."""
+
+ALPHA_IGNORED = (
+    "The picture's transparency does not follow the person that was found, so it was not taken for the mask (give one with --mask)."
+)
+
+TOUCHING = 0.03
+"""Share of a person that a neighbour's mask also claims, from which on they touch."""
+
+TOUCHED = "Somebody else touches or hides the person: what was taken for whose is a guess (a mask with --mask decides it)."
 
 
 @dataclass(frozen=True)
@@ -71,34 +83,27 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
     person asked for does not exist, is too small, or the given mask is empty or of another size.
     """
     width, height = photo.size
-    if mask is not None and mask.shape != (height, width):
-        given = f"{mask.shape[1]} x {mask.shape[0]}"
-        raise CarveError(f"The mask is {given} pixels but the photo is {width} x {height}: give a mask of the photo's size.")
-    if mask is not None and mask.max() < 0.5:
-        raise CarveError("The mask is empty: paint the person white on black.")
-    people = _find_people(photo.pixels)
-    chosen = _choose(people, params.person, mask)
+    _check_mask(mask, width, height)
+    people, chosen = _whom(photo.pixels, params, mask)
     person = people[chosen]
     if 2 * person.radius < params.smallest_person:
         tall = f"only about {round(2 * person.radius)} pixels tall"
         raise CarveError(f"The person is {tall}; carve needs at least {params.smallest_person}: use a larger photo.")
     others = [p for p in people if p is not person]
+    # A neighbour within reach would draw landmarks and mask to itself: a given mask tells them apart, without one their own poses do.
+    near = neighbours(person, others)
+    shown = photo.pixels if mask is None or not near else only_inside(photo.pixels, mask)
     models = pose_models(params.pose)
-    window, runs = read_pose(photo.pixels, person, others, models, params.crop_margin, params.network_size, (params.scales, params.degrees))
+    window, runs = _run(shown, person, others if mask is None else [], params)
+    beside = _beside(photo.pixels, person, near, params) if mask is None else []
     notes: list[str] = []
-    marks = landmarks if landmarks is not None else _landmarks(photo.pixels, window, runs)
-    if mask is not None:
-        final, source = mask, "file"
-    elif photo.alpha is not None:
-        final, source = photo.alpha / 255, "alpha"
-    else:
-        final, source = _mask(photo.pixels, window, runs, params), "detector"
+    marks = landmarks if landmarks is not None else _landmarks(shown, window, runs)
+    final, source, doubts = _outline(photo, mask, window, runs, beside, params)
     visible = _visible_share(marks)
-    if visible < 0.8:
-        notes.append(f"Only {round(100 * visible)} % of the body's joints are in view; the rest of the pose is a plausible guess.")
     if len(people) > 1:
         notes.append(f"{len(people)} people were found; number {chosen} was taken (choose with --person).")
     focal, focal_source = _focal(photo, params)
+    notes += doubts
     return Observation(
         photo=photo,
         person=chosen,
@@ -126,6 +131,62 @@ def pose_note(params: Params, observation: Observation) -> str | None:
     return "The larger pose network is not installed, so the smaller one marked the body alone: run `carve models` once."
 
 
+def _check_mask(mask: np.ndarray | None, width: int, height: int) -> None:
+    if mask is not None and mask.shape != (height, width):
+        given = f"{mask.shape[1]} x {mask.shape[0]}"
+        raise CarveError(f"The mask is {given} pixels but the photo is {width} x {height}: give a mask of the photo's size.")
+    if mask is not None and mask.max() < 0.5:
+        raise CarveError("The mask is empty: paint the person white on black.")
+
+
+def _whom(pixels: np.ndarray, params: Params, mask: np.ndarray | None) -> tuple[list[Detection], int]:
+    """Everyone in the photo, and the index of the one who is meant: the one inside the mask if there is one and no other was asked for."""
+    if mask is None:
+        people = find_people(pixels, params.smallest_person)
+        return people, choose(people, params.person)
+    try:
+        people = find_people(pixels, params.smallest_person)
+    except CarveError:
+        people = []  # the mask says that there is somebody
+    if params.person is not None and people:
+        return people, choose(people, params.person)
+    inside = inside_mask(people, mask)
+    if inside is None:
+        people = sorted([*people, found := find_inside(pixels, mask)], key=lambda p: -p.radius)
+        inside = next(i for i, p in enumerate(people) if p is found)
+    return people, inside
+
+
+def _beside(pixels: np.ndarray, person: Detection, near: list[Detection], params: Params) -> list[Read]:
+    """What the pose network says of neighbours; those that it cannot read are left out."""
+    read = []
+    for other in near:
+        with suppress(CarveError):
+            read.append(_run(pixels, other, [person], replace(params, scales=(1.0,), degrees=(0.0,))))
+    return read
+
+
+def _outline(
+    photo: Photo, mask: np.ndarray | None, window: Window, runs: list[PoseRun], beside: list[Read], params: Params
+) -> tuple[np.ndarray, str, list[str]]:
+    """The person's mask (H, W), where it came from, and what is to be said of it. Alpha counts only if it agrees with the detector."""
+    if mask is not None:
+        return mask, "file", []
+    if photo.alpha is None:
+        found, contested = _mask(photo.pixels, window, runs, beside, params)
+        said = [TOUCHED] if contested > TOUCHING else []
+        return found, "detector", said
+    alpha = photo.alpha.astype(np.float32) / 255
+    try:
+        found, contested = _mask(photo.pixels, window, runs, beside, params)
+    except CarveError:
+        return alpha, "alpha", []
+    shown, seen = alpha > 0.5, found > 0.5
+    if (shown & seen).sum() > ALPHA_AGREES * (shown | seen).sum():
+        return alpha, "alpha", []
+    return np.minimum(found, alpha), "detector", [ALPHA_IGNORED, *([TOUCHED] if contested > TOUCHING else [])]
+
+
 def _focal(photo: Photo, params: Params) -> tuple[float, str]:
     if params.focal is not None:
         if params.focal <= 0:
@@ -141,49 +202,10 @@ def _box(person: Detection) -> PersonBox:
     return PersonBox(float(u - r), float(v - r), float(u + r), float(v + r), person.score)
 
 
-def _find_people(pixels: np.ndarray) -> list[Detection]:
-    """Everyone in the photo; if nobody is found at full view, the photo is shown smaller, then searched in overlapping tiles."""
-    people = detect_people(pixels)
-    height, width = pixels.shape[:2]
-    for wider in WIDER_VIEWS:
-        if people:
-            return people
-        side = wider * max(width, height)
-        window = Window((width - side) / 2, (height - side) / 2, side, DETECTOR_SIZE)
-        people = [_out_of(window, p) for p in detect_people(window.cut(pixels))]
-    for parts in (2, 4):
-        if people:
-            break
-        step_x, step_y = width / parts, height / parts
-        for i in range(2 * parts - 1):
-            for j in range(2 * parts - 1):
-                left, top = int(j * step_x / 2), int(i * step_y / 2)
-                tile = pixels[top : int(top + step_y), left : int(left + step_x)]
-                for p in detect_people(tile):
-                    moved = replace(p, centre=p.centre + np.array([left, top]), head=p.head + np.array([left, top, left, top]))
-                    if all(np.linalg.norm(moved.centre - q.centre) > 0.5 * q.radius for q in people):
-                        people.append(moved)
-    if not people:
-        raise CarveError("No person was found in the photo: use a photo that shows one person clearly, head to feet if possible.")
-    return sorted(people, key=lambda p: -p.radius)
-
-
-def _out_of(window: Window, person: Detection) -> Detection:
-    """A person found in a window, in pixels of the photo."""
-    corners = window.to_photo(person.head.reshape(2, 2)).reshape(4)
-    return replace(person, centre=window.to_photo(person.centre), radius=person.radius / window.scale, head=corners)
-
-
-def _choose(people: list[Detection], wanted: int | None, mask: np.ndarray | None) -> int:
-    if wanted is not None:
-        if not 0 <= wanted < len(people):
-            raise CarveError(f"Person {wanted} does not exist: {len(people)} found, numbered 0 to {len(people) - 1} from the largest.")
-        return wanted
-    if mask is None or len(people) == 1:
-        return 0
-    rows, columns = np.nonzero(mask > 0.5)
-    middle = np.array([columns.mean(), rows.mean()])
-    return int(np.argmin([np.linalg.norm(p.centre - middle) for p in people]))
+def _run(pixels: np.ndarray, person: Detection, others: list[Detection], params: Params) -> Read:
+    """The augmented runs on the person's crop."""
+    models = pose_models(params.pose)
+    return read_pose(pixels, person, others, models, params.crop_margin, params.network_size, (params.scales, params.degrees))
 
 
 def _landmarks(pixels: np.ndarray, window: Window, runs: list[PoseRun]) -> Landmarks:
@@ -257,8 +279,9 @@ def _face(pixels: np.ndarray, body: np.ndarray, seen: np.ndarray, per_metre: flo
     return find_face(pixels, Expected(at("right_eye"), at("left_eye"), at("nose"), at("mouth_left", "mouth_right"), size))
 
 
-def _mask(pixels: np.ndarray, window: Window, runs: list[PoseRun], params: Params) -> np.ndarray:
-    """(H, W) float32 person mask: mean over the runs, moved to the picture's edges, one piece, small holes filled."""
+def _mask(pixels: np.ndarray, window: Window, runs: list[PoseRun], beside: list[Read], params: Params) -> tuple[np.ndarray, float]:
+    """(H, W) float32 person mask: mean over the runs, without what is rather a neighbour's, moved to the picture's edges, one piece, small
+    holes filled. With it the share of it that neighbours claimed."""
     height, width = pixels.shape[:2]
     mean = np.mean([r.mask for r in runs], 0)
     rows, columns = np.nonzero(mean > 0.1)
@@ -268,6 +291,9 @@ def _mask(pixels: np.ndarray, window: Window, runs: list[PoseRun], params: Param
     small = Window(window.left, window.top, window.side, max(int(window.size * shrink), 64) if shrink < 1 else window.size)
     image = small.cut(pixels)
     probability = cv2.resize(mean, (small.size, small.size), interpolation=cv2.INTER_AREA)
+    theirs = share_out(small, probability, (window, runs), beside)
+    contested = float((theirs & (probability > CONTESTED)).sum() / max((probability > 0.5).sum(), 1))
+    probability = np.where(theirs, 0, probability)
     labels = np.where(probability > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[probability > params.sure_person] = cv2.GC_FGD
     labels[probability < params.sure_background] = cv2.GC_BGD
@@ -276,7 +302,7 @@ def _mask(pixels: np.ndarray, window: Window, runs: list[PoseRun], params: Param
         cv2.grabCut(image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     person = clean_mask((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), params.largest_hole)
     soft = cv2.GaussianBlur(person.astype(np.float32), (0, 0), 0.7)
-    return np.clip(small.paste(soft, width, height), 0, 1)
+    return np.clip(small.paste(soft, width, height), 0, 1), contested
 
 
 def clean_mask(person: np.ndarray, largest_hole: float) -> np.ndarray:

@@ -14,6 +14,10 @@ from carve.networks.person import POSE_NAMES, Detection
 from carve.networks.pose import PoseRun, run_pose_augmented
 from carve.networks.pose_models import PoseModel, has_heavy
 from carve.records import CarveError
+from carve.stages.apart import own_half, own_runs, without_heads
+
+CLOSE = 0.6
+"""Distance between two people's hips, in radii of the circle around a body, below which the networks are shown one side only."""
 
 CLEARLY_TURNED = 0.15
 """Distance in the picture between the left and the right side of the trunk, in lengths of the trunk, from which on it is clear which way
@@ -52,21 +56,19 @@ def read_pose(
     side = round(2 * margin * person.radius)
     corner = np.round(person.centre - side / 2)  # whole pixels: an unscaled crop must not be blurred by resampling
     window = Window(float(corner[0]), float(corner[1]), side, max(min(side, 1024), size))
-    if others:
-        pixels = pixels.copy()
-        for other in others:
-            left, top, right, bottom = np.maximum(np.round(other.head), 0).astype(int)
-            pixels[top:bottom, left:right] = pixels[top:bottom, left:right].mean((0, 1)) if bottom > top and right > left else 0
+    pixels = without_heads(pixels, person, others)
+    close = [other for other in others if np.linalg.norm(other.centre - person.centre) < CLOSE * person.radius]
+    if close:  # the network would read parts of both as one body
+        pixels = own_half(pixels, person, close)
     crop = window.cut(pixels)
     local = replace(person, centre=(person.centre - corner) * window.scale, radius=person.radius * window.scale)
-    hips = [POSE_NAMES.index("left_hip"), POSE_NAMES.index("right_hip")]
     # The usual variants; then others, wider, on the picture with its contrast evened out.
     for image, scales, degrees in (
         (crop, *variants),
         (_evened(crop), (0.6, 0.75, 1.0, 1.3), (-25.0, 0.0, 25.0)),
     ):
         runs = [r for r in run_pose_augmented(image, local, scales, degrees, size, models) if r.presence > 0.5]
-        near = [r for r in runs if np.linalg.norm(r.pixels[hips].mean(0) - local.centre) < 0.5 * local.radius]
+        near = own_runs(window, runs, person, others)
         if near:
             return window, one_way_round(crop, near)
     raise CarveError("A person was detected but their pose could not be read: use a clearer photo or choose another with --person.")
