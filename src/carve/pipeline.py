@@ -143,6 +143,8 @@ def run_stages(
     first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
     evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals)
     body = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
+    run.forget("evidence")
+    del evidence
     normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own)
     seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
     if learned_surface(settings.preset):
@@ -178,7 +180,9 @@ def _framed(run: StageRunner, large: LargePhoto, settings: Settings, landmarks: 
     found = run("observe", Observation, observe, large.small, params, large.small_mask, given)
     run.export("landmarks.json", landmark_document(moved(found.landmarks, large.overview, None)))
     observation, excerpt = large.framed(found)
-    return run.derive("framed", observation, "observe"), excerpt
+    run.derive("framed", observation, "observe")
+    run.forget("photo", "observe")
+    return observation, excerpt
 
 
 def _body_model(path: Path | None, progress: Progress, note: Callable[[str], None]) -> Deferred:
