@@ -25,11 +25,13 @@ from carve.body.anny import CacheWarning, load_anny
 from carve.body.smpl import load_smpl
 from carve.export.options import ExportOptions
 from carve.export.outputs import write_avatar
+from carve.geometry.excerpt import Excerpt
 from carve.io.archive import as_plain
 from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks
 from carve.io.outputs import Extra, write_outputs, write_report
 from carve.io.run_folder import Existing, RunFolder
+from carve.large_photo import LargePhoto, into_overview, large_photo, moved, own_normals_in, whole_box
 from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
@@ -55,6 +57,7 @@ from carve.stages.clothed import build_clothed
 from carve.stages.fit_body import fit_body, refit_body
 from carve.stages.fit_face import fit_face
 from carve.stages.normals import predict_evidence, predict_normals, with_mask
+from carve.stages.observe import Params as ObserveParams
 from carve.stages.observe import observe, pose_note, with_installed
 from carve.stages.refine import refine
 from carve.stages.rig import rig
@@ -113,11 +116,11 @@ def reconstruct(
     own = own_normals(source.size, *(Path(p) if p is not None else None for p in (normals_front, normals_back, normals_model)))
     with RunFolder(Path(out), "resume" if start else existing) if out is not None else nullcontext() as folder:
         run = StageRunner(settings.seed, folder, start, progress, warnings=notes)
-        avatar = run_stages(run, source, settings, given_mask, given_landmarks, model, own)
+        avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own)
         if folder:
             with folder.publishing() as files:
                 begin = time.perf_counter()
-                write_outputs(files, avatar, extras)
+                write_outputs(files, avatar, extras, excerpt)
                 avatar.report["warnings"] += write_avatar(files, avatar, export or ExportOptions())
                 avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
                 write_report(files, avatar.report)
@@ -132,17 +135,22 @@ def run_stages(
     landmarks: Landmarks | None,
     model: Deferred,
     own: Deferred | None = None,
-) -> Avatar:
-    """The stages in their order. `run` skips those whose kept record still fits."""
+) -> tuple[Avatar, Excerpt | None]:
+    """The stages in their order. `run` skips those whose kept record still fits.
+
+    Of a large photo the stages after the first see the person's excerpt only, whose pixels are then the avatar's; it comes second.
+    """
     report: dict[str, Any] = {}
     network = Deferred(identity("normals"), load_normals_net)
-    run.give("photo", photo)
-    observation = run("observe", Observation, observe, photo, with_installed(settings.observe), mask, landmarks)
-    run.export("landmarks.json", landmark_document(observation.landmarks))
+    large, wanted = large_photo(photo, mask), with_installed(settings.observe)
+    observation, excerpt = _observed(run, photo, wanted, mask, landmarks) if large is None else _framed(run, large, wanted, landmarks)
+    own = own if own is None or excerpt is None else own_normals_in(own, excerpt)
     first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
     evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals)
     leaning = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
     body = run("fit_face", BodyFit, fit_face, observation, leaning, model, settings.fit_face)
+    run.forget("evidence")
+    del evidence
     normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own)
     seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
     if learned_surface(settings.preset):
@@ -155,7 +163,32 @@ def run_stages(
     posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine, hyper)
     textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
-    return dataclasses.replace(avatar, report=_report(run, avatar, settings))
+    return dataclasses.replace(avatar, report=_report(run, avatar, settings, excerpt)), excerpt
+
+
+def _observed(
+    run: StageRunner, photo: Photo, params: ObserveParams, mask: np.ndarray | None, landmarks: Landmarks | None
+) -> tuple[Observation, Excerpt | None]:
+    """The person of a photo that is worked on as it is."""
+    run.give("photo", photo)
+    observation = run("observe", Observation, observe, photo, params, mask, landmarks)
+    run.export("landmarks.json", landmark_document(observation.landmarks))
+    return observation, None
+
+
+def _framed(run: StageRunner, large: LargePhoto, params: ObserveParams, landmarks: Landmarks | None) -> tuple[Observation, Excerpt]:
+    """The person of a large photo: looked for in the smaller copy, in whose pixels all is given, and cut out of the photo itself."""
+    scale = large.overview.scale
+    focal = None if params.focal is None else params.focal * scale
+    params = dataclasses.replace(params, focal=focal, smallest_person=max(round(params.smallest_person * scale), 1))
+    run.give("photo", large.small)
+    given = None if landmarks is None else into_overview(landmarks, large.overview)
+    found = run("observe", Observation, observe, large.small, params, large.small_mask, given)
+    run.export("landmarks.json", landmark_document(moved(found.landmarks, large.overview, None)))
+    observation, excerpt = large.framed(found)
+    run.derive("framed", observation, "observe")
+    run.forget("photo", "observe")
+    return observation, excerpt
 
 
 def _body_model(path: Path | None, progress: Progress, note: Callable[[str], None]) -> Deferred:
@@ -179,9 +212,10 @@ def _load_anny(progress: Progress, note: Callable[[str], None]) -> Any:
     return body
 
 
-def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, Any]:
+def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excerpt | None) -> dict[str, Any]:
     """What report.json holds; what the stage `rig` said stands beside it."""
     observation, body = avatar.observation, avatar.body
+    width, height = observation.photo.size if excerpt is None else (excerpt.width, excerpt.height)
     index = {bone: i for i, bone in enumerate(body.skeleton.names)}
     notes = [
         preset_note(settings.preset),
@@ -193,14 +227,14 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
     ]
     return {
         **avatar.report,
-        "photo": {"name": observation.photo.name, "width": observation.photo.size[0], "height": observation.photo.size[1]},
+        "photo": {"name": observation.photo.name, "width": width, "height": height},
         "settings": as_plain(settings),
         "versions": versions(),
         "seconds": {**run.seconds, "loading": round(run.loading, 3)},
         "peak_memory_mib": dict(run.memory),
         "kept_stages": list(run.kept),
         "warnings": [note for note in notes if note],
-        "people": as_plain(observation.people),
+        "people": as_plain([whole_box(box, excerpt) for box in observation.people]),
         "person": observation.person,
         "mask_source": observation.mask_source,
         "normals_source": avatar.normals.source,

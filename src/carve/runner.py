@@ -70,6 +70,11 @@ class StageRunner:
         self.prints[name] = hashlib.sha256(" ".join([name, *(self.prints[source] for source in sources)]).encode()).hexdigest()
         return record
 
+    def forget(self, *names: str) -> None:
+        """Let go of records that no later stage takes; what follows from them still does."""
+        for name in names:
+            self.known.pop(name, None)
+
     def export(self, name: str, value: Any) -> None:
         """Write a JSON file for people to edit beside the stages' records, if there is a folder."""
         if self.folder:

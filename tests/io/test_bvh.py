@@ -103,3 +103,61 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         read_bvh(path)
     with pytest.raises(CarveError, match="does not exist"):
         read_bvh(tmp_path / "none.bvh")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: ("﻿" + t).encode("utf-8"),
+        lambda t: t.encode("utf-16"),
+        lambda t: t.encode("utf-16-le"),
+        lambda t: t.replace(".04", "0,04").replace("4.5", "4,5").encode(),
+        lambda t: t.replace("Frames: 2", "Frames:2").replace("Frame Time: ", "Frame Time:").encode(),
+        lambda t: t.replace("HIERARCHY", "Hierarchy").replace("MOTION", "Motion").encode(),
+        lambda t: t.replace("15 -25 35", "15 -25\n35").encode(),
+        lambda t: t.replace("    End Site\n    {\n      OFFSET 0 -1 0\n    }\n", "").encode(),
+        lambda t: t.replace("Leg", "Hüfte 2").encode("latin-1"),
+    ],
+)
+def test_what_other_programs_write(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
+    plain = read_bvh(written(tmp_path, TWO_JOINTS))
+    (tmp_path / "other.bvh").write_bytes(change(TWO_JOINTS))
+    other = read_bvh(tmp_path / "other.bvh")
+    np.testing.assert_allclose(other.rotations, plain.rotations)
+    np.testing.assert_array_equal(other.positions, plain.positions)
+    np.testing.assert_array_equal(other.offsets, plain.offsets)
+    assert other.seconds == plain.seconds
+
+
+def test_several_roots_keep_their_names_apart(tmp_path: Path) -> None:
+    skeleton, frames = TWO_JOINTS.split("MOTION\n")
+    _, time, first, second = frames.splitlines()
+    twice = (
+        skeleton + skeleton.replace("HIERARCHY\n", "") + "\n".join(["MOTION", "Frames: 2", time, f"{first} {first}", f"{second} {second}"])
+    )
+    bvh = read_bvh(written(tmp_path, twice))
+    assert bvh.names == ("Hips", "Leg", "Hips#2", "Leg#3")
+    np.testing.assert_array_equal(bvh.parents, [-1, 0, -1, 2])
+    np.testing.assert_array_equal(bvh.rotations[:, :2], bvh.rotations[:, 2:])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("OFFSET 0 -4.5 0\n", "", "has no OFFSET"),
+        ("-4.5", "1e300", "beyond"),
+        ("Frame Time: .04", "Frame Time: 1e-320", "not that of a motion"),
+        ("Frames: 2", "Frames: 1", "1 frames were announced and 2 lines"),
+        ("Xrotation Zrotation Yrotation\n    End", "Xrotation Xrotation Yrotation\n    End", "channels"),
+    ],
+)
+def test_what_no_motion_holds_is_told(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in TWO_JOINTS
+    with pytest.raises(CarveError, match=says):
+        read_bvh(written(tmp_path, TWO_JOINTS.replace(old, new, 1)))
+
+
+def test_too_many_numbers_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carve.io.bvh.MAX_JOINT_FRAMES", 3)
+    with pytest.raises(CarveError, match="2 frames of 2 joints are too many"):
+        read_bvh(written(tmp_path, TWO_JOINTS))

@@ -53,9 +53,18 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
         return file.read(size)
 
 
-def read_text(path: Path, limit: int | None = None) -> str:
-    """The text of a file in UTF-8, or in what its byte order mark says; inside a `fence`. Bytes that are no text are an error."""
-    return decoded(read_bytes(path, limit))
+def read_text(path: Path, limit: int | None = None, fallback: str | None = None) -> str:
+    """The text of a file in UTF-8, or in what its byte order mark says; inside a `fence`.
+
+    Bytes that are no such text are read in the encoding `fallback`, or are an error without one.
+    """
+    data = read_bytes(path, limit)
+    try:
+        return decoded(data)
+    except UnicodeDecodeError:
+        if fallback is None:
+            raise
+        return data.decode(fallback)
 
 
 def decoded(data: bytes) -> str:

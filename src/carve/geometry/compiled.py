@@ -20,11 +20,15 @@ class _Cache(FunctionCache):
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
-            super().save_overload(sig, data)
+            try:
+                super().save_overload(sig, data)
+            except OSError:
+                raise
+            except Exception:  # what lies there is damaged: begin anew
+                self.flush()
+                super().save_overload(sig, data)
         except OSError:
             self.disable()  # a full disk, or a folder that has gone
-        except Exception:  # what lies there is damaged: begin anew
-            self.flush()
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -105,7 +105,7 @@ class _Lines:
 def read_bvh(path: Path) -> Bvh:
     """Read a BVH file; a CarveError names the file and the line of what is wrong."""
     with fence(f"The motion {path}"):
-        lines = _Lines(path, read_text(path, MAX_BYTES))
+        lines = _Lines(path, read_text(path, MAX_BYTES, "latin-1"))
         if [word.upper() for word in lines.next()] != ["HIERARCHY"]:
             raise lines.error("expected HIERARCHY")
         names, parents, offsets, channels = _hierarchy(lines)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from carve.geometry.excerpt import Excerpt
 from carve.geometry.frames import normals_to_rgb
 from carve.io.glb import write_body_glb
 from carve.io.image import write_png
@@ -20,13 +21,18 @@ Extra = Literal["obj", "ply"]
 """A file format that is written on request, beside GLB."""
 
 
-def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = ()) -> None:
-    """Write the contract's files into `folder`, but for the avatar's own (`export.outputs`) and the report."""
+def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = (), excerpt: Excerpt | None = None) -> None:
+    """Write the contract's files into `folder`, but for the avatar's own (`export.outputs`) and the report.
+
+    `excerpt` is the part of the photo that the avatar's pixels are those of; what is written is of the whole photo.
+    """
     write_body_glb(folder / "body.glb", avatar.body)
-    (folder / "camera.json").write_text(to_json(camera_document(avatar)), encoding="utf-8")
+    (folder / "camera.json").write_text(to_json(camera_document(avatar, excerpt)), encoding="utf-8")
     for side in ("front", "back"):
-        write_png(folder / f"normals_{side}.png", normals_to_rgb(getattr(avatar.normals, side), avatar.normals.mask))
-    write_png(folder / "mask.png", np.round(avatar.observation.mask * 255).astype(np.uint8))
+        rgb = normals_to_rgb(getattr(avatar.normals, side), avatar.normals.mask)
+        write_png(folder / f"normals_{side}.png", rgb if excerpt is None else excerpt.paste(rgb))
+    mask = np.round(avatar.observation.mask * 255).astype(np.uint8)
+    write_png(folder / "mask.png", mask if excerpt is None else excerpt.paste(mask))
     write_png(folder / "preview.png", preview_sheet(avatar))
     if "obj" in extras:
         write_obj(folder, avatar)
@@ -39,9 +45,9 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     (folder / "report.json").write_text(to_json(report), encoding="utf-8")
 
 
-def camera_document(avatar: Avatar) -> dict[str, Any]:
+def camera_document(avatar: Avatar, excerpt: Excerpt | None = None) -> dict[str, Any]:
     """camera.json: from posed.glb's coordinates to homogeneous pixels of the photo."""
-    camera = avatar.surface.camera
+    camera = avatar.surface.camera if excerpt is None else excerpt.camera_out_of(avatar.surface.camera)
     return {
         "width": camera.width,
         "height": camera.height,
