@@ -353,7 +353,7 @@ def simulate(
         motion = _Motion(before, after, contacts.faces, 1 / steps.substeps)
         keep = float(np.exp(-(steps.drag if frame < moving else steps.settle_drag) * dt))
         for sub in range(steps.substeps):
-            if sub % every == 0:
+            if sub % (every if frame < moving else steps.substeps) == 0:
                 pairs = _near_pairs(x, rest, fabric.apart)
                 touching = contacts.find(motion.at(sub), x)
             # The first frame has no velocities: cloth fitted too tightly comes out of the body without being thrown.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from carve.synth.tailor.design import Design
-from carve.synth.tailor.figure import SIDES, Figure, along_chain
+from carve.synth.tailor.figure import SIDES, Figure, Side, along_chain
 from carve.synth.tailor.solids import hem_height
 
 
@@ -64,28 +64,27 @@ def _above_bust(points: np.ndarray, figure: Figure, design: Design) -> np.ndarra
     return figure.heights["armpit"] - figure.scale * (0.01 + design.neck_front) - points[:, 1] + 0.1 * np.abs(points[:, 0])
 
 
-def _cuff(points: np.ndarray, design: Design, figure: Figure, side: str) -> np.ndarray:
+def _cuff(points: np.ndarray, design: Design, figure: Figure, side: Side) -> np.ndarray:
     """Positive before the sleeve's end; looked at near the own arm only, or the hip would lose a piece where the hand hangs."""
-    chain = figure.arm(side)  # type: ignore[arg-type]
+    chain = figure.arm(side)
     length = float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
-    along, far = along_chain(points, chain)
-    own = points[:, 0] * (1 if side == "left" else -1)
-    # A sleeveless hole is cut by the plane through the shoulder, steeper than across the arm.
     if design.sleeve <= 0.03:
-        inner = own - abs(chain[0, 0]) - 0.25 * (points[:, 1] - chain[0, 1]) - figure.scale * (design.sleeve - 0.005)
-        return np.where((far < 0.2 * figure.scale) & (points[:, 1] > figure.heights["armpit"] - 0.1), -inner, 1.0)
-    return np.where(far < 0.16 * figure.scale, (design.sleeve - along) * length, 1.0)
+        # A sleeveless hole is cut by a plane through the shoulder, steeper than across the arm, and ends below the arm.
+        own = points[:, 0] * (1 if side == "left" else -1)
+        inner = abs(chain[0, 0]) + 0.25 * (points[:, 1] - chain[0, 1]) + figure.scale * (design.sleeve - 0.005) - own
+        return np.maximum(inner, figure.heights["armpit"] - 0.03 * figure.scale - points[:, 1])
+    along, _ = along_chain(points, chain)
+    return np.where(figure.on_arm(points, side), (design.sleeve - along) * length, 1.0)
 
 
 def _hem(points: np.ndarray, design: Design, figure: Figure) -> np.ndarray:
     height = hem_height(figure, design.hem)
     bend = design.hem_curve * figure.scale * (np.clip(np.abs(points[:, 0]) / (0.16 * figure.scale), 0, 1) ** 2)
-    on_arm = np.full(len(points), np.inf)
+    keep = points[:, 1] - height - bend
     if design.upper and design.sleeve > 0.03 and not design.cape:
         for side in SIDES:
-            along, far = along_chain(points, figure.arm(side))
-            on_arm = np.minimum(on_arm, np.where(along > 0.35, far, np.inf))
-    return np.where(on_arm < 0.14 * figure.scale, 1.0, points[:, 1] - height - bend)
+            keep = np.where(figure.on_arm(points, side), 1.0, keep)
+    return keep
 
 
 def _front(points: np.ndarray, design: Design, figure: Figure) -> np.ndarray:

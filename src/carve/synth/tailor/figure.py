@@ -7,9 +7,11 @@ Notation: V vertices of the naked body at rest (arms out and down by about 45 de
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS, bone_regions
 from carve.synth.people.bodies import FullBody, ShapedBody
@@ -46,6 +48,16 @@ class Figure:
     def arm(self, side: Side) -> np.ndarray:
         """(3, 3) shoulder, elbow and wrist."""
         return np.array([self.heads[f"{side}{bone}"] for bone in ("UpperArm", "LowerArm", "Hand")])
+
+    def on_arm(self, points: np.ndarray, side: Side) -> np.ndarray:
+        """(N,) bool: the skin nearest to points (N, 3) is that of an arm or a hand."""
+        arm = [REGIONS.index(f"{side}_{part}") for part in ("upper_arm", "lower_arm", "hand")]
+        return np.isin(self.region[self.skin.query(points)[1]], arm)
+
+    @cached_property
+    def skin(self) -> cKDTree:
+        """For the nearest skin vertex."""
+        return cKDTree(self.vertices)
 
     def leg(self, side: Side) -> np.ndarray:
         """(3, 3) hip, knee and ankle."""
