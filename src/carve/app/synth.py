@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +23,17 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     """The arguments of `carve synth`."""
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     make = actions.add_parser("make", help="make people as training shards")
-    make.add_argument("--assets", type=Path, required=True, metavar="DIR", help="garments, skins, HDRIs, poses; or a MakeHuman data folder")
+    make.add_argument(
+        "--assets", type=Path, metavar="DIR", help="garments, skins, poses; or a MakeHuman data folder (default: none at all)"
+    )
     make.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set's folder; a run that was stopped goes on in it")
     make.add_argument("--people", type=positive, required=True, metavar="N", help="how many")
     make.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
     make.add_argument("--views", type=positive, default=4, metavar="N", help="cameras that see each person whole (default: 4)")
     make.add_argument("--close", type=int, default=2, metavar="N", help="cameras that see a part of each person closely (default: 2)")
-    make.add_argument("--drapes", type=int, default=100, metavar="N", help="simulated garments in the library, 0 for none (default: 100)")
+    make.add_argument(
+        "--drapes", type=int, default=100, metavar="N", help="members of the library of draped outfits, 0 for none (default: 100)"
+    )
     make.add_argument("--library", type=Path, metavar="DIR", help="the library of drapes (default: drapes in the data set's folder)")
     make.add_argument(
         "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes; the result does not depend on it"
@@ -43,6 +46,17 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     head.add_argument("--out", type=Path, required=True, metavar="DIR", help="where face_points.json and head_look.json are written")
     head.add_argument("--people", type=positive, default=22, metavar="N", help="heads, each seen from five sides (default: 22)")
     head.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
+    drapes = actions.add_parser("drapes", help="make the library of tailor's garments, draped; it may be stopped and goes on")
+    drapes.add_argument("--out", type=Path, required=True, metavar="DIR", help="the library's folder")
+    drapes.add_argument(
+        "--members", type=positive, required=True, metavar="N", help="bodies in a pose, each in an outfit of one to four pieces"
+    )
+    drapes.add_argument(
+        "--assets", type=Path, metavar="DIR", help="motions to pose with are read from poses/ in here; without, people stand"
+    )
+    drapes.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
+    drapes.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (default: 1); the result does not depend on it")
+    drapes.add_argument("--minutes", type=positive, metavar="M", help="begin no new member after so long")
     sheet = actions.add_parser("sheet", help="contact sheets of a data set: photograph, normals, labels, canonical mesh")
     sheet.add_argument("data", type=Path, help="a folder of `carve synth make`")
     sheet.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
@@ -55,7 +69,7 @@ def add_synth(command: argparse.ArgumentParser) -> None:
 
 def run_synth(arguments: argparse.Namespace) -> int:
     """Run one action; the exit code."""
-    return {"make": _make, "head": _head, "sheet": _sheet}[arguments.action](arguments)
+    return {"make": _make, "drapes": _drapes, "head": _head, "sheet": _sheet}[arguments.action](arguments)
 
 
 def _make(arguments: argparse.Namespace) -> int:
@@ -63,10 +77,7 @@ def _make(arguments: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from carve.records import CarveError
-
-    if importlib.util.find_spec("newton") is None:
-        raise CarveError("carve synth make needs newton to drape cloth; install it with: pip install 'carve[synth]'")
-    from carve.synth.assets.files import read_assets
+    from carve.synth.assets.files import no_assets, read_assets
     from carve.synth.make import Plan, make_drapes, make_people
     from carve.synth.people.bodies import load_full_body
 
@@ -74,7 +85,7 @@ def _make(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) < 0:
             raise CarveError(f"--{name} cannot be negative; give 0 for none")
     plan = Plan(arguments.people, arguments.seed, arguments.views, arguments.close, arguments.drapes, distances=not arguments.no_distances)
-    read = read_assets(arguments.assets, arguments.skip_bad)
+    read = read_assets(arguments.assets, arguments.skip_bad) if arguments.assets else no_assets()
     library = arguments.library or arguments.out / "drapes"
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
     for name, why in read.refused.items():
@@ -114,6 +125,28 @@ def _head(arguments: argparse.Namespace) -> int:
         points = find_face_points(body, assets, arguments.people, arguments.seed, lambda done, total: lines.progress("heads", done / total))
     write_face_points(arguments.out / "face_points.json", points)
     write_head_look(arguments.out / "head_look.json", find_head_look(body, assets))
+    return 0
+
+
+def _drapes(arguments: argparse.Namespace) -> int:
+    import time
+
+    import torch
+
+    from carve.records import CarveError
+    from carve.synth.cloth.library import make_tailors_library
+    from carve.synth.make import split_of
+    from carve.synth.people.bodies import load_full_body
+
+    torch.set_num_threads(1)
+    motions = tuple(sorted((arguments.assets / "poses").rglob("*.bvh"))) if arguments.assets else ()
+    if arguments.assets and not motions:
+        raise CarveError(f"{arguments.assets} has no motions poses/**/*.bvh; leave --assets out to make people who stand")
+    load_full_body()
+    until = time.time() + 60 * arguments.minutes if arguments.minutes else None
+    wanted = [(k, split_of(k)) for k in range(arguments.members)]
+    show: Callable[[int, int, str], None] = lambda done, total, line: print(f"{done}/{total} {line}", flush=True)  # noqa: E731
+    make_tailors_library(arguments.out, wanted, arguments.seed, motions, arguments.workers, show, until)
     return 0
 
 

@@ -19,10 +19,10 @@ import torch
 from carve.body.anny import AnnyBody, load_anny
 from carve.body.places import body_places
 from carve.networks.person import POSE_NAMES
-from carve.records import CarveError
-from carve.synth.assets.files import Assets, read_assets
+from carve.synth.assets.files import Assets, no_assets, read_assets
 from carve.synth.cloth.drape import DrapeError
-from carve.synth.cloth.drapes import StoredDrape, draped_pose, make_drape, read_drape, report_line, write_drape
+from carve.synth.cloth.drapes import StoredDrape, draped_pose, loose_garments, make_drape, read_drape, report_line, write_drape
+from carve.synth.cloth.library import give_up, have, make_member
 from carve.synth.hair.beards import beard_pattern
 from carve.synth.hair.locks import curl_of, strand_image, with_relief, wrapped_hair
 from carve.synth.looks.appearance import (
@@ -45,14 +45,16 @@ from carve.synth.views.placement import FOCI, Focus, Placement, sample_placement
 from carve.synth.views.render import Decal, Paint, render_view
 from carve.synth.views.scene import Scene, build_scene
 from carve.synth.wear.garments import Pattern, coarse_pattern
-from carve.synth.wear.outfits import Outfit, choose_outfit
-from carve.synth.wear.person import Drape, Dressed, Worn, dress, placed
+from carve.synth.wear.outfits import Outfit, choose_outfit, complete_outfit
+from carve.synth.wear.person import Dressed, Worn, dress, own_eyes, placed
 from carve.synth.wear.wardrobe import Wardrobe, held_out
 
 VALIDATION = 10
 """Every so many-th person is for validation."""
-DRAPED = 0.4
-"""Share of the people who wear a simulated garment."""
+DRAPED = 0.88
+"""Share of the people who wear what a member of the library wears; the others' clothes are the assets', skinned."""
+ASSETS_TURN = 10
+"""Every so many-th member of the library wears a garment of the assets, if one hangs; the others are in tailor's garments."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,9 @@ class Maker:
         return self._drape_cache[path]
 
 
-def open_maker(assets: Path, plan: Plan, library: Path | None, skip_bad: bool = False) -> Maker:
-    """Load the assets and the body; `library` is the folder of drapes."""
-    read = read_assets(assets, skip_bad)
+def open_maker(assets: Path | None, plan: Plan, library: Path | None, skip_bad: bool = False) -> Maker:
+    """Load the assets, if any, and the body; `library` is the folder of drapes."""
+    read = read_assets(assets, skip_bad) if assets else no_assets()
     body = load_full_body()
     drapes: dict[Split, list[Path]] = {"train": [], "val": []}
     if library is not None:
@@ -153,7 +155,10 @@ def make_body(maker: Maker, index: int) -> Made:
     if stored is not None:
         traits = replace(stored.traits, face=traits.face, local=_own_face(stored.traits, traits))
     shaped = shape_body(body, traits)
-    outfit = choose_outfit(maker.wardrobe, traits, split, rng, stored.item if stored else None)
+    if stored is not None and stored.tailored:
+        outfit = complete_outfit(maker.wardrobe, traits, split, rng, tuple(piece.item for piece in stored.pieces))
+    else:
+        outfit = choose_outfit(maker.wardrobe, traits, split, rng, stored.pieces[0].item if stored else None)
     thick = any(piece.kind == "coat" for piece in outfit.pieces)
     pose = sample_pose(body, shaped, motions, rng, arms_out=0.16 if thick else 0.07)
     if stored is not None:
@@ -162,9 +167,9 @@ def make_body(maker: Maker, index: int) -> Made:
     # Stubble is no volume: the skin's texture has it.
     grown = outfit.beard is not None and outfit.beard != "stubble"
     beard = beard_pattern(body, maker.wardrobe.reference(False), outfit.beard, rng) if grown else None  # type: ignore[arg-type]
-    eyes = coarse_pattern(body, maker.assets.garments[_eyes(maker.assets)])
-    drape = Drape(stored.item, stored.moved) if stored else None
-    dressed = dress(body, shaped, pose, outfit, eyes, hair, beard, drape, rng)
+    eyes = _eyes(maker)
+    drapes = stored.pieces if stored else ()
+    dressed = dress(body, shaped, pose, outfit, eyes, hair, beard, drapes, rng)
     brows = tuple((name, placed(coarse_pattern(body, maker.assets.garments[name]), shaped, pose)) for name in _brows(maker, split, rng))
     return Made(index, split, traits, outfit, dressed, brows, stored.name if stored else None)
 
@@ -175,11 +180,10 @@ def _own_face(kept: Traits, other: Traits) -> dict[str, float]:
     return {name: other.local.get(name, value) if any(word in name for word in face) else value for name, value in kept.local.items()}
 
 
-def _eyes(assets: Assets) -> str:
-    names = sorted(name for name, asset in assets.garments.items() if asset.kind == "eyes")
-    if not names:
-        raise CarveError(f"{assets.root} has no eyes; add a garment of the kind eyes (eyes_low_poly of the MakeHuman assets)")
-    return names[0]
+def _eyes(maker: Maker) -> Pattern:
+    """The assets' eyes, or the body's own where there are none."""
+    names = sorted(name for name, asset in maker.assets.garments.items() if asset.kind == "eyes")
+    return coarse_pattern(maker.body, maker.assets.garments[names[0]]) if names else own_eyes(maker.body)
 
 
 def _brows(maker: Maker, split: Split, rng: np.random.Generator) -> list[str]:
@@ -408,7 +412,7 @@ _WORKER: Maker | None = None
 """The maker of this worker process."""
 
 
-def _start_worker(assets: Path, plan: Plan, library: Path | None, skip_bad: bool) -> None:
+def _start_worker(assets: Path | None, plan: Plan, library: Path | None, skip_bad: bool) -> None:
     global _WORKER
     _one_thread()
     _WORKER = open_maker(assets, plan, library, skip_bad)
@@ -430,15 +434,18 @@ def _block(folder: Path, block: int, fingerprint: str) -> tuple[int, tuple[Shard
 
 def _drape(folder: Path, index: int, split: Split, seed: int) -> str:
     assert _WORKER is not None
-    try:
-        stored = make_drape(_WORKER.wardrobe, index, split, seed)
-    except DrapeError as error:
-        return f"drape {index} was given up: {error}"
-    write_drape(folder, stored)
-    return report_line(stored)
+    if index % ASSETS_TURN == ASSETS_TURN // 2 and loose_garments(_WORKER.wardrobe):
+        try:
+            stored = make_drape(_WORKER.wardrobe, index, split, seed)
+        except DrapeError as error:
+            give_up(folder, index, [str(error)])
+            return f"drape {index} was given up: {error}"
+        write_drape(folder, stored)
+        return report_line(stored)
+    return make_member(folder, index, split, seed, tuple(_WORKER.assets.motions.values()))
 
 
-def fingerprint_of(assets: Path, plan: Plan, library: Path | None) -> str:
+def fingerprint_of(assets: Path | None, plan: Plan, library: Path | None) -> str:
     """sha256 of all that the shards depend on: settings, every file of the assets and of the library by name and size, carve's version."""
     from carve import __version__
 
@@ -454,25 +461,20 @@ Report = Callable[[str, int, int, str], None]
 """Called with a phase, how much of it is done, how much there is, and a line to show (may be empty)."""
 
 
-def make_drapes(assets: Path, library: Path, plan: Plan, workers: int, skip_bad: bool, report: Report) -> None:
-    """Simulate what the library lacks; one drape in VALIDATION is for validation. Drapes that are there stay."""
+def make_drapes(assets: Path | None, library: Path, plan: Plan, workers: int, skip_bad: bool, report: Report) -> None:
+    """Simulate what the library lacks; one member in VALIDATION is for validation. Members that are there stay."""
     library.mkdir(parents=True, exist_ok=True)
     for part in library.glob("*.part"):
         part.unlink()
-    have = {int(path.name.split("_")[0]) for path in library.glob("*.json")}
-    given_up = library / "given_up.txt"
-    have |= {int(line.split()[1]) for line in given_up.read_text().splitlines()} if given_up.exists() else set()
-    missing = [k for k in range(plan.drapes) if k not in have]
+    there = have(library)
+    missing = [k for k in range(plan.drapes) if k not in there]
     done = plan.drapes - len(missing)
     for line in _run(_drape, [(library, k, split_of(k), plan.seed) for k in missing], assets, plan, None, workers, skip_bad):
-        if "given up" in line:
-            with given_up.open("a") as file:
-                file.write(line.replace("\n", " ") + "\n")
         done += 1
         report("drapes", done, plan.drapes, line)
 
 
-def make_people(assets: Path, folder: Path, library: Path | None, plan: Plan, workers: int, skip_bad: bool, report: Report) -> Path:
+def make_people(assets: Path | None, folder: Path, library: Path | None, plan: Plan, workers: int, skip_bad: bool, report: Report) -> Path:
     """Write all blocks that are missing, and dataset.json at the end; returns its path."""
     mark = fingerprint_of(assets, plan, library)
     done = resume(folder, mark)
@@ -485,7 +487,7 @@ def make_people(assets: Path, folder: Path, library: Path | None, plan: Plan, wo
         full[block] = records
         count += _size(block, plan)
         report("people", count, plan.people, "")
-    read = read_assets(assets, skip_bad)
+    read = read_assets(assets, skip_bad) if assets else no_assets()
     return finish(
         folder,
         [record for b in blocks for record in full[b]],
@@ -501,7 +503,13 @@ def _size(block: int, plan: Plan) -> int:
 
 
 def _run(
-    task: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], assets: Path, plan: Plan, library: Path | None, workers: int, skip_bad: bool
+    task: Callable[..., Any],
+    jobs: Sequence[tuple[Any, ...]],
+    assets: Path | None,
+    plan: Plan,
+    library: Path | None,
+    workers: int,
+    skip_bad: bool,
 ) -> Iterator[Any]:
     """Results of task(*job) as they come. Worker processes are fresh ones, so that no state of this process leaks into the result."""
     if not jobs:

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("newton")
 
+from carve.geometry.coarsening import coarsen
 from carve.geometry.rotations import axis_rotation
 from carve.synth.cloth import drape as module
-from carve.synth.cloth.coarsening import coarsen
 from carve.synth.cloth.drape import Draped, DrapeError, Params, drape
 from solids import box, sphere
 

@@ -14,6 +14,7 @@ from carve.records import CarveError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, held_vertices, loose_garments, read_drape, write_drape
 from carve.synth.people.bodies import FullBody, ShapedBody
 from carve.synth.people.poses import sample_pose
+from carve.synth.wear.person import Drape
 from carve.synth.wear.wardrobe import Wardrobe
 
 
@@ -22,7 +23,8 @@ def stored(wardrobe: Wardrobe, woman: ShapedBody) -> StoredDrape:
     rng = np.random.default_rng(0)
     pose = sample_pose(wardrobe.body, woman, (), rng)
     moved = rng.normal(0, 0.01, (len(item.pattern.offsets), 3))
-    return StoredDrape("00000_miniskirt", "train", item, woman.traits, pose.local, pose.kind, moved, {"inside": 0.0, "stretched": 0.01})
+    report = {"inside": 0.0, "stretched": 0.01}
+    return StoredDrape("00000_miniskirt", "train", (Drape(item, moved),), woman.traits, pose.local, pose.kind, report)
 
 
 def test_skirts_dresses_and_coats_hang_freely_and_tight_jeans_do_not(wardrobe: Wardrobe) -> None:
@@ -59,11 +61,11 @@ def test_a_drape_comes_back_as_it_was_written(tmp_path: Path, wardrobe: Wardrobe
     first = stored(wardrobe, woman)
     write_drape(tmp_path, first)
     again = read_drape(tmp_path / "00000_miniskirt.json", wardrobe)
-    np.testing.assert_array_equal(again.moved, first.moved)
+    np.testing.assert_array_equal(again.pieces[0].moved, first.pieces[0].moved)
     np.testing.assert_array_equal(again.local, first.local)
     assert again.traits == first.traits
-    assert again.item.skirt
-    assert (again.item.pattern.binding != first.item.pattern.binding).nnz == 0
+    assert again.pieces[0].item.skirt
+    assert (again.pieces[0].item.pattern.binding != first.pieces[0].item.pattern.binding).nnz == 0
     assert not list(tmp_path.glob("*.part"))
 
 

@@ -30,7 +30,7 @@ def outfit(wardrobe: Wardrobe) -> Outfit:
 @pytest.fixture(scope="module")
 def dressed(full_body: FullBody, man: ShapedBody, pose: Pose, outfit: Outfit, wardrobe: Wardrobe) -> Dressed:
     eyes = coarse_pattern(full_body, wardrobe.assets.garments["eyes_low_poly"])
-    return dress(full_body, man, pose, outfit, eyes, None, None, None, np.random.default_rng(0))
+    return dress(full_body, man, pose, outfit, eyes, None, None, (), np.random.default_rng(0))
 
 
 def test_posed_is_canonical_skinned_to_a_hundredth_of_a_millimetre(dressed: Dressed, pose: Pose) -> None:
@@ -68,8 +68,8 @@ def test_eyes_replace_the_models_own(dressed: Dressed, full_body: FullBody) -> N
 def test_folds_are_there_and_the_same_for_the_same_generator(
     full_body: FullBody, man: ShapedBody, pose: Pose, outfit: Outfit, dressed: Dressed
 ) -> None:
-    again = dress(full_body, man, pose, outfit, None, None, None, None, np.random.default_rng(0))
-    other = dress(full_body, man, pose, outfit, None, None, None, None, np.random.default_rng(1))
+    again = dress(full_body, man, pose, outfit, None, None, None, (), np.random.default_rng(0))
+    other = dress(full_body, man, pose, outfit, None, None, None, (), np.random.default_rng(1))
     np.testing.assert_array_equal(again.layers[3].posed, dressed.layers[3].posed)
     assert np.linalg.norm(other.layers[3].posed - again.layers[3].posed, axis=1).max() > 0.002
 
@@ -78,8 +78,8 @@ def test_a_drape_replaces_folds_by_what_the_simulation_said(full_body: FullBody,
     top = outfit.pieces[2]
     moved = np.zeros((len(top.pattern.offsets), 3))
     moved[:, 2] = 0.2
-    worn = dress(full_body, man, pose, outfit, None, None, None, Drape(top, moved), np.random.default_rng(0))
-    plain = dress(full_body, man, pose, outfit, None, None, None, Drape(top, 0 * moved), np.random.default_rng(0))
+    worn = dress(full_body, man, pose, outfit, None, None, None, (Drape(top, moved),), np.random.default_rng(0))
+    plain = dress(full_body, man, pose, outfit, None, None, None, (Drape(top, 0 * moved),), np.random.default_rng(0))
     difference = worn.layers[3].canonical - plain.layers[3].canonical
     front = plain.layers[3].canonical[:, 2] > 0.1
     assert np.median(difference[front, 2]) == pytest.approx(0.2, abs=0.01)

@@ -159,6 +159,11 @@ class Assets:
     """Names of garments that were left out, with the reason."""
 
 
+def no_assets() -> Assets:
+    """Nothing at all: people in tailor's garments of plain cloth need none."""
+    return Assets(Path("no-assets"), {}, {}, {}, {}, {}, {}, {}, (), {})
+
+
 def read_assets(root: Path, skip_bad: bool = False) -> Assets:
     """Read and check an asset folder.
 

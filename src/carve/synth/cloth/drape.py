@@ -24,9 +24,9 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
+from carve.geometry.coarsening import coarsen
 from carve.geometry.mesh import adjacency, components, face_normals, unique_edges, vertex_normals
 from carve.geometry.queries import MeshQueries
-from carve.synth.cloth.coarsening import coarsen
 
 GRAVITY = -9.81
 """Metres per second squared along +Y."""

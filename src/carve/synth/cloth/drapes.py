@@ -1,7 +1,8 @@
 """The library of draped garments: one simulation serves many people.
 
-A drape is a garment, changed as `variations` does, on one body in one pose. It is kept as a pattern and as the way that each vertex went
-from where skinning alone puts it (canonical pose, metres), so that the person who wears it may have another face, skin, shoes and hands.
+A member is a body in a pose and what it wears: an outfit of tailor's garments (`tailored`), or one garment of the assets, changed as
+`variations` does. Each piece is kept as a pattern and as the way that each vertex went from where skinning alone puts it (canonical pose,
+metres), so that the person who wears it may have another face, skin, shoes and hands.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import skin, unskin
 from carve.records import CarveError
 from carve.synth.cloth.drape import DrapeError, Params, drape
+from carve.synth.cloth.library import write_member
+from carve.synth.cloth.tailored import finished_pieces
 from carve.synth.people.bodies import FullBody, Traits, sample_traits, shape_body
 from carve.synth.people.poses import Pose, pose_path, sample_pose
 from carve.synth.records import PARTS
-from carve.synth.store.shards import full_disk
-from carve.synth.store.view_codec import pack_arrays, unpack_arrays
+from carve.synth.store.view_codec import unpack_arrays
 from carve.synth.wear.garments import Pattern
 from carve.synth.wear.layers import Against, Obstacle, push_out
 from carve.synth.wear.outfits import varied
-from carve.synth.wear.person import SKIN_CLEARANCE, placed
+from carve.synth.wear.person import SKIN_CLEARANCE, Drape, placed
 from carve.synth.wear.wardrobe import Item, Split, Wardrobe
 
 DRAPE_EDGE = 0.0117
@@ -52,15 +54,19 @@ class StoredDrape:
 
     name: str
     split: Split
-    item: Item
+    pieces: tuple[Drape, ...]
+    """From the inside out."""
     traits: Traits
     local: np.ndarray
     """(B, 3, 3) pose, relative to the parent, against the canonical pose."""
     pose_kind: str
-    moved: np.ndarray
-    """(V, 3) canonical metres."""
     report: dict[str, Any]
     """Shares of stretched edges and of vertices inside, seconds, what was changed on the garment."""
+
+    @property
+    def tailored(self) -> bool:
+        """It is a whole outfit of tailor's garments."""
+        return all(piece.item.pattern.measured for piece in self.pieces)
 
 
 def loose_garments(wardrobe: Wardrobe) -> list[tuple[str, str]]:
@@ -175,7 +181,8 @@ def _simulate(wardrobe: Wardrobe, item: Item, index: int, split: Split, rng: np.
         raise DrapeError("a piece of the garment fell off")
     moved = unskin(result.vertices, path[-1].transforms, bones, weights) - canonical
     report = {"inside": result.inside, "stretched": result.stretched, "seconds": result.seconds, "changes": changes}
-    return StoredDrape(f"{index:05d}_{item.name.replace(':', '_')}", split, item, traits, pose.local, pose.kind, moved, report)
+    name = f"{index:05d}_{item.name.replace(':', '_')}"
+    return StoredDrape(name, split, (Drape(item, moved),), traits, pose.local, pose.kind, report)
 
 
 def _sparse(name: str, matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:
@@ -193,14 +200,15 @@ def _dense(name: str, arrays: Mapping[str, np.ndarray]) -> sparse.csr_matrix:
 
 
 def write_drape(folder: Path, stored: StoredDrape) -> None:
-    """Write a drape as NAME.npz (arrays) and NAME.json, the JSON last: a drape without it is not there."""
-    pattern = stored.item.pattern
+    """Write a member with a garment of the assets as NAME.npz (arrays) and NAME.json."""
+    (piece,) = stored.pieces
+    pattern = piece.item.pattern
     arrays = {
         "offsets": pattern.offsets,
         "faces": pattern.faces.astype(np.int32),
         "uv": pattern.uv.astype(np.float32),
         "local": stored.local,
-        "moved": stored.moved,
+        "moved": piece.moved,
         **_sparse("binding", pattern.binding),
         **_sparse("joints", pattern.joints),
     }
@@ -208,19 +216,14 @@ def write_drape(folder: Path, stored: StoredDrape) -> None:
         "name": stored.name,
         "split": stored.split,
         "asset": pattern.name,
-        "item": stored.item.name,
-        "kind": stored.item.kind,
-        "skirt": stored.item.skirt,
+        "item": piece.item.name,
+        "kind": piece.item.kind,
+        "skirt": piece.item.skirt,
         "pose": stored.pose_kind,
         "traits": asdict(stored.traits),
         "report": stored.report,
     }
-    with full_disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for ending, data in ((".npz", pack_arrays(arrays)), (".json", json.dumps(meta, indent=1).encode())):
-            partial = folder / f"{stored.name}{ending}.part"
-            partial.write_bytes(data)
-            partial.replace(folder / f"{stored.name}{ending}")
+    write_member(folder, stored.name, meta, arrays)
 
 
 def read_drape(path: Path, wardrobe: Wardrobe) -> StoredDrape:
@@ -228,23 +231,31 @@ def read_drape(path: Path, wardrobe: Wardrobe) -> StoredDrape:
     try:
         meta = json.loads(path.read_text())
         arrays = unpack_arrays(path.with_suffix(".npz").read_bytes())
-        asset = wardrobe.assets.garments[meta["asset"]]
-        pattern = Pattern(
-            asset.name,
-            PARTS.index(meta["kind"]),
-            asset.layer,
-            asset,
-            _dense("binding", arrays),
-            arrays["offsets"],
-            _dense("joints", arrays),
-            arrays["faces"].astype(np.int64),
-            arrays["uv"].astype(np.float64),
-        )
         traits = Traits(**{**meta["traits"], "race": tuple(meta["traits"]["race"])})
-        item = replace(wardrobe.item(pattern, meta["kind"], meta["item"]), skirt=bool(meta["skirt"]))
-        return StoredDrape(meta["name"], meta["split"], item, traits, arrays["local"], meta["pose"], arrays["moved"], meta["report"])
+        if meta.get("tailored"):
+            pieces = finished_pieces(wardrobe.body, shape_body(wardrobe.body, traits), meta["pieces"], arrays)
+        else:
+            pieces = (_assets_piece(meta, arrays, wardrobe),)
+        return StoredDrape(meta["name"], meta["split"], pieces, traits, arrays["local"], meta["pose"], meta["report"])
     except (OSError, ValueError, KeyError, TypeError, CarveError) as error:
         raise CarveError(f"{path} is not a usable drape ({error}); delete the library's folder and make it again") from error
+
+
+def _assets_piece(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], wardrobe: Wardrobe) -> Drape:
+    """The one garment, of the assets, of a stored member."""
+    asset = wardrobe.assets.garments[meta["asset"]]
+    pattern = Pattern(
+        asset.name,
+        PARTS.index(meta["kind"]),
+        asset.layer,
+        asset,
+        _dense("binding", arrays),
+        arrays["offsets"],
+        _dense("joints", arrays),
+        arrays["faces"].astype(np.int64),
+        arrays["uv"].astype(np.float64),
+    )
+    return Drape(replace(wardrobe.item(pattern, meta["kind"], meta["item"]), skirt=bool(meta["skirt"])), arrays["moved"])
 
 
 def draped_pose(body: FullBody, stored: StoredDrape, other: Pose) -> np.ndarray:

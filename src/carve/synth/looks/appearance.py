@@ -360,7 +360,9 @@ def garment_texture(
     roughness, specular = (float(rng.uniform(*r)) for r in _MATERIAL["shiny" if shiny else "cloth"])
     alpha = _alpha(asset)
     # A suit is several clothes in one picture, and small things have seams that a tile would hide: both are drawn in their own uv.
-    own_uv = chosen in ("own", "dyed") or asset.kind in ("suit", "shoes", "accessory") or (asset.diffuse is not None and rng.random() < 0.3)
+    sewn = len(asset.faces) == 0  # by carve: its cloth is unrolled, it has no charts of its own
+    small = not sewn and asset.kind in ("suit", "shoes", "accessory")
+    own_uv = chosen in ("own", "dyed") or small or (asset.diffuse is not None and rng.random() < 0.3)
     if own_uv and chosen != "print":
         modes: dict[int, Mode] = {1: chosen}
         if asset.kind == "suit":
@@ -374,7 +376,9 @@ def garment_texture(
     source |= {**more, "fabric": cloth.fabric}
     if cloth.fabric is not None:
         source["credits"].append(credit(assets, assets.fabrics[cloth.fabric].path))
-    if asset.kind not in _CLOTHES:
+    if sewn:
+        coordinates = "planar"
+    elif asset.kind not in _CLOTHES:
         coordinates = "uv"
     source["credits"] += [credit(assets, assets.backgrounds[name]) for name in cloth.pictures]
     return Texture(encode(cloth.image), alpha, cloth.metres, coordinates, roughness, specular, source)

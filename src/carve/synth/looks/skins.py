@@ -19,7 +19,6 @@ from scipy.ndimage import distance_transform_edt
 
 from carve.geometry.camera import Camera
 from carve.geometry.raster import rasterise
-from carve.records import CarveError
 from carve.synth.assets.files import Assets, GarmentAsset, SkinAsset
 from carve.synth.looks.texture import (
     LINEAR,
@@ -36,6 +35,8 @@ from carve.synth.looks.texture import (
 )
 from carve.synth.people.bodies import Traits, load_full_body
 
+_PLAIN = 190
+"""sRGB level of skin without a picture, before it is given its tone."""
 SIZE = 1024
 """Pixels along a side of a skin's texture."""
 _COARSE = 256
@@ -199,14 +200,15 @@ def skin_texture(assets: Assets, traits: Traits, rng: np.random.Generator, hair:
         hair: (3,) uint8 sRGB; the colour of scalp and stubble, the picture's own where None.
         shaved: no stubble on a man's face.
 
-    Raises:
-        CarveError: the folder has no skins.
+    Without pictures of skin in the assets it is of one colour, with what is painted on all of them.
     """
-    if not assets.skins:
-        raise CarveError(f"{assets.root} has no skins; add skins/skins.json and the pictures that it names.")
     melanin, tone = tone_of(traits, rng)
-    name, skin = _pick(assets, traits, float(tone[0]), rng)
-    picture, reference, part = decode(skin.path, SIZE)[..., :3], skin_colour(skin.path), regions()
+    part = regions()
+    name, skin = _pick(assets, traits, float(tone[0]), rng) if assets.skins else ("plain", None)
+    if skin is None:
+        picture, reference = np.full((SIZE, SIZE, 3), _PLAIN, np.uint8), np.repeat(LINEAR[_PLAIN], 3)
+    else:
+        picture, reference = decode(skin.path, SIZE)[..., :3], skin_colour(skin.path)
     target = linear_from_lab(tone)
     gain = rng.uniform(0.8, 1.05)
     table = (target[:, None] * (np.maximum(LINEAR, 0.002)[None] / reference[:, None]) ** gain).astype(np.float32)
@@ -218,13 +220,15 @@ def skin_texture(assets: Assets, traits: Traits, rng: np.random.Generator, hair:
     stubble = 0.0
     if hair is not None:
         colour = linear_from_srgb(hair / 255.0)
-        _tint(linear, _scalp_hair(skin.path).astype(np.float32) / 255, 0.8 * colour + 0.2 * target, rng.uniform(0.6, 0.95))
+        if skin is not None:
+            _tint(linear, _scalp_hair(skin.path).astype(np.float32) / 255, 0.8 * colour + 0.2 * target, rng.uniform(0.6, 0.95))
         if not traits.female and traits.years > 17 and not shaved and rng.random() < 0.5:
             stubble = float(rng.uniform(0.08, 0.5))
             _tint(linear, part["beard"] * _hairs(rng), 0.75 * colour + 0.25 * target, stubble)
     source: dict[str, Any] = {"mode": "skin", "skin": name, "melanin": round(melanin, 3), "tone": hex_of(target), "freckles": freckles}
-    source |= {"lipstick": lipstick, "stubble": round(stubble, 2), "credits": [credit(assets, skin.path)]}
-    source["underwear"] = "painted suit" if skin.underwear else _dress(linear, part, traits, rng)
+    source |= {"lipstick": lipstick, "stubble": round(stubble, 2)}
+    source["credits"] = [] if skin is None else [credit(assets, skin.path)]
+    source["underwear"] = "painted suit" if skin is not None and skin.underwear else _dress(linear, part, traits, rng)
     return Texture(encode(linear), None, None, "uv", float(rng.uniform(0.38, 0.6)), 0.028, source)
 
 
@@ -320,15 +324,14 @@ def hair_colour(traits: Traits, rng: np.random.Generator) -> np.ndarray:
 def eye_texture(assets: Assets, rng: np.random.Generator, race: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)) -> Texture:
     """Both eyes for the garment of kind `eyes`: a picture of the pack whose iris is dyed in a colour that people have.
 
-    Raises:
-        CarveError: the folder has no eyes.
+    Without pictures in the assets, one is drawn for eyes that are seen along their axis.
     """
-    if not assets.eyes:
-        raise CarveError(f"{assets.root} has no pictures of eyes; add some to eyes/.")
-    name = list(assets.eyes)[rng.integers(len(assets.eyes))]
-    picture = decode(assets.eyes[name], 512)
     colour = list(_IRIS)[_mixture(_IRIS_CHANCES, race, rng)]
     iris = linear_from_srgb(np.array(_IRIS[colour]) / 255.0) * np.exp(rng.normal(0, 0.15))
+    if not assets.eyes:
+        return Texture(_drawn_eye(iris), None, None, "uv", 0.08, 0.04, {"mode": "eyes", "eyes": "drawn", "iris": colour, "credits": []})
+    name = list(assets.eyes)[rng.integers(len(assets.eyes))]
+    picture = decode(assets.eyes[name], 512)
     linear = LINEAR[picture[..., :3]]
     weight = _iris(picture)
     shade = linear @ LUMINANCE
@@ -338,6 +341,14 @@ def eye_texture(assets: Assets, rng: np.random.Generator, race: tuple[float, flo
     alpha = np.ascontiguousarray(picture[..., 3]) if picture.shape[2] == 4 else None
     source = {"mode": "eyes", "eyes": name, "iris": colour, "credits": [credit(assets, assets.eyes[name])]}
     return Texture(encode(linear), alpha, None, "uv", 0.08, 0.04, source)
+
+
+def _drawn_eye(iris: np.ndarray) -> np.ndarray:
+    """(256, 256, 3) uint8: white, iris of a linear colour (3,), pupil, from the axis outwards."""
+    grid = (np.arange(256) + 0.5) / 128 - 1
+    radius = np.hypot(grid[None], grid[:, None])[..., None]
+    white, dark = np.array([0.75, 0.72, 0.7], np.float32), np.full(3, 0.01, np.float32)
+    return encode(np.where(radius > 0.48, white, np.where(radius > 0.2, iris.astype(np.float32), dark)))
 
 
 def _iris(picture: np.ndarray) -> np.ndarray:

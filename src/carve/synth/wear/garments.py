@@ -7,6 +7,7 @@ Notation: M (H, 3) the shaped body at rest, decimetres; binding G (V, H), offset
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +15,7 @@ from scipy import sparse
 from carve.geometry.mesh import face_normals
 from carve.geometry.refinement import Refined, dropped, refine
 from carve.geometry.skin_weights import stored_weights
-from carve.synth.assets.files import GarmentAsset
+from carve.synth.assets.files import GarmentAsset, Kind
 from carve.synth.people.bodies import FullBody, ShapedBody
 from carve.synth.records import PARTS
 
@@ -44,6 +45,8 @@ class Pattern:
     """(F, 3, 2) origin top left."""
     closed: bool = False
     """The triangles bound a solid."""
+    measured: bool = False
+    """Made to measure: the offsets are the garment at rest on the one body that it was made for, and the binding is empty."""
 
 
 def apply(pattern: Pattern, mesh: Refined) -> Pattern:
@@ -84,8 +87,40 @@ def _rows(index: np.ndarray, weight: np.ndarray, columns: int) -> sparse.csr_mat
     return sparse.coo_matrix((weight.ravel(), (rows, index.ravel())), shape=(len(index), columns)).tocsr()
 
 
+def made_asset(name: str, kind: Kind, layer: int) -> GarmentAsset:
+    """What a garment's files say of it, for one that carve made itself: no mesh, no pictures."""
+    none = np.zeros((0, 3))
+    return GarmentAsset(
+        name=name,
+        folder=Path("made-by-carve"),
+        kind=kind,
+        ref=none.astype(np.int32),
+        ref_weights=none,
+        offsets=none,
+        scale_vertices=np.array([[0, 1], [0, 1], [0, 1]]),
+        scale_denominators=np.ones(3),
+        faces=none.astype(np.int64),
+        uv=np.zeros((0, 2)),
+        face_uv=none.astype(np.int64),
+        hidden=np.zeros(0, np.int64),
+        layer=layer,
+        gender="unisex",
+        adult_only=False,
+        poses="any",
+        alpha=False,
+        defects="",
+        licence="CC0",
+        author="carve",
+        source="made by carve",
+        diffuse=None,
+        normal=None,
+    )
+
+
 def fit(pattern: Pattern, shaped: ShapedBody) -> np.ndarray:
     """(V, 3) metres: the garment on a body at rest."""
+    if pattern.measured:
+        return pattern.offsets / 10.0
     mh = shaped.rest * 10.0
     a, b = pattern.asset.scale_vertices.T
     axes = np.arange(3)

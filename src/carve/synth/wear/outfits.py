@@ -202,6 +202,26 @@ def choose_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.rand
     return Outfit(tuple(pieces), hair, beard, hat, glasses, changes)
 
 
+def complete_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.random.Generator, worn: tuple[Item, ...]) -> Outfit:
+    """The outfit around clothes that are there already, from the inside out: shoes, hair, hat and glasses."""
+    lower = [item for item in worn if item.kind in ("bottom", "dress", "suit")]
+    shoes = _shoes(wardrobe, traits, split, rng, lower[0] if lower else None)
+    hooded = any(float(item.frame.where[:, 1].max()) > item.frame.chin for item in worn)
+    hair, beard = _hair(wardrobe, traits, split, rng)
+    if hooded and hair not in SHORT_HAIR:
+        hair = _pick(rng, [name for name in wardrobe.names("hair", split) if name in SHORT_HAIR])
+    hat = glasses = None
+    if traits.adult and not hooded and (hair is None or hair in SHORT_HAIR) and rng.random() < 0.2:
+        name = _pick(rng, wardrobe.names("hat", split))
+        hat = wardrobe.items(name)["hat"] if name else None
+    if rng.random() < 0.07:
+        name = _pick(rng, wardrobe.names("accessory", split))
+        glasses = wardrobe.items(name)["accessory"] if name else None
+    boots = shoes is not None and _is_boot(shoes)
+    pieces = (*worn, shoes) if boots else (shoes, *worn)
+    return Outfit(tuple(item for item in pieces if item is not None), hair, beard, hat, glasses, {})
+
+
 def _meeting(top: Item, bottom: Item, wardrobe: Wardrobe) -> Item:
     """The top long enough to cover the waistband of what is worn below; heights are compared relative to the hips, as bodies differ."""
     low = float(top.frame.where[:, 1].min()) - top.frame.hip

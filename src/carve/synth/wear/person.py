@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy import sparse
 
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
@@ -15,7 +16,7 @@ from carve.geometry.skinning import skin, unskin
 from carve.synth.people.bodies import SKIN_VERTICES, FullBody, ShapedBody
 from carve.synth.people.poses import Pose
 from carve.synth.records import PARTS, Layer
-from carve.synth.wear.garments import Pattern, canonical_of, fit, strongest_bones
+from carve.synth.wear.garments import Pattern, canonical_of, fit, made_asset, strongest_bones
 from carve.synth.wear.layers import REACH, Against, Obstacle, hide, push_out
 from carve.synth.wear.outfits import Outfit
 from carve.synth.wear.wardrobe import Item
@@ -83,6 +84,24 @@ def skin_layer(body: FullBody, shaped: ShapedBody, pose: Pose) -> Worn:
         closed=True,
     )
     return Worn(layer, shaped.rest[body.base], None)
+
+
+def own_eyes(body: FullBody) -> Pattern:
+    """The body's own eyes as a pattern, for where no asset gives better ones; texture coordinates look along the axis."""
+    eye = np.flatnonzero((body.base >= SKIN_VERTICES)[body.faces].all(1))
+    used, local = np.unique(body.faces[eye], return_inverse=True)
+    faces, base = local.reshape(-1, 3), body.base[used]
+    place = body.template.numpy()[base].astype(float)
+    middle = np.where(place[:, :1] > 0, place[place[:, 0] > 0].mean(0), place[place[:, 0] < 0].mean(0))
+    radius = float(np.linalg.norm(place - middle, axis=1).max())
+    flat = 0.5 + 0.5 * (place - middle)[:, :2] / radius * np.array([1.0, -1.0])
+    rows = np.arange(len(base))
+    binding = sparse.csr_matrix((np.ones(len(base)), (rows, base)), shape=(len(base), body.template.shape[0]))
+    joints = sparse.coo_matrix(
+        (body.weights[base].ravel(), (np.repeat(rows, body.bones.shape[1]), body.bones[base].ravel())), shape=(len(base), len(body.names))
+    ).tocsr()
+    asset = made_asset("own-eyes", "eyes", 0)
+    return Pattern("own-eyes", PARTS.index("eyes"), 0, asset, binding, np.zeros((len(base), 3)), joints, faces, flat[faces], closed=True)
 
 
 def placed(pattern: Pattern, shaped: ShapedBody, pose: Pose) -> Worn:
@@ -190,15 +209,15 @@ def dress(
     eyes: Pattern | None,
     hair: Pattern | None,
     beard: Pattern | None,
-    drape: Drape | None,
+    drapes: Sequence[Drape],
     rng: np.random.Generator,
 ) -> Dressed:
-    """Dress a posed body. `drape` is the simulated piece of the outfit, if any."""
+    """Dress a posed body. `drapes` are the simulated pieces of the outfit."""
     naked = skin_layer(body, shaped, pose)
     stack = _Stack(naked.layer)
     clothes: list[Worn] = []
     for item in outfit.pieces:
-        simulated = drape if drape is not None and item is drape.item else None
+        simulated = next((drape for drape in drapes if drape.item is item), None)
         worn = put_on(body, item, shaped, pose, stack, simulated, rng)
         stack.add(worn.layer)
         clothes.append(worn)

@@ -47,6 +47,8 @@ class Frame:
     """Height of the ankles."""
     waist: float
     """Height of the waist."""
+    chin: float
+    """Height of the chin."""
 
 
 def frame_of(body: FullBody, pattern: Pattern, reference: ShapedBody) -> Frame:
@@ -80,6 +82,7 @@ def frame_of(body: FullBody, pattern: Pattern, reference: ShapedBody) -> Frame:
         hip=float(heads["leftUpperLeg"][1]),
         ankle=float(heads["leftFoot"][1]),
         waist=float(heads["spine"][1] + 0.35 * (heads["chest"][1] - heads["spine"][1])),
+        chin=float(heads["head"][1]),
     )
 
 

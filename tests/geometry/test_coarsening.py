@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from carve.geometry.coarsening import coarsen
 from carve.geometry.mesh import boundary_edges, face_normals, is_watertight, unique_edges
-from carve.synth.cloth.coarsening import coarsen
 from solids import sphere
 
 

@@ -1,0 +1,138 @@
+"""Members of the library in tailor's garments: a body, a pose and an outfit drawn from a number, sewn and draped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from carve.geometry.skin_weights import stored_weights
+from carve.synth.cloth.dressing import DrapedPiece, DressingError, drape_outfit, skin_joints
+from carve.synth.cloth.solver import Steps
+from carve.synth.people.bodies import FullBody, ShapedBody, sample_traits, shape_body
+from carve.synth.people.poses import sample_pose
+from carve.synth.records import PARTS
+from carve.synth.tailor.design import Design
+from carve.synth.tailor.details import detailed
+from carve.synth.tailor.figure import Figure, measured
+from carve.synth.tailor.recipes import sample_outfit
+from carve.synth.tailor.weights import weight_matrix
+from carve.synth.wear.garments import Pattern, canonical_of, made_asset
+from carve.synth.wear.person import Drape
+from carve.synth.wear.variations import frame_of
+from carve.synth.wear.wardrobe import Item, Split
+
+TRIES = 4
+"""Bodies, poses and outfits that are tried for one member before it is given up."""
+ARMS_OUT = {"outer": 0.18, "plain": 0.09}
+"""Radians by which arms hang away from the body, so that sleeves have room."""
+
+
+def tailors_item(
+    body: FullBody, shaped: ShapedBody, design: Design, rest: np.ndarray, faces: np.ndarray, joints: sparse.csr_matrix
+) -> Item:
+    """A wearable piece from vertices at rest (V, 3), metres, with weights (V, B)."""
+    asset = made_asset(f"tailor-{design.family}", design.kind, design.layer)
+    # Seen from the front and, beside it, from behind: what needs better coordinates unrolls the cloth.
+    corner = rest[faces]
+    behind = (np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])[:, 2] < 0)[:, None]
+    uv = np.stack([np.where(behind, 2.0 - corner[..., 0], corner[..., 0]), -corner[..., 1]], -1)
+    empty = sparse.csr_matrix((len(rest), shaped.rest.shape[0]))
+    pattern = Pattern(asset.name, PARTS.index(design.kind), design.layer, asset, empty, rest * 10.0, joints, faces, uv, measured=True)
+    return Item(asset.name, design.kind, pattern, frame_of(body, pattern, shaped), design.lower == "skirt")
+
+
+def make_tailored(
+    body: FullBody, motions: Sequence[Path], index: int, split: Split, seed: int, steps: Steps | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray], list[str]]:
+    """Member `index`: what is said of it, its arrays, and one line for each piece that failed on the way.
+
+    Raises DressingError, whose message has these lines, if none of some tries succeeds.
+    """
+    failures: list[str] = []
+    joints = skin_joints(body)
+    for attempt in range(TRIES):
+        rng = np.random.default_rng([seed, 11, index, attempt])
+        traits = sample_traits(body, rng)
+        shaped = shape_body(body, traits)
+        designs = sample_outfit(traits.female, traits.adult, rng)
+        thick = any(design.layer > 4 for design in designs)
+        pose = sample_pose(body, shaped, motions, rng, arms_out=ARMS_OUT["outer" if thick else "plain"])
+        try:
+            pieces = drape_outfit(body, shaped, pose, designs, joints, steps or Steps())
+        except DressingError as error:
+            failures.append(f"{index} {error}")
+            continue
+        report = {
+            "inside": max(piece.inside for piece in pieces),
+            "stretched": max(piece.stretched for piece in pieces),
+            "seconds": sum(piece.seconds for piece in pieces),
+            "failed": len(failures),
+        }
+        meta = {"traits": traits, "pose": pose.kind, "report": report, "pieces": [_said(piece) for piece in pieces]}
+        arrays = {"local": pose.local}
+        for k, piece in enumerate(pieces):
+            arrays |= {f"{k}_{name}": array for name, array in _arrays(piece).items()}
+        return meta, arrays, failures
+    raise DressingError("; ".join(failures))
+
+
+def _said(piece: DrapedPiece) -> dict[str, Any]:
+    return {
+        "design": piece.garment.design.plain(),
+        "inside": piece.inside,
+        "stretched": piece.stretched,
+        "seconds": round(piece.seconds, 2),
+        "vertices": len(piece.posed),
+    }
+
+
+def _arrays(piece: DrapedPiece) -> dict[str, np.ndarray]:
+    garment = piece.garment
+    joints = garment.joints
+    width = int(np.diff(joints.indptr).max())
+    bones, weights = np.zeros((len(garment.rest), width), np.int64), np.zeros((len(garment.rest), width))
+    row = np.repeat(np.arange(len(garment.rest)), np.diff(joints.indptr))
+    place = np.arange(len(joints.indices)) - np.repeat(joints.indptr[:-1], np.diff(joints.indptr))
+    bones[row, place], weights[row, place] = joints.indices, joints.data
+    index, stored = stored_weights(bones, weights)
+    return {
+        "rest": garment.rest.astype(np.float32),
+        "faces": garment.faces.astype(np.int32),
+        "bones": index,
+        "weights": stored,
+        "moved": piece.moved.astype(np.float32),
+    }
+
+
+def finished_pieces(body: FullBody, shaped: ShapedBody, said: Sequence[dict[str, Any]], arrays: dict[str, np.ndarray]) -> tuple[Drape, ...]:
+    """The pieces of a stored member with all that is sewn on."""
+    figure = measured(body, shaped)
+    result = []
+    for k, entry in enumerate(said):
+        design = Design.of(entry["design"])
+        joints = weight_matrix(arrays[f"{k}_bones"], arrays[f"{k}_weights"], len(body.names))
+        rest, moved = (arrays[f"{k}_{name}"].astype(np.float64) for name in ("rest", "moved"))
+        faces = arrays[f"{k}_faces"].astype(np.int64)
+        result.append(_finished(body, shaped, figure, design, rest, faces, joints, moved))
+    return tuple(result)
+
+
+def _finished(
+    body: FullBody,
+    shaped: ShapedBody,
+    figure: Figure,
+    design: Design,
+    rest: np.ndarray,
+    faces: np.ndarray,
+    joints: sparse.csr_matrix,
+    moved: np.ndarray,
+) -> Drape:
+    relief = detailed(rest, faces, design, figure)
+    canonical = canonical_of(tailors_item(body, shaped, design, rest, faces, joints).pattern, shaped, rest) + moved
+    flat = relief.rest
+    item = tailors_item(body, shaped, design, flat, relief.faces, (relief.operator @ joints).tocsr())
+    return Drape(item, relief.lifted(canonical, faces) - canonical_of(item.pattern, shaped, flat))

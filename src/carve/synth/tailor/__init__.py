@@ -1,0 +1,1 @@
+"""Garments made from the wearer's body: no asset is needed."""
