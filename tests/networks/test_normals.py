@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from carve.networks.normals import DEPTH_UNIT, VARIANCE_OF_SCALE, Architecture, 
 from carve.networks.weights import write_weights
 from carve.records import CarveError
 
-TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1)
+TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1, labels=12, places=True)
 Input = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -56,7 +57,8 @@ def test_shapes_ranges_and_unit_normals(size: int) -> None:
     out = shaken(NormalsNet(TINY))(*crop(size))
     for name in NormalsOutput.__dataclass_fields__:
         values = getattr(out, name)
-        assert values.shape == (2, 3 if name in ("front", "back") else 1, size, size), name
+        channels = {"front": 3, "back": 3, "place": 3, "label_front": TINY.labels, "label_back": TINY.labels}
+        assert values.shape == (2, channels.get(name, 1), size, size), name
         assert values.dtype == torch.float32
         assert torch.isfinite(values).all()
     for normals in (out.front, out.back):
@@ -183,3 +185,13 @@ def test_a_card_of_another_architecture_is_refused(tmp_path: Path, name: str) ->
 
 def test_a_card_is_json_that_makes_the_architecture_again() -> None:
     assert Architecture(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(json.dumps(TINY.as_json())).items()}) == TINY
+
+
+def test_weights_without_labels_tell_none(tmp_path: Path) -> None:
+    """Those that were trained before there were any have an architecture without them on their card."""
+    old = NormalsNet(replace(TINY, labels=0, places=False))
+    card = {k: v for k, v in old.architecture.as_json().items() if k not in ("labels", "places")}
+    write_weights(tmp_path, "normals", old, {"architecture": card})
+    out = load_normals_net(tmp_path)(*crop(64))
+    assert out.label_front is None and out.label_back is None and out.place is None and out.place_log_scale is None
+    assert out.front.shape == (2, 3, 64, 64)

@@ -245,7 +245,7 @@ def test_the_network_sees_the_window() -> None:
     np.testing.assert_allclose(seen[0, 0].numpy()[within], window.cut(mask)[within])
 
 
-TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2)
+TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, labels=12, places=True)
 
 
 def capsules(turned: bool = False) -> tuple[Observation, BodyFit]:

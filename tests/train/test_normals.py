@@ -18,11 +18,12 @@ from torch.nn import functional
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
 from carve.networks.weights import read_card, write_weights
-from carve.records import CarveError
+from carve.records import LABELS, CarveError
 from carve.synth.people.bodies import load_full_body
 from carve.synth.wear.wardrobe import reference_body
 from carve.train.loop import Batch, Phase, Schedule, read_log
 from carve.train.normals import (
+    ARCHITECTURE,
     Params,
     _depth_term,
     _normal_terms,
@@ -36,7 +37,7 @@ from carve.train.normals import (
 )
 from synth.known_people import known_person, small_assets, write_known
 
-TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1)
+TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1, labels=12, places=True)
 COUNT, SIZE = 3, 16
 
 
@@ -79,6 +80,9 @@ def made_up_batch(count: int = COUNT) -> Batch:
         "fitted_normal_back": units(6, SIZE // 2, count),
         "depth": mask * (3 + torch.rand(mask.shape, generator=noise, dtype=torch.float64)),
         "camera": torch.tensor([[20.0, 8, 8, SIZE, SIZE]] * count, dtype=torch.float64),
+        "label_front": (mask * torch.randint(1, len(LABELS), mask.shape, generator=noise)).to(torch.uint8),
+        "label_back": (mask * torch.randint(1, len(LABELS), mask.shape, generator=noise)).to(torch.uint8),
+        "place": mask * torch.randn((*mask.shape[:1], 3, *mask.shape[2:]), generator=noise, dtype=torch.float64),
     }
 
 
@@ -343,12 +347,47 @@ def test_depth_and_mask_figures() -> None:
 
 def test_evaluation_leaves_the_network_training() -> None:
     batch = {k: v.float() for k, v in made_up_batch().items()}
-    for name in ("image", "rough_mask", "mask", "visible", "weight", "normal_front", "normal_back", "depth"):
+    for name in ("image", "rough_mask", "mask", "visible", "weight", "normal_front", "normal_back", "depth", "place"):
         batch[name] = functional.interpolate(batch[name], (32, 32))
     network = NormalsNet(TINY).train()
+    for name in ("label_front", "label_back"):
+        batch[name] = functional.interpolate(batch[name], (32, 32)).to(torch.uint8)
     found = evaluate_normals(network, [batch], "cpu")  # type: ignore[arg-type]
     assert network.training
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_labels_and_places_cost_what_they_are_off() -> None:
+    """A sure and right label costs nothing, one that is not told the logarithm of their number; a place its distance."""
+    batch, count = made_up_batch(), len(LABELS)
+    batch["weight"] = batch["mask"]
+    right = {
+        f"label_{side}": 60.0 * functional.one_hot(batch[f"label_{side}"][:, 0].long(), count).movedim(-1, 1) for side in ("front", "back")
+    }
+    one = torch.ones_like(batch["mask"])
+    places = {"place": batch["place"] + torch.tensor([0.03, 0.0, 0.04])[:, None, None], "place_log_scale": one * math.log(0.02)}
+    plain, _ = normals_loss(Answer(**the_truth(batch)), batch, 0, Params())
+    total, parts = normals_loss(Answer(**the_truth(batch), **right, **places), batch, 0, Params())
+    assert parts["label"] == pytest.approx(0, abs=1e-9) and parts["label_back"] == pytest.approx(0, abs=1e-9)
+    assert parts["place"] == pytest.approx(0.05, rel=1e-3)
+    doubt = 0.05 / 0.02 + 3 * math.log(0.02)
+    assert float(total - plain) == pytest.approx(Params().place * 0.05 + Params().place_doubt * doubt, rel=1e-3)
+    unsure = {name: torch.zeros_like(logits) for name, logits in right.items()}
+    _, parts = normals_loss(Answer(**the_truth(batch), **unsure), batch, 0, Params())
+    assert parts["label"] == pytest.approx(math.log(count))
+
+
+def test_label_iou_is_the_mean_over_the_labels_that_occur() -> None:
+    batch = made_up_batch()
+    batch["label_front"] = (batch["mask"] * 3).to(torch.uint8)
+    batch["label_front"][:, :, 6:] = (batch["mask"][:, :, 6:] * 7).to(torch.uint8)
+    told = torch.full_like(batch["label_front"], 3)
+    logits = functional.one_hot(told[:, 0].long(), len(LABELS)).movedim(-1, 1).double()
+    found = figures_of(batch, label_front=logits, label_back=logits, place=batch["place"] + 0.01)
+    where = batch["visible"] > 0
+    third = float((batch["label_front"] == 3)[where].float().mean())
+    assert found["label_iou_front"] == pytest.approx(third / 2)
+    assert found["place_cm"] == pytest.approx(math.sqrt(3))
 
 
 def test_phases_share_the_samples() -> None:
@@ -394,7 +433,7 @@ def test_a_tiny_training_ends_with_weights_that_load(data: Path, tmp_path: Path)
     assert [row["step"] for row in found] == [2, 4]
     assert set(found[0]) == {
         "step", "seconds", "front_fitted", "front_none", "back_fitted", "back_none", "depth_error_percent", "front_ratio_fitted",
-        "front_ratio_true", "back_ratio_fitted", "back_ratio_true", "mask_iou", "certain",
+        "front_ratio_true", "back_ratio_fitted", "back_ratio_true", "mask_iou", "certain", "label_iou_front", "label_iou_back", "place_cm",
     }  # fmt: skip
     # A network that has hardly begun says what the body says.
     assert found[1]["front_ratio_fitted"] == pytest.approx(1, abs=0.15)
@@ -448,6 +487,7 @@ def test_a_training_begins_with_given_weights_and_their_architecture(data: Path,
     write_weights(tmp_path / "given", "normals", given, {"architecture": TINY.as_json(), "seed": 5, "licences": []})
     still = replace(SCHEDULE, learning_rate=0.0)
     run = tiny_run(data, tmp_path / "run", still, start=tmp_path / "given", architecture=None)
+    assert run.network.architecture == replace(TINY, context=ARCHITECTURE.context)
     for name, value in load_normals_net(tmp_path / "given").state_dict().items():
         assert torch.equal(value, run.network.state_dict()[name]), name
     note = card(run, data / "people", still, {}, "abc", tmp_path / "given")

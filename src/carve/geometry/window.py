@@ -38,9 +38,10 @@ class Window:
             image = cv2.GaussianBlur(image, (0, 0), 0.4 / self.scale)
         return cv2.warpAffine(image, self._matrix(), (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    def paste(self, image: np.ndarray, width: int, height: int) -> np.ndarray:
+    def paste(self, image: np.ndarray, width: int, height: int, nearest: bool = False) -> np.ndarray:
         """The reverse of `cut` for (size, size) or (size, size, C): a picture of the full size, zero outside the window."""
-        return cv2.warpAffine(image, self._matrix(), (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        way = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+        return cv2.warpAffine(image, self._matrix(), (width, height), flags=way | cv2.WARP_INVERSE_MAP)
 
     def paste_into(self, image: np.ndarray, other: Window) -> np.ndarray:
         """What `cut` would give for another window of a photo that holds this window's (size, size) or (size, size, C), zero around it."""

@@ -1,11 +1,15 @@
-"""The normals network: from a photo, a mask and a body's normal maps to the clothed person's normals, mask and relative depth.
+"""The person network: from a photo, a mask and a body's normal maps to the clothed person's normals, mask and relative depth, and, where
+its weights have learned them, part labels of front and back and places on the undressed body.
 
 A U-Net whose work is done at a quarter of the picture's resolution and below; one layer at half resolution keeps the edges, and the output
 is shuffled up to full resolution (Shi et al., CVPR 2016). It returns the difference to the body's normals, so that a body that is right is
 kept, and a third of what it learns from has no body, so that the photo wins over one that is wrong.
 
-Notation: S side of the square crop, a multiple of 32; C channels. n unit normals of the camera frame, b the scale of an angle's
-error: errors theta are taken for distributed as exp(-theta / b) over the two directions of a plane, E[theta^2] = 6 b^2.
+Labels and places are told at half resolution and stretched: they are smooth or piecewise constant.
+
+Notation: S side of the square crop, a multiple of 32; C channels; L labels (`carve.records.LABELS`). n unit normals of the camera frame,
+b the scale of an angle's error: errors theta are taken for distributed as exp(-theta / b) over the two directions of a plane,
+E[theta^2] = 6 b^2.
 """
 
 from __future__ import annotations
@@ -31,6 +35,10 @@ DEPTH_UNIT = 0.1
 """Depth that one unit of the network's output stands for, sides of the crop."""
 VARIANCE_OF_SCALE = math.log(6.0)
 """log E[theta^2] = 2 log b + this."""
+PLACE_CENTRE, PLACE_UNIT = (0.0, 0.9, 0.0), 0.5
+"""The place (`carve.body.places`) that an output of zero stands for, and metres that one unit stands for."""
+PLACE_VARIANCE_OF_SCALE = math.log(12.0)
+"""Errors e of places are taken for distributed as exp(-|e| / b) in space: log E[|e|^2] = 2 log b + this."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,10 @@ class Architecture:
     """Attention heads at 1/32."""
     context: int = 4
     """Transformer blocks at 1/32 after the first attention: how limbs lie is told by the whole person, and there it costs little."""
+    labels: int = 0
+    """L, or 0 for a network that tells no labels."""
+    places: bool = False
+    """Whether places on the undressed body are told."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -69,6 +81,14 @@ class NormalsOutput:
     """(B, 1, S, S) towards the viewer, up to a constant, in sides of the crop at the person's distance."""
     depth_log_scale: Tensor
     """(B, 1, S, S) log of the mean absolute error of `depth`, same unit."""
+    label_front: Tensor | None = None
+    """(B, L, S, S) logits of what the nearest surface is a part of."""
+    label_back: Tensor | None = None
+    """(B, L, S, S) of the farthest surface."""
+    place: Tensor | None = None
+    """(B, 3, S, S) metres, place of the undressed body below the nearest surface."""
+    place_log_scale: Tensor | None = None
+    """(B, 1, S, S) log b of the place's error, metres."""
 
 
 class _Attention(nn.Module):
@@ -138,8 +158,12 @@ class NormalsNet(nn.Module):
         self.decode = nn.ModuleList([Block(b) for _, b in upward[:-1]])
         self.last = nn.Conv2d(widths[0], widths[0], 3, padding=1)
         self.head = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        more = 2 * self.architecture.labels + 4 * self.architecture.places
+        self.maps = nn.Conv2d(widths[0], more, 3, padding=1) if more else None
+        for head in (self.head, self.maps):
+            if head is not None:
+                nn.init.zeros_(head.weight)
+                nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor, mask: Tensor, body_front: Tensor, body_back: Tensor) -> NormalsOutput:
         """Crops to maps.
@@ -161,7 +185,8 @@ class NormalsNet(nn.Module):
         y = self.context(self.attention(levels[-1]))
         for up, skip, decode, level in zip(self.up, self.skip, [*self.decode, self.last], levels[-2::-1], strict=True):
             y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + skip(level))
-        out = functional.pixel_shuffle(self.head(functional.silu(y)), 2).float()
+        y = functional.silu(y)
+        out = functional.pixel_shuffle(self.head(y), 2).float()
         toward = torch.tensor([0.0, 0.0, 0.5], device=out.device)[:, None, None]
         # Beside the body, and without one, the difference is counted from the viewing axis.
         front = front.float() + (1 - has_body.float()) * toward
@@ -174,7 +199,22 @@ class NormalsNet(nn.Module):
             mask_logit=4 * out[:, 8:9] + 4 * (2 * mask.float() - 1),
             depth=DEPTH_UNIT * out[:, 9:10],
             depth_log_scale=out[:, 10:11].clamp(-4, 3) + math.log(0.02),
+            **self._labels_and_places(y, size),
         )
+
+    def _labels_and_places(self, y: Tensor, size: torch.Size) -> dict[str, Tensor]:
+        """The maps of the second head, those that there are; `y` are the features at half resolution."""
+        if self.maps is None:
+            return {}
+        out = functional.interpolate(self.maps(y).float(), size, mode="bilinear", align_corners=False)
+        count, found = self.architecture.labels, {}
+        if count:
+            found = {"label_front": 4 * out[:, :count], "label_back": 4 * out[:, count : 2 * count]}
+        if self.architecture.places:
+            centre = torch.tensor(PLACE_CENTRE, device=out.device)[:, None, None]
+            found["place"] = centre + PLACE_UNIT * out[:, -4:-1]
+            found["place_log_scale"] = out[:, -1:].clamp(-4, 3) + math.log(0.05)
+        return found
 
 
 def load_normals_net(folder: Path = FOLDER) -> NormalsNet:

@@ -19,7 +19,7 @@ from pydantic import Field
 from carve.bounds import Degrees
 from carve.geometry.normal_maps import front_and_back
 from carve.geometry.window import Window
-from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
+from carve.networks.normals import PLACE_VARIANCE_OF_SCALE, VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
 
 
@@ -127,7 +127,25 @@ def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: 
         depth=full(out.depth[0, 0].numpy() * window.side).astype(np.float32),
         depth_log_variance=full(spread).astype(np.float32),
         source="network",
+        **_labels_and_places(out, window, shown),
     )
+
+
+def _labels_and_places(out: NormalsOutput, window: Window, shown: np.ndarray) -> dict[str, np.ndarray]:
+    """The maps of NormalMaps that the network's weights have learned, at the photo's full size."""
+    height, width = shown.shape
+    found = {}
+    for name, logits in (("label", out.label_front), ("label_back", out.label_back)):
+        if logits is not None:
+            # Inside the mask something is shown: the background, label 0, is no answer there.
+            index = (1 + logits[0, 1:].argmax(0)).numpy().astype(np.uint8)
+            found[name] = np.where(shown, window.paste(index, width, height, nearest=True), 0).astype(np.uint8)
+    if out.place is not None and out.place_log_scale is not None:
+        place = window.paste(out.place[0].permute(1, 2, 0).numpy(), width, height)
+        spread = 2 * out.place_log_scale[0, 0].numpy() + PLACE_VARIANCE_OF_SCALE
+        found["place"] = np.where(shown[..., None], place, 0).astype(np.float32)
+        found["place_log_variance"] = np.where(shown, window.paste(spread, width, height), 0).astype(np.float32)
+    return found
 
 
 def person_window(mask: np.ndarray, fill: float, size: int) -> Window:
@@ -181,7 +199,7 @@ def _replaced(maps: NormalMaps, side: Literal["front", "back"], normals: np.ndar
 
 
 def _mirror(normals: torch.Tensor) -> torch.Tensor:
-    """Normal maps (B, 3, S, S) of the mirrored picture."""
+    """Normal maps, or places, (B, 3, S, S) of the mirrored picture."""
     return normals.flip(3) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
 
 
@@ -195,12 +213,17 @@ def mirrored(out: NormalsOutput) -> NormalsOutput:
         mask_logit=out.mask_logit.flip(3),
         depth=out.depth.flip(3),
         depth_log_scale=out.depth_log_scale.flip(3),
+        label_front=None if out.label_front is None else out.label_front.flip(3),
+        label_back=None if out.label_back is None else out.label_back.flip(3),
+        place=None if out.place is None else _mirror(out.place),
+        place_log_scale=None if out.place_log_scale is None else out.place_log_scale.flip(3),
     )
 
 
 def _mean(a: NormalsOutput, b: NormalsOutput) -> NormalsOutput:
     """The mean of two answers, of normals made unit again."""
-    middle = {name: (getattr(a, name) + getattr(b, name)) / 2 for name in a.__dataclass_fields__}
+    told = [name for name in a.__dataclass_fields__ if getattr(a, name) is not None]
+    middle = {name: (getattr(a, name) + getattr(b, name)) / 2 for name in told}
     for side in ("front", "back"):
         middle[side] = torch.nn.functional.normalize(middle[side], dim=1)
     return NormalsOutput(**middle)

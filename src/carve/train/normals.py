@@ -1,7 +1,7 @@
-"""Train the normals network on synthetic photographs.
+"""Train the person network on synthetic photographs.
 
 Notation: n true and n' predicted unit normals, c = |n - n'| their chord, which is the angle between them for small angles; b the predicted
-scale of the angle's error, see `carve.networks.normals`.
+scale of the angle's error, see `carve.networks.normals`; e the error of a place, metres.
 """
 
 from __future__ import annotations
@@ -19,13 +19,19 @@ from torch.utils.data import DataLoader, Subset
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
 from carve.networks.weights import read_card
-from carve.records import CarveError
+from carve.records import LABELS, CarveError
 from carve.synth.photo.augmentation import Field
 from carve.synth.samples.dataset import SyntheticPhotos
 from carve.train.card import card_of
 from carve.train.loop import Batch, Phase, Run, Schedule, train
 
-FIELDS: tuple[Field, ...] = ("normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth")
+FIELDS: tuple[Field, ...] = (
+    "normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth", "label_front", "label_back", "place",
+)  # fmt: skip
+ARCHITECTURE = Architecture(labels=len(LABELS), places=True)
+"""What is trained if nothing else is asked for."""
+RARE = 4.0
+"""A rare label counts at most so many times as much as a common one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,12 @@ class Params:
     """Weight of the mask's cross-entropy."""
     depth: float = 0.4
     """Weight of the depth's likelihood."""
+    label: float = 0.15
+    """Weight of the labels' cross-entropy, front and back each."""
+    place: float = 4.0
+    """Weight of a place's error in metres."""
+    place_doubt: float = 0.03
+    """Weight of the likelihood of the places' errors under the predicted scales."""
 
 
 def normals_loss(network: nn.Module, batch: Batch, step: int, params: Params) -> tuple[Tensor, dict[str, float]]:
@@ -68,6 +80,15 @@ def normals_loss(network: nn.Module, batch: Batch, step: int, params: Params) ->
     total = front + params.gradient * front_edges + params.back * (back + params.gradient * back_edges)
     total = total + params.doubt * (front_doubt + back_doubt) + params.mask * mask + params.depth * depth
     parts = {"front": front, "back": back, "edges": front_edges, "doubt": front_doubt, "mask": mask, "depth": depth}
+    if out.label_front is not None and out.label_back is not None:
+        labels = (_label_term(out.label_front, batch["label_front"], seen), _label_term(out.label_back, batch["label_back"], seen))
+        total = total + params.label * (labels[0] + labels[1])
+        parts |= {"label": labels[0], "label_back": labels[1]}
+    if out.place is not None and out.place_log_scale is not None:
+        error = (out.place - batch["place"]).square().sum(1, keepdim=True).add(1e-6).sqrt()
+        parts["place"] = _mean(error, seen)
+        doubt = _mean(error.detach() * (-out.place_log_scale).exp() + 3 * out.place_log_scale, seen)
+        total = total + params.place * parts["place"] + params.place_doubt * doubt
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
@@ -89,6 +110,15 @@ def _normal_terms(predicted: Tensor, log_scale: Tensor, true: Tensor, weight: Te
             both = weight.narrow(axis, distance, span) * weight.narrow(axis, 0, span)
             edges = edges + _mean(change, both) / 6
     return _mean(chord, weight), doubt, edges
+
+
+def _label_term(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy of labels (B, 1, S, S) under logits (B, L, S, S); a label counts by the root of how rare it is in the batch."""
+    count = torch.zeros(logits.shape[1], device=logits.device).index_add_(0, label.flatten().long(), weight.flatten().float())
+    rarity = (count.sum() / count.clamp(min=1)).sqrt()
+    rarity = (rarity / rarity[count > 0].min()).clamp(max=RARE) if bool((count > 0).any()) else rarity
+    entropy = functional.cross_entropy(logits, label[:, 0].long(), reduction="none")[:, None]
+    return _mean(entropy, weight * rarity[label.long()])
 
 
 def true_depth(batch: Batch) -> Tensor:
@@ -115,7 +145,8 @@ def evaluate_normals(network: nn.Module, batches: DataLoader[Batch], device: str
     """Mean angles in degrees over validation photographs, with bodies as fitted and without; ratios to the body's own; mask and depth.
 
     `front_ratio` and `back_ratio` compare with the fitted body over the pixels where it is. `certain` is the error of the tenth of the
-    pixels that are most certain against that of the least certain tenth.
+    pixels that are most certain against that of the least certain tenth. With the body as fitted: `label_iou` of front and back, the mean
+    over the labels that occur of intersection over union over all pixels, and `place_cm`, the places' mean error, where these are told.
     """
     sums: dict[str, list[float]] = {}
 
@@ -125,6 +156,7 @@ def evaluate_normals(network: nn.Module, batches: DataLoader[Batch], device: str
         sums[name][1] += float(weight.sum())
 
     ious, certain = [], []
+    overlap = {side: torch.zeros(3, len(LABELS), dtype=torch.float64) for side in ("front", "back")}
     was = network.training
     network.eval()
     for raw in batches:
@@ -149,6 +181,11 @@ def evaluate_normals(network: nn.Module, batches: DataLoader[Batch], device: str
                     add(f"{side}_{kind}_there", error, both)
                     add(f"{side}_{kind}_body", angles(functional.normalize(naked, dim=1), batch[f"normal_{side}"]), both)
             if kind == "fitted":
+                for side, logits in (("front", out.label_front), ("back", out.label_back)):
+                    if logits is not None:
+                        overlap[side] += _overlap(logits, batch[f"label_{side}"], seen)
+                if out.place is not None:
+                    add("place_cm", 100 * (out.place - batch["place"]).norm(dim=1, keepdim=True), seen)
                 certain.append(_certainty(angles(out.front, batch["normal_front"])[seen > 0], out.log_scale_front[seen > 0]))
                 for guess, truth in zip(out.mask_logit > 0, batch["visible"] > 0.5, strict=True):
                     ious.append(float((guess & truth).sum() / (guess | truth).sum().clamp(min=1)))
@@ -164,9 +201,21 @@ def evaluate_normals(network: nn.Module, batches: DataLoader[Batch], device: str
     for side in ("front", "back"):
         for kind in ("fitted", "true"):
             result[f"{side}_ratio_{kind}"] = mean[f"{side}_{kind}_there"] / mean[f"{side}_{kind}_body"]
+    for side, (both, told, true) in overlap.items():
+        if told.any():
+            result[f"label_iou_{side}"] = float((both / (told + true - both).clamp(min=1))[true > 0].mean())
+    if "place_cm" in mean:
+        result["place_cm"] = mean["place_cm"]
     result["mask_iou"] = float(torch.tensor(ious).median())
     result["certain"] = sum(certain) / len(certain)
     return result
+
+
+def _overlap(logits: Tensor, label: Tensor, where: Tensor) -> Tensor:
+    """(3, L) pixels of each label: told and true, told, true."""
+    told, true = 1 + logits[:, 1:].argmax(1)[where[:, 0] > 0], label[where > 0].long()
+    count = lambda index: torch.bincount(index, minlength=logits.shape[1])  # noqa: E731
+    return torch.stack([count(told[told == true]), count(told), count(true)]).double().cpu()
 
 
 def angles(a: Tensor, b: Tensor) -> Tensor:
@@ -201,15 +250,21 @@ def train_normals(
     """Train on the data set's train split, or on its first `share` of the people; judge on `validation` pairs of the other split.
 
     `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`; context blocks
-    that the latter has and the weights lack begin as the identity.
+    that the latter has and the weights lack begin as the identity, labels and places knowing nothing.
 
     Raises:
         CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
     """
-    params, architecture = params or Params(), architecture or Architecture()
+    params, architecture = params or Params(), architecture or ARCHITECTURE
     begin = None if start is None else load_normals_net(start)
     if begin is not None:
-        architecture = replace(begin.architecture, context=max(architecture.context, begin.architecture.context))
+        own = begin.architecture
+        architecture = replace(
+            own,
+            context=max(architecture.context, own.context),
+            labels=max(architecture.labels, own.labels),
+            places=architecture.places or own.places,
+        )
     if not schedule.steps:
         raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +12,11 @@ import pytest
 from carve.geometry.rotations import axis_rotation
 from carve.geometry.skinning import skin
 from carve.synth.people.bodies import FullBody, ShapedBody
-from carve.synth.people.poses import COLLISION, apply_pose, mixed, overlapped, pose_path, sample_pose
+from carve.synth.people.fingers import draw_curls
+from carve.synth.people.gait import Stride, leg_angles
+from carve.synth.people.poses import COLLISION, apply_pose, mixed, overlapped, pose_path, sample_pose, vertex_areas
+from carve.synth.people.puppet import Puppet, unit
+from carve.synth.people.stances import MOVING, Stance, draw_stance
 
 
 def neutral(body: FullBody) -> np.ndarray:
@@ -37,15 +43,17 @@ def test_an_arm_in_the_trunk_is_noticed(full_body: FullBody, woman: ShapedBody) 
     local = neutral(full_body)
     arm = full_body.names.index(full_body.humanoid["leftUpperArm"])
     local[arm] = axis_rotation(2, -np.radians(115))
-    always = overlapped(full_body, woman.canonical)
-    inside = apply_pose(full_body, woman, local)
-    assert (overlapped(full_body, inside.posed) & ~always).mean() > 5 * COLLISION
+    inside = overlapped(full_body, apply_pose(full_body, woman, local).posed) & ~overlapped(full_body, woman.canonical)
+    area = vertex_areas(woman.canonical, full_body.faces)[::3]
+    assert area[inside].sum() / area.sum() > 5 * COLLISION
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_sampled_poses_do_not_collide(full_body: FullBody, man: ShapedBody, seed: int) -> None:
     pose = sample_pose(full_body, man, (), np.random.default_rng(seed))
-    assert (overlapped(full_body, pose.posed) & ~overlapped(full_body, man.canonical)).mean() < COLLISION
+    area = vertex_areas(man.canonical, full_body.faces)[::3]
+    inside = overlapped(full_body, pose.posed) & ~overlapped(full_body, man.canonical)
+    assert area[inside].sum() / area.sum() < COLLISION
 
 
 def test_motion_files_give_poses_without_heading(full_body: FullBody, man: ShapedBody, pack: Path) -> None:
@@ -91,3 +99,51 @@ def test_fingers_bend_towards_the_palm(full_body: FullBody, man: ShapedBody) -> 
             straight = np.linalg.norm(man.heads[tip] - man.heads[wrist])
             closer += np.linalg.norm(pose.heads[tip] - pose.heads[wrist]) < straight + 1e-6
     assert closer >= 14
+
+
+def test_the_two_legs_walk_half_a_cycle_apart() -> None:
+    """The curves close, and no knee bends backwards at any pace, phase or stride."""
+    for stride in (Stride(0.0, 0.0), Stride(0.0, 1.0), Stride(0.0, 0.1, 1.15, 1.0)):
+        np.testing.assert_allclose(leg_angles(0.3, stride), leg_angles(1.3, stride))
+        knees = [leg_angles(phase, stride)[1] for phase in np.linspace(0, 1, 50)]
+        assert min(knees) > -1 and 40 < max(knees) < 150
+        hips = [leg_angles(phase, stride)[0] for phase in np.linspace(0, 1, 50)]
+        assert min(hips) < -5 and max(hips) > 25
+
+
+def test_hands_reach_what_they_are_to_reach(full_body: FullBody, man: ShapedBody) -> None:
+    for side in ("left", "right"):
+        puppet = Puppet(full_body, man)
+        shoulder = puppet.head(f"{side}UpperArm")
+        target = shoulder + np.array([0.05, -0.25, 0.25])
+        puppet.reach(side, target, np.array([0.0, -1.0, -0.3]))  # type: ignore[arg-type]
+        pose = apply_pose(full_body, man, puppet.local)
+        moved = pose.heads[puppet.bone(f"{side}Hand")] - pose.heads[puppet.bone(f"{side}UpperArm")]
+        np.testing.assert_allclose(moved, target - shoulder, atol=1e-6)
+
+
+def test_limbs_point_where_they_are_told_to(full_body: FullBody, woman: ShapedBody) -> None:
+    puppet = Puppet(full_body, woman)
+    upper, lower = np.array([0.6, 0.0, 0.8]), np.array([0.0, 1.0, 0.0])
+    puppet.arm("left", upper, lower)
+    puppet.leg("right", flex=90.0, knee=90.0, out=0.0, turn=0.0)
+    heads = apply_pose(full_body, woman, puppet.local).heads
+    along = lambda a, b: unit(heads[puppet.bone(b)] - heads[puppet.bone(a)])  # noqa: E731
+    np.testing.assert_allclose(along("leftUpperArm", "leftLowerArm"), upper, atol=1e-6)
+    np.testing.assert_allclose(along("leftLowerArm", "leftHand"), lower, atol=1e-6)
+    # A chair's right angles; knee and hip do not lie on the leg's straight line to the millimetre.
+    assert along("rightUpperLeg", "rightLowerLeg") @ [0, 0, 1] > 0.98
+    assert along("rightLowerLeg", "rightFoot") @ [0, -1, 0] > 0.98
+
+
+def test_people_do_many_things(full_body: FullBody, man: ShapedBody) -> None:
+    kinds = Counter(draw_stance(full_body, man, np.random.default_rng(seed))[0] for seed in range(150))
+    assert set(kinds) == set(get_args(Stance))
+    assert 0.4 < sum(kinds[kind] for kind in MOVING) / 150 < 0.7
+
+
+def test_no_two_hands_are_alike() -> None:
+    curls = np.array([draw_curls(np.random.default_rng(seed)) for seed in range(200)])
+    assert np.unique(curls.round(2), axis=0).shape[0] == 200
+    assert curls.min() >= -8 and curls.max() <= 88
+    assert curls[:, 0].std() > 6 and (curls[:, 1:].std(0) > 15).all()

@@ -1,4 +1,4 @@
-"""Poses of people before a camera: from motion files, from a sampler inside the joints' limits, and mixtures of both.
+"""Poses of people before a camera: from stances, from motion files, and mixtures of both.
 
 Notation: a pose is local rotations (B, 3, 3) relative to the parent, against the canonical pose, in the body frame; the root's own rotation
 leans and tilts the person but never turns them about the vertical, which is the camera's to do.
@@ -12,22 +12,24 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from carve.body.articulation import Articulation, build_articulation
 from carve.body.model import REGIONS, bone_regions
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
-from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, matrix_from_rotvec, quaternion_from_matrix
+from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, quaternion_from_matrix
 from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
 from carve.io.motion import Motion, read_motion, skeleton_motion
 from carve.records import Skeleton
 from carve.synth.people.bodies import FullBody, ShapedBody
+from carve.synth.people.fingers import bend_fingers
+from carve.synth.people.stances import draw_stance
 
 DEGREE = np.pi / 180
 
-COLLISION = 0.004
-"""Share of the skin that may lie within another part of the body: fingers that touch."""
+COLLISION = 0.006
+"""Share of the skin's area that may lie within another part of the body: fingers that touch, the creases of bent joints."""
+ROOMS = (0.0, 1.0, 2.0, 3.5, 5.0)
+"""How much room between limbs (see `carve.synth.people.puppet`) is tried, one after the other."""
 
 WIDE = ("fly", "fight", "gym", "run", "sit", "pirouette")
 """Motion files with these in their names are no way to stand for a photo; they are rare."""
@@ -40,7 +42,7 @@ class Pose:
     local: np.ndarray
     """(B, 3, 3) relative to the parent, against the canonical pose."""
     kind: str
-    """Where it is from: `standing`, `sampled`, a motion file's name, or a mixture."""
+    """Where it is from: a stance (`carve.synth.people.stances`), a motion file's name, or a mixture `stance+motion`."""
     transforms: np.ndarray
     """(B, 3, 4) bone maps, canonical to posed; the posed frame stands on y = 0."""
     heads: np.ndarray
@@ -67,75 +69,6 @@ def overlapped(body: FullBody, vertices: np.ndarray) -> np.ndarray:
     """
     below = vertices - 0.004 * vertex_normals(vertices, body.faces)
     return MeshQueries(vertices, body.faces, winding=True).inside(below[::3], threshold=1.5)
-
-
-def _against_canonical(body: FullBody, shaped: ShapedBody, local_at_rest: np.ndarray) -> np.ndarray:
-    """Local rotations against the rest pose to local rotations against the canonical pose."""
-    rotations, _ = forward_kinematics(local_at_rest, shaped.rest_heads, body.parents, shaped.rest_heads[0])
-    return local_rotations(rotations @ np.swapaxes(shaped.rest_rotations, 1, 2), body.parents)
-
-
-def sampled_angles(body: FullBody, shaped: ShapedBody, rng: np.random.Generator, spread: float) -> np.ndarray:
-    """(B, 3, 3) local rotations at rest: every joint normal about how people stand, `spread` times as wide, within its limits."""
-    articulation = build_articulation(body, shaped.rest_heads)
-    angles = articulation.mean + spread * articulation.sigma * rng.standard_normal(len(articulation.mean))
-    angles = np.clip(angles, articulation.low, articulation.high)
-    return _from_angles(body, articulation, angles)
-
-
-def _from_angles(body: FullBody, articulation: Articulation, angles: np.ndarray) -> np.ndarray:
-    local = np.tile(np.eye(3), (len(body.names), 1, 1))
-    turns = np.einsum("d,pd,dc->pc", angles, articulation.shares, articulation.axes)
-    local[articulation.moving] = matrix_from_rotvec(torch.from_numpy(turns)).numpy()
-    return local
-
-
-def standing_angles(body: FullBody, shaped: ShapedBody, rng: np.random.Generator) -> np.ndarray:
-    """(B, 3, 3) local rotations at rest of someone who stands for a photo: weight on one leg or both, arms at ease in one of a few ways."""
-    articulation = build_articulation(body, shaped.rest_heads)
-    angles = articulation.mean + 0.3 * articulation.sigma * rng.standard_normal(len(articulation.mean))
-    index = {name: i for i, name in enumerate(articulation.names)}
-
-    def turn(name: str, degrees: float, spread: float = 4.0) -> None:
-        angles[index[name]] += (degrees + spread * rng.standard_normal()) * DEGREE
-
-    weight = rng.choice(["left", "right", "both"], p=[0.3, 0.3, 0.4])
-    if weight != "both":
-        free, sign = ("right", -1.0) if weight == "left" else ("left", 1.0)
-        turn(f"{free}UpperLeg.0", -12, 7)
-        turn(f"{free}UpperLeg.1", sign * 12, 8)
-        turn(f"{free}UpperLeg.2", sign * 4, 4)
-        turn(f"{free}LowerLeg.0", 20, 9)
-        turn("spine.2", sign * 4, 3)
-        turn("chest.2", -sign * 5, 3)
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        turn(f"{side}UpperLeg.2", sign * float(rng.choice([-6, -3, 1, 6])), 2)
-        habit = rng.choice(["hang", "out", "hip", "front", "bent", "behind", "raised"], p=[0.42, 0.2, 0.1, 0.07, 0.12, 0.05, 0.04])
-        if habit == "out":
-            turn(f"{side}UpperArm.2", sign * 18, 10)
-        elif habit == "hip":
-            turn(f"{side}UpperArm.2", sign * 36, 6)
-            turn(f"{side}UpperArm.1", sign * -35, 8)
-            turn(f"{side}LowerArm.0", 82, 8)
-        elif habit == "front":
-            turn(f"{side}UpperArm.0", -22, 8)
-            turn(f"{side}UpperArm.1", sign * -35, 8)
-            turn(f"{side}UpperArm.2", sign * 8, 4)
-            turn(f"{side}LowerArm.0", 55, 12)
-        elif habit == "bent":
-            turn(f"{side}UpperArm.0", -14, 10)
-            turn(f"{side}UpperArm.2", sign * 9, 5)
-            turn(f"{side}LowerArm.0", 52, 22)
-        elif habit == "behind":
-            turn(f"{side}UpperArm.0", 18, 6)
-            turn(f"{side}UpperArm.2", sign * 14, 5)
-        elif habit == "raised":
-            turn(f"{side}UpperArm.2", sign * rng.uniform(60, 130), 10)
-            turn(f"{side}LowerArm.0", rng.uniform(0, 80), 10)
-    turn("head.1", 0, 16)
-    turn("neck.1", 0, 8)
-    turn("head.0", 4, 7)
-    return _from_angles(body, articulation, np.clip(angles, articulation.low, articulation.high))
 
 
 @lru_cache(maxsize=4)
@@ -165,28 +98,30 @@ def mixed(first: np.ndarray, second: np.ndarray, share: np.ndarray | float) -> n
     return first @ matrix_from_quaternion(np.concatenate([axis * np.sin(angle / 2), np.cos(angle / 2)], axis=1))
 
 
-def _curl_hands(body: FullBody, shaped: ShapedBody, local: np.ndarray, rng: np.random.Generator) -> None:
-    """Bend the fingers at ease, point, or make a fist, in place; the axis of each finger is across the palm."""
-    index = {name: i for i, name in enumerate(body.names)}
-    for letter in ("L", "R"):
-        style = rng.choice(["ease", "straight", "fist", "point"], p=[0.62, 0.2, 0.1, 0.08])
-        mean = {"ease": 24.0, "straight": 4.0, "fist": 70.0, "point": 60.0}[style]
-        wrist, first, last = (shaped.heads[index[f"{name}.{letter}"]] for name in ("wrist", "finger2-1", "finger5-1"))
-        palm = np.cross(first - wrist, last - wrist) * (1.0 if letter == "L" else -1.0)
-        for finger in range(1, 6):
-            bend = mean * rng.uniform(0.75, 1.25) * (0.35 if finger == 1 else 1.0)
-            bend = 6.0 if style == "point" and finger == 2 else bend
-            along = last - first
-            for joint in (1, 2, 3):
-                bone = index[f"finger{finger}-{joint}.{letter}"]
-                if joint < 3:  # the last bone goes on as the one before
-                    along = shaped.heads[index[f"finger{finger}-{joint + 1}.{letter}"]] - shaped.heads[bone]
-                axis = np.cross(along, palm)
-                if finger == 1 and joint == 1:
-                    continue
-                axis = -axis / np.linalg.norm(axis)
-                angle = bend * (0.8 if joint == 1 else 1.0) * DEGREE
-                local[bone] = matrix_from_rotvec(torch.from_numpy(axis * angle)).numpy() @ local[bone]
+def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V,) square metres: a third of each vertex's triangles. Hands have many small ones."""
+    corners = vertices[faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 6
+    return np.bincount(faces.ravel(), np.repeat(area, 3), len(vertices))
+
+
+def _drawn(body: FullBody, shaped: ShapedBody, known: dict[str, Motion], rng: np.random.Generator, room: float) -> tuple[str, np.ndarray]:
+    """What a pose is from and its local rotations (B, 3, 3), with `room` between limbs where it is a stance."""
+    source = rng.choice(["stance", "motion", "mixture"], p=[0.84, 0.11, 0.05]) if known else "stance"
+    kind: str
+    kind, own = draw_stance(body, shaped, rng, room)
+    if source != "stance":
+        names = sorted(known)
+        weights = np.array([0.08 if any(word in name for word in WIDE) else 1.0 for name in names])
+        name = str(rng.choice(names, p=weights / weights.sum()))
+        moved = _motion_pose(body, shaped, known[name], rng)
+        own = moved if source == "motion" else mixed(own, moved, float(rng.uniform(0.3, 0.8)))
+        kind = name if source == "motion" else f"{kind}+{name}"
+    own = own.copy()
+    lean = rng.normal(0, 2.0 * DEGREE, 2)
+    own[0] = axis_rotation(0, lean[0]) @ axis_rotation(2, lean[1]) @ own[0]
+    bend_fingers(body, shaped, own, rng)
+    return kind, own
 
 
 def sample_pose(
@@ -194,33 +129,20 @@ def sample_pose(
 ) -> Pose:
     """One pose without the body's parts in one another.
 
-    A pose whose parts collide is tried with the arms further out, then replaced, and in the end eased towards the canonical one.
+    A pose whose parts collide is tried with more room between them, then replaced, and in the end eased towards the canonical one.
     `arms_out` lifts the upper arms sideways by so many radians, so that thick sleeves have room.
     """
     known = read_motions(tuple(sorted(motions)))
-    names = sorted(known)
-    weights = np.array([0.08 if any(word in name for word in WIDE) else 1.0 for name in names])
     always = overlapped(body, shaped.canonical)
-    collision = lambda pose: float((overlapped(body, pose.posed) & ~always).mean())  # noqa: E731
+    area = vertex_areas(shaped.canonical, body.faces)[::3]
+    collision = lambda pose: float(area[overlapped(body, pose.posed) & ~always].sum() / area.sum())  # noqa: E731
     best, least = None, np.inf
     for _ in range(tries):
-        kind = rng.choice(["standing", "sampled", "motion", "mixture"], p=[0.55, 0.08, 0.27, 0.10]) if names else "standing"
-        own = _against_canonical(body, shaped, standing_angles(body, shaped, rng))
-        if kind == "sampled":
-            own = _against_canonical(body, shaped, sampled_angles(body, shaped, rng, 0.8))
-        elif kind in ("motion", "mixture"):
-            name = str(rng.choice(names, p=weights / weights.sum()))
-            moved = _motion_pose(body, shaped, known[name], rng)
-            own = moved if kind == "motion" else mixed(own, moved, float(rng.uniform(0.3, 0.8)))
-            kind = name if kind == "motion" else f"standing+{name}"
-        own = own.copy()
-        lean = rng.normal(0, 2.0 * DEGREE, 2)
-        own[0] = axis_rotation(0, lean[0]) @ axis_rotation(2, lean[1]) @ own[0]
-        _curl_hands(body, shaped, own, rng)
-        for more in (0.0, 0.1, 0.2):
-            lifted = own.copy()
-            _lift_arms(body, lifted, shaped, arms_out + more)
-            pose = apply_pose(body, shaped, lifted, str(kind))
+        seed = int(rng.integers(2**63))
+        for room in ROOMS:
+            kind, own = _drawn(body, shaped, known, np.random.default_rng(seed), room)
+            _lift_arms(body, own, shaped, arms_out + (0.05 * room if "+" in kind or kind in known else 0.0))
+            pose = apply_pose(body, shaped, own, kind)
             now = collision(pose)
             if now < COLLISION:
                 return pose
