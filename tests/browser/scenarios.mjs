@@ -1,6 +1,7 @@
 // What programs do with an avatar, told as plain numbers. Files are /files/0 (the avatar) and /files/1 (a clip on Mixamo's skeleton).
 import { VRMLoaderPlugin, VRMUtils } from "@pixiv/three-vrm";
 import * as THREE from "three";
+import { DRACOLoader } from "three/addons/loaders/DRACOLoader.js";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
 import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
 
@@ -12,7 +13,8 @@ for (const side of ["Left", "Right"]) {
 }
 
 function loader() {
-  return new GLTFLoader().setMeshoptDecoder(MeshoptDecoder);
+  const draco = new DRACOLoader().setDecoderPath("/node_modules/three/examples/jsm/libs/draco/gltf/");
+  return new GLTFLoader().setMeshoptDecoder(MeshoptDecoder).setDRACOLoader(draco);
 }
 
 function skinnedMeshes(scene) {
@@ -130,5 +132,5 @@ export async function clip() {
 export async function load() {
   const gltf = await loader().loadAsync("/files/0");
   const meshes = skinnedMeshes(gltf.scene);
-  return { triangles: meshes.reduce((sum, mesh) => sum + mesh.geometry.index.count / 3, 0), lowest: lowest(gltf.scene), normalMap: Boolean(meshes[0].material.normalMap) };
+  return { triangles: meshes.reduce((sum, mesh) => sum + mesh.geometry.index.count / 3, 0), lowest: lowest(gltf.scene), normalMap: Boolean(meshes[0].material.normalMap), morphs: meshes[0].morphTargetInfluences?.length ?? 0 };
 }

@@ -15,6 +15,7 @@ from carve.io.gait import walk
 from carve.io.glb_reader import GlbScene, read_glb
 from carve.io.gltf_buffer import append_array, to_bytes
 from carve.io.motion import SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
+from carve.io.planting import planted
 from carve.io.preview import Model, film, model_from_scene, skinned
 from carve.io.video import check_ending, write_video
 from carve.records import CarveError
@@ -43,7 +44,10 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, na
     frames = on_the_ground(frames, model.vertices, rig.bones, rig.weights, rig.skeleton, played.grounded)
     if not (np.isfinite(frames.rotations).all() and np.isfinite(frames.root_positions).all()):
         raise CarveError(f"{avatar} has bones without length, which cannot be turned; give the avatar.glb of a reconstruction")
-    add_animation(scene, frames, "walk" if motion is None else readable(motion.stem), loop=motion is None)
+    stride = 0.0
+    if motion is None and {"leftLowerLeg", "rightLowerLeg", "leftFoot", "rightFoot"} <= set(rig.skeleton.humanoid):
+        frames, stride = planted(frames, model.vertices, rig.bones, rig.weights, rig.skeleton)
+    add_animation(scene, frames, "walk" if motion is None else readable(motion.stem), loop=motion is None, stride=stride)
     write_whole(out, to_bytes(scene.document))
     if video is not None:
         # The camera goes along: only the way up and down is shown.
@@ -58,8 +62,11 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, na
     return played.notes
 
 
-def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool) -> None:
-    """Add the motion to the scene's document: rotations of the bones that move, the way of the root. A loop ends with its first frame."""
+def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool, stride: float = 0.0) -> None:
+    """Add the motion to the scene's document: rotations of the bones that move, the way of the root. A loop ends with its first frame.
+
+    A walk's way, `stride` metres a cycle, is that of the node on the ground: programs that move characters themselves drop that channel.
+    """
     assert scene.skeleton is not None
     rotations, way = motion.rotations, motion.root_positions
     if loop:
@@ -74,6 +81,13 @@ def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool
 
     root = int(np.flatnonzero(scene.skeleton.parents < 0)[0])
     channel(root, "translation", way)
+    ground = next((n for n, node in enumerate(document.nodes) if scene.nodes[root] in (node.children or [])), None)
+    if stride and ground is not None:
+        ahead = np.zeros((len(way), 3), np.float32)
+        ahead[:, 2] = stride * np.arange(len(way)) / (len(way) - 1)
+        animation.samplers.append(gltf.AnimationSampler(input=times, output=append_array(document, ahead)))
+        target = gltf.AnimationChannelTarget(node=ground, path="translation")
+        animation.channels.append(gltf.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
     for bone in np.flatnonzero(np.abs(rotations - np.eye(3)).max((0, 2, 3)) > 1e-6):
         parent = scene.skeleton.parents[bone]
         above = scene.axes[parent] if parent >= 0 else np.eye(3)

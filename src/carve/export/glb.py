@@ -26,7 +26,8 @@ from carve.records import Avatar
 
 ROUGHNESS = 0.8
 JPEG_QUALITY = 92
-NORMAL_QUALITY = 90
+WEB_QUALITY = 84
+"""Of textures in compressed files, whose colour also has half the resolution."""
 
 
 def write_avatar_glb(path: Path, avatar: Avatar, options: ExportOptions | None = None) -> None:
@@ -46,7 +47,7 @@ def asset_document(asset: Asset, options: ExportOptions) -> gltf.GLTF2:
     primitive = gltf.Primitive(
         attributes=_attributes(document, asset),
         indices=append_array(document, index, gltf.ELEMENT_ARRAY_BUFFER),
-        material=_material(document, asset),
+        material=_material(document, asset, JPEG_QUALITY if options.compress == "none" else WEB_QUALITY),
         mode=gltf.TRIANGLES,
     )
     mesh = gltf.Mesh(name="avatar", primitives=[primitive])
@@ -113,18 +114,18 @@ def _targets(document: gltf.GLTF2, asset: Asset) -> list[dict[str, int]]:
     return targets
 
 
-def _material(document: gltf.GLTF2, asset: Asset) -> int:
+def _material(document: gltf.GLTF2, asset: Asset, quality: int) -> int:
     """The index of a rough, non-metallic material with the albedo and, if there is one, the normal map."""
     edge = gltf.CLAMP_TO_EDGE
     document.samplers.append(gltf.Sampler(magFilter=gltf.LINEAR, minFilter=gltf.LINEAR_MIPMAP_LINEAR, wrapS=edge, wrapT=edge))
     material = gltf.PbrMetallicRoughness(
-        baseColorTexture=gltf.TextureInfo(index=_texture(document, "albedo", asset.albedo, JPEG_QUALITY)),
+        baseColorTexture=gltf.TextureInfo(index=_texture(document, "albedo", asset.albedo, quality)),
         metallicFactor=0.0,
         roughnessFactor=ROUGHNESS,
     )
     document.materials.append(gltf.Material(name="albedo", pbrMetallicRoughness=material))
     if asset.normal_map is not None:
-        index = _texture(document, "normals", asset.normal_map, NORMAL_QUALITY)
+        index = _texture(document, "normals", asset.normal_map, quality)
         document.materials[-1].normalTexture = gltf.NormalMaterialTexture(index=index)
     return len(document.materials) - 1
 
@@ -132,7 +133,9 @@ def _material(document: gltf.GLTF2, asset: Asset) -> int:
 def _texture(document: gltf.GLTF2, name: str, pixels: np.ndarray, quality: int) -> int:
     """The index of a texture that holds the pixels as JPEG."""
     encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "JPEG", quality=quality, subsampling=0)
+    Image.fromarray(pixels).save(
+        encoded, "JPEG", quality=quality, subsampling=0 if quality == JPEG_QUALITY or name == "normals" else 2, optimize=True
+    )
     document.images.append(gltf.Image(name=name, mimeType="image/jpeg", bufferView=append_bytes(document, encoded.getvalue())))
     document.textures.append(gltf.Texture(source=len(document.images) - 1, sampler=0))
     return len(document.textures) - 1

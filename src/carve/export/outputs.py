@@ -6,12 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+
 from carve.export.asset import Exported, make_asset, pose_document
+from carve.export.compress import with_draco, with_meshopt
 from carve.export.face import with_face
+from carve.export.fbx import fbx_bytes
 from carve.export.glb import asset_document
-from carve.export.options import ExportOptions, Format
+from carve.export.normal_map import with_normal_map
+from carve.export.options import LODS, ExportOptions, Format
 from carve.export.records import Asset
+from carve.export.simplify import simplified
 from carve.export.thumbnail import thumbnail
+from carve.export.usd import usdz_bytes
 from carve.export.vrm import vrm_document
 from carve.io.glb import write_posed_glb
 from carve.io.gltf_buffer import to_bytes
@@ -46,21 +53,50 @@ def write_avatar(folder: Path, avatar: Avatar, options: ExportOptions) -> list[s
 
 
 def dressed(exported: Exported, avatar: Avatar, options: ExportOptions) -> Asset:
-    """The asset with the face shapes that the options ask for."""
-    return with_face(exported.asset, avatar) if options.blendshapes == "arkit" else exported.asset
+    """The asset with the face shapes, the texture size and the number of triangles that the options ask for."""
+    asset = with_face(exported.asset, avatar) if options.blendshapes == "arkit" else exported.asset
+    if options.texture is not None:
+        asset = with_texture(asset, options.texture)
+    return asset if options.triangles is None else reduced(asset, options.triangles)
+
+
+def reduced(fine: Asset, triangles: int) -> Asset:
+    """The asset with fewer triangles and a normal map of the fine one; as it is if it has no more."""
+    coarse = simplified(fine, triangles)
+    return coarse if coarse is fine else with_normal_map(coarse, fine, fine.albedo.shape[0])
+
+
+def with_texture(asset: Asset, size: int) -> Asset:
+    """The asset with textures of `size` texels a side."""
+    method = cv2.INTER_AREA if size < asset.albedo.shape[0] else cv2.INTER_CUBIC
+    albedo, seen = (cv2.resize(image, (size, size), interpolation=method) for image in (asset.albedo, asset.seen))
+    return replace(asset, albedo=albedo, seen=seen)
 
 
 def glb_bytes(asset: Asset, options: ExportOptions) -> bytes:
-    """The asset as a GLB file."""
-    return to_bytes(asset_document(asset, options))
+    """The asset as a GLB file, compressed as the options say."""
+    document = asset_document(asset, options)
+    if options.compress == "meshopt":
+        return with_meshopt(document)
+    return with_draco(document) if options.compress == "draco" else to_bytes(document)
 
 
 def write_format(path: Path, kind: Format, avatar: Avatar, options: ExportOptions, asset: Asset | None = None) -> list[Path]:
     """Write one format, each file whole or not at all; `asset` is what the options make of the avatar, if that is known already."""
     if kind == "vrm" and (options.skeleton != "vrm" or options.prefix):
         options, asset = replace(options, skeleton="vrm", prefix=""), None
+    if kind == "lod":
+        fine = dressed(make_asset(avatar, options), avatar, replace(options, triangles=None))
+        stem = path.stem.removesuffix("_lod0")
+        paths = [path.with_name(f"{stem}_lod{level}.glb") for level in range(len(LODS))]
+        return [_whole(path, glb_bytes(reduced(fine, count), options)) for path, count in zip(paths, LODS, strict=True)]
     asset = asset or dressed(make_asset(avatar, options), avatar, options)
-    writers: dict[Format, Callable[[Asset, ExportOptions], bytes]] = {"glb": glb_bytes, "vrm": vrm_bytes}
+    writers: dict[Format, Callable[[Asset, ExportOptions], bytes]] = {
+        "glb": glb_bytes,
+        "vrm": vrm_bytes,
+        "usdz": lambda asset, _: usdz_bytes(asset),
+        "fbx": lambda asset, options: fbx_bytes(glb_bytes(asset, replace(options, compress="none"))),
+    }
     return [_whole(path, writers[kind](asset, options))]
 
 
