@@ -33,6 +33,9 @@ BODY_LANDMARKS: tuple[str, ...] = (
 KNUCKLES = {"pinky": "LittleProximal", "index": "IndexProximal"}
 """mediapipe's hand points of the body network -> humanoid bone suffix."""
 
+KNUCKLE_POINTS = {"pinky": 17, "index": 5}
+"""The same points among the hand network's."""
+
 EXTRA_BONES = ("neck", "head", "hips")
 """Humanoid bones whose heads the priors look at."""
 
@@ -83,7 +86,7 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
     wanted |= {f"bone:{vrm}": model.humanoid[vrm] for vrm in EXTRA_BONES}
     body = ReducedBody(model, articulation, wanted, sample)
     found = {name: i for i, name in enumerate(marks.names)}
-    rows = [found.get(name, -1) for name in body.names]
+    rows = [_best_seen(name, found) for name in body.names]
     known = np.array([r >= 0 for r in rows])
     body33 = np.array([found[n] for n in found if not n.startswith(("face_", "left_hand", "right_hand"))])
     per_metre = pixels_per_metre(marks.pixels[body33], marks.world[body33], marks.confidence[body33])
@@ -121,6 +124,12 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
         low=as_tensor(articulation.low),
         high=as_tensor(articulation.high),
     )
+
+
+def _best_seen(name: str, found: dict[str, int]) -> int:
+    """Row of a landmark, -1 without one; a knuckle is the hand network's where that saw the hand."""
+    side, _, point = name.partition("_")
+    return found.get(f"{side}_hand_{KNUCKLE_POINTS[point]}", found.get(name, -1)) if point in KNUCKLE_POINTS else found.get(name, -1)
 
 
 def _beyond_the_picture(articulation: Articulation, index: dict[str, int], confidence: np.ndarray) -> np.ndarray:
