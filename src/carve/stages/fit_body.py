@@ -41,8 +41,6 @@ class Params:
     """Expected error of a landmark in the picture, metres."""
     depth_sigma: float = 0.13
     """Expected error of a landmark's relative depth, metres."""
-    limb_weight: float = 1.0
-    """Weight of the limbs' slopes towards the viewer."""
     silhouette_weight: float = 2.0
     """Weight of the silhouette against the landmarks."""
     tilt_sigma: float = 0.12

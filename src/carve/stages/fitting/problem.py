@@ -15,7 +15,6 @@ from carve.body.model import BodyModel, rest_pose
 from carve.body.reduced import ReducedBody
 from carve.geometry.camera import Camera
 from carve.records import Landmarks, Observation
-from carve.stages.fitting.limb_terms import LimbSlopes, limb_slopes
 
 if TYPE_CHECKING:
     from carve.stages.fit_body import Params
@@ -63,7 +62,6 @@ class Problem:
     mass: Tensor
     """(L,) share of the body's mass at each landmark."""
     feet_seen: float
-    limbs: LimbSlopes
     face: Tensor | None
     """(3, 3) rotation of the head from the face, or None."""
     angle_mean: Tensor
@@ -117,7 +115,6 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
         feet=feet,
         mass=as_tensor(mass / mass.sum()),
         feet_seen=float(confidence[feet].mean()),
-        limbs=limb_slopes(body.names, marks.world[rows], np.where(known, depth, np.nan), np.nan_to_num(spread[:, 2]), confidence, 1.0),
         face=_face_rotation(marks),
         angle_mean=as_tensor(articulation.mean),
         angle_sigma=as_tensor(sigma),
