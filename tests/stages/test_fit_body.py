@@ -61,8 +61,8 @@ def limbs(body: AnnyBody) -> list[int]:
 
 
 def marks_of(body: AnnyBody, vertices: np.ndarray) -> np.ndarray:
-    """(N, 3) the body's own keypoints."""
-    return np.array([point.weights @ vertices[point.vertices] for point in body.keypoints.values()])
+    """(N, 3) the body's own keypoints but the fingers', which bend by landmarks of their own."""
+    return np.array([point.weights @ vertices[point.vertices] for name, point in body.keypoints.items() if "_hand_" not in name])
 
 
 def silhouette_iou(fit: BodyFit, observation: Observation) -> float:
@@ -228,6 +228,37 @@ def test_what_is_not_seen_is_plausible_and_said_to_be_a_guess(anny_body: AnnyBod
     error = np.linalg.norm((heads - heads[0]) - (easy.heads - easy.heads[0]), axis=1)
     upper_body = [index[f"{side}{bone}"] for side in ("left", "right") for bone in ("UpperArm", "LowerArm", "Hand")]
     assert error[upper_body].mean() < 0.06
+
+
+def test_fingers_follow_their_landmarks_or_hang_at_ease(anny_body: AnnyBody, easy: Truth) -> None:
+    """A fist in landmarks of the left hand, nothing of the right one."""
+    at = {vrm: anny_body.names.index(bone) for vrm, bone in anny_body.humanoid.items()}
+    plain = fit_body(easy.observation, anny_body, QUICK)
+    fist = np.zeros((21, 3))
+    for number, across in enumerate((0.03, 0.01, -0.01, -0.03)):
+        fist[5 + 4 * number : 9 + 4 * number] = [[0.09, across, 0], [0.1, across, 0.04], [0.07, across, 0.05], [0.06, across, 0.03]]
+    fist[1:5] = [[0.02, 0.03, 0.01], [0.05, 0.04, 0.02], [0.07, 0.03, 0.04], [0.08, 0.01, 0.05]]
+    marks = easy.observation.landmarks
+    wrist = marks.names.index("left_wrist")
+    world = marks.world[wrist] + fist @ np.array([[0.0, -1, 0], [0, 0, 1], [-1, 0, 0]])
+    more = Landmarks(
+        (*marks.names, *(f"left_hand_{k}" for k in range(21))),
+        np.concatenate([marks.pixels, easy.observation.camera.project(world + easy.heads[at["leftHand"]] - marks.world[wrist])]),
+        np.concatenate([marks.confidence, np.ones(21)]),
+        np.concatenate([marks.world, world]),
+        np.concatenate([marks.spread, np.full((21, 3), 0.01)]),
+    )
+    fit = fit_body(replace(easy.observation, landmarks=more), anny_body, QUICK)
+
+    def bend(fit: BodyFit, side: str) -> float:
+        """Degrees that the middle finger turns against the hand, over all joints."""
+        turn = np.eye(3)
+        for joint in ("Proximal", "Intermediate", "Distal"):
+            turn = turn @ fit.pose.rotations[at[f"{side}Middle{joint}"]]
+        return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
+
+    assert bend(fit, "left") > 100 > 60 > bend(fit, "right") > 5
+    assert bend(plain, "left") == pytest.approx(bend(plain, "right"), abs=0.1)
 
 
 def test_landmarks_that_are_not_in_the_file_are_done_without(anny_body: AnnyBody, easy: Truth) -> None:

@@ -44,8 +44,6 @@ class Params:
     """Expected error of a landmark in the picture, metres."""
     depth_sigma: Scale = 0.13
     """Expected error of a landmark's relative depth, metres."""
-    limb_weight: Weight = 1.0
-    """Weight of the limbs' slopes towards the viewer."""
     silhouette_weight: Weight = 2.0
     """Weight of the silhouette against the landmarks."""
     tilt_sigma: Scale = 0.12

@@ -26,7 +26,7 @@ def landmark_loss(problem: Problem, state: State, posed: Posed, params: Params) 
     hips = points[:, list(problem.hips)].mean(1)
     expected = problem.depth + state.tilt[:, None] * (points[..., 1] - hips[:, None, 1])
     deep = robust(((points[..., 2] - hips[:, None, 2]) - expected) ** 2 / problem.depth_sigma**2)
-    loss = (problem.weight * (flat + deep)).sum(1) + params.limb_weight * problem.limbs.loss(points, state.tilt)
+    loss = (problem.weight * (flat + deep)).sum(1)
     if problem.face is not None:
         head = posed.rotations[:, _part(problem, "head")]
         loss = loss + 6 * (1 - (head * problem.face).sum(-2)).sum(-1)

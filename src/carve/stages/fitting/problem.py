@@ -15,7 +15,6 @@ from carve.body.model import BodyModel, rest_pose
 from carve.body.reduced import ReducedBody
 from carve.geometry.camera import Camera
 from carve.records import Landmarks, Observation
-from carve.stages.fitting.limb_terms import LimbSlopes, limb_slopes
 
 if TYPE_CHECKING:
     from carve.stages.fit_body import Params
@@ -32,6 +31,9 @@ BODY_LANDMARKS: tuple[str, ...] = (
 
 KNUCKLES = {"pinky": "LittleProximal", "index": "IndexProximal"}
 """mediapipe's hand points of the body network -> humanoid bone suffix."""
+
+KNUCKLE_POINTS = {"pinky": 17, "index": 5}
+"""The same points among the hand network's."""
 
 EXTRA_BONES = ("neck", "head", "hips")
 """Humanoid bones whose heads the priors look at."""
@@ -60,7 +62,6 @@ class Problem:
     mass: Tensor
     """(L,) share of the body's mass at each landmark."""
     feet_seen: float
-    limbs: LimbSlopes
     face: Tensor | None
     """(3, 3) rotation of the head from the face, or None."""
     angle_mean: Tensor
@@ -83,7 +84,7 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
     wanted |= {f"bone:{vrm}": model.humanoid[vrm] for vrm in EXTRA_BONES}
     body = ReducedBody(model, articulation, wanted, sample)
     found = {name: i for i, name in enumerate(marks.names)}
-    rows = [found.get(name, -1) for name in body.names]
+    rows = [_best_seen(name, found) for name in body.names]
     known = np.array([r >= 0 for r in rows])
     body33 = np.array([found[n] for n in found if not n.startswith(("face_", "left_hand", "right_hand"))])
     per_metre = pixels_per_metre(marks.pixels[body33], marks.world[body33], marks.confidence[body33])
@@ -114,13 +115,18 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
         feet=feet,
         mass=as_tensor(mass / mass.sum()),
         feet_seen=float(confidence[feet].mean()),
-        limbs=limb_slopes(body.names, marks.world[rows], np.where(known, depth, np.nan), np.nan_to_num(spread[:, 2]), confidence, 1.0),
         face=_face_rotation(marks),
         angle_mean=as_tensor(articulation.mean),
         angle_sigma=as_tensor(sigma),
         low=as_tensor(articulation.low),
         high=as_tensor(articulation.high),
     )
+
+
+def _best_seen(name: str, found: dict[str, int]) -> int:
+    """Row of a landmark, -1 without one; a knuckle is the hand network's where that saw the hand."""
+    side, _, point = name.partition("_")
+    return found.get(f"{side}_hand_{KNUCKLE_POINTS[point]}", found.get(name, -1)) if point in KNUCKLE_POINTS else found.get(name, -1)
 
 
 def _beyond_the_picture(articulation: Articulation, index: dict[str, int], confidence: np.ndarray) -> np.ndarray:

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from carve.body.fingers import finger_rotations
 from carve.body.joint_angles import pose_of_angles
 from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import matrix_from_rotvec
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.records import BodyFit, Observation, StageError
+from carve.records import BodyFit, Observation, Pose, Skeleton, StageError
 from carve.stages.fitting.problem import Problem
 from carve.stages.fitting.state import State, pose
 
 if TYPE_CHECKING:
     from carve.stages.fit_body import Params
+
+HAND_SEEN = 0.5
+"""Confidence in a hand's landmarks from which on its fingers follow them."""
 
 
 def finish(observation: Observation, model: BodyModel, problem: Problem, state: State, loss: float, params: Params) -> BodyFit:
@@ -37,7 +41,7 @@ def finish(observation: Observation, model: BodyModel, problem: Problem, state: 
     canonical = CanonicalBody(
         canonical.vertices * scale, replace(canonical.skeleton, heads=canonical.skeleton.heads * scale), canonical.rest_rotations
     )
-    pose = pose_of_angles(articulation, canonical, angles, root, position)
+    pose = _with_fingers(pose_of_angles(articulation, canonical, angles, root, position), canonical.skeleton, observation)
     rotations, heads = forward_kinematics(pose.rotations, canonical.skeleton.heads, canonical.skeleton.parents, pose.root_position)
     posed = skin(canonical.vertices, bone_transforms(rotations, heads, canonical.skeleton.heads), model.bones, model.weights)
     if not np.isfinite(posed).all():
@@ -62,6 +66,19 @@ def finish(observation: Observation, model: BodyModel, problem: Problem, state: 
         residuals=_residuals(observation, problem, state, posed, model, loss),
         notes=(),
     )
+
+
+def _with_fingers(posed: Pose, skeleton: Skeleton, observation: Observation) -> Pose:
+    """The pose with the fingers bent as their landmarks show, or at ease where there are none."""
+    marks = observation.landmarks
+    index = {name: i for i, name in enumerate(marks.names)}
+    rotations = posed.rotations.copy()
+    for side in ("left", "right"):
+        rows = [index.get(f"{side}_hand_{k}", -1) for k in range(21)]
+        seen = min(rows) >= 0 and marks.confidence[rows].min() > HAND_SEEN and np.isfinite(marks.world[rows]).all()
+        for bone, turn in finger_rotations(skeleton, side, marks.world[rows] if seen else None).items():
+            rotations[bone] = turn
+    return replace(posed, rotations=rotations)
 
 
 def _joint_confidence(observation: Observation, model: BodyModel) -> np.ndarray:
