@@ -37,7 +37,7 @@ Params = TypeVar("Params")
 class Settings:
     """All settings of a reconstruction."""
 
-    preset: Preset = "fast"
+    preset: Preset = "standard"
     """Speed against quality."""
     seed: int = 0
     """Seed of every random number; the same seed and input give the same avatar."""
@@ -146,10 +146,10 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 
 def make_settings(preset: Preset | None = None, file: Path | None = None, assignments: Sequence[str] = ()) -> Settings:
-    """The preset (as argued, assigned, in the file, else `fast`), then the file's values, then the assignments."""
+    """The preset (as argued, assigned, in the file, else `standard`), then the file's values, then the assignments."""
     in_file = read_settings_file(file) if file else {}
     assigned = parse_assignments(assignments)
-    wanted = in_file.pop("preset", "fast")
+    wanted = in_file.pop("preset", Settings.preset)
     wanted = preset or assigned.pop("preset", wanted)
     settings = with_values(preset_settings(checked(Preset, wanted, "preset")), in_file)
     return with_values(settings, assigned)
