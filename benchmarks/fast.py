@@ -1,4 +1,4 @@
-"""Measure a preset, `fast` if none is named, on the photos and evaluation cases of a shared folder.
+"""Measure a preset, `standard` if none is named, on the photos and evaluation cases of a shared folder.
 
     python benchmarks/fast.py [--preset PRESET] [--shared ../shared] [--scorer-python PYTHON] [--only NAME ...] [--keep OUTS]
 
@@ -163,7 +163,7 @@ def show(outcomes: Sequence[Outcome], lines: Sequence[dict[str, Any]]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--preset", choices=("fast", "standard", "best"), default="fast", help="what is measured (default: fast)")
+    add("--preset", choices=("fast", "standard", "best"), default="standard", help="what is measured (default: standard)")
     add("--shared", type=Path, default=ROOT.parent / "shared", help="folder with photos/ and bench/ (default: shared, beside the project)")
     add("--scorer-python", default="python3", metavar="PYTHON", help="the Python with the scorer's packages (default: python3)")
     add("--only", nargs="+", default=[], metavar="NAME", help="these cases and photos alone; PRESET.json is left as it is")

@@ -105,14 +105,17 @@ def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fakes = Fakes(made, made.observation.photo, Counter(), {}, {})
     for stage, function in FUNCTIONS.items():
         monkeypatch.setattr(pipeline, function, fakes.stage(stage))
+    monkeypatch.setattr(pipeline, "build_clothed", fakes.stage("canonical"))
+    monkeypatch.setattr(pipeline, "load_implicit_net", lambda: "the implicit network")
     monkeypatch.setattr(pipeline, "load_normals_net", lambda: "the normals network")
-    monkeypatch.setattr(pipeline, "load_anny", lambda progress: fakes.calls.update(["load"]) or "the body model")
+    monkeypatch.setattr(pipeline, "load_anny", lambda progress, anatomy: fakes.calls.update(["load"]) or "the body model")
     monkeypatch.setattr("carve.io.outputs.preview_sheet", lambda avatar: np.zeros((4, 4, 3), np.uint8))
     return fakes
 
 
 def run(fakes: Fakes, out: Path, assignments: list[str] | None = None, **options: Any) -> Avatar:
-    return pipeline.reconstruct(fakes.photo, make_settings(assignments=assignments or []), out=out, **options)
+    """`fast`, whose canonical stage is the one that is faked, unless the assignments name another preset."""
+    return pipeline.reconstruct(fakes.photo, make_settings(assignments=["preset=fast", *(assignments or [])]), out=out, **options)
 
 
 def some_setting(stage: str) -> str:

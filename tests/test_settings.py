@@ -101,6 +101,7 @@ def test_assignments_win_over_the_file_and_the_file_over_the_preset(tmp_path: Pa
     settings = make_settings(file=file, assignments=["observe.focal=1000"])
     assert (settings.preset, settings.seed, settings.observe.focal, settings.observe.person) == ("best", 5, 1000.0, 1)
     assert make_settings("standard", file).preset == "standard"
+    assert make_settings().preset == Settings().preset == "standard"
     assert make_settings(assignments=["preset=standard"]).preset == "standard"
     assert make_settings() == Settings()
 

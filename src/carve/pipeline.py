@@ -85,7 +85,7 @@ def reconstruct(
 
     Args:
         photo: a decoded picture or a file.
-        settings: all stages' parameters; the preset `fast` if None.
+        settings: all stages' parameters; the preset `standard` if None.
         out: the output folder; finished stages are kept in it.
         mask: the person's mask, (H, W) float 0..1 or a picture of the photo's size; replaces the detector's.
         landmarks: the person's 2D landmarks or a file such as OUT/stages/landmarks.json; replaces the detector's.

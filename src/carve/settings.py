@@ -38,7 +38,7 @@ Params = TypeVar("Params")
 class Settings:
     """All settings of a reconstruction."""
 
-    preset: Preset = "fast"
+    preset: Preset = "standard"
     """Speed against quality."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of every random number; the same seed and input give the same avatar."""
@@ -187,7 +187,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 
 def make_settings(preset: Preset | None = None, file: Path | None = None, assignments: Sequence[str] = ()) -> Settings:
-    """The preset (as argued, assigned, in the file, else `fast`), then the file's values, then the assignments; see `settled`."""
+    """The preset (as argued, assigned, in the file, else `standard`), then the file's values, then the assignments; see `settled`."""
     values = [read_settings_file(file) if file else {}, parse_assignments(assignments)]
     if preset is not None:
         values.append({"preset": preset})

@@ -204,7 +204,7 @@ def observe(photo, *_):
 def fit_body(*_):
     print("fitting", flush=True)
     time.sleep(60)
-pipeline.observe, pipeline.fit_body, pipeline.load_anny = observe, fit_body, lambda progress: None
+pipeline.observe, pipeline.fit_body, pipeline.load_anny = observe, fit_body, lambda progress, anatomy: None
 from carve.app.cli import main
 sys.argv = ["carve", "reconstruct", {photo!r}, "--out", {out!r}, "--quiet"]
 main()

@@ -86,7 +86,7 @@ def _parser() -> _Parser:
 def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     command.add_argument("photo", type=Path, help="the picture of the person")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the output folder")
-    command.add_argument("--preset", choices=PRESETS, help="speed against quality (default: fast)")
+    command.add_argument("--preset", choices=PRESETS, help="speed against quality (default: standard)")
     person = command.add_argument_group("the person")
     person.add_argument("--person", type=int, metavar="N", help="which of several people: 0 is the largest, the order is report.json's")
     person.add_argument("--height", type=metres, metavar="M", help="standing height: 1.75, 175cm, 5'9, 69in")
