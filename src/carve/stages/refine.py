@@ -60,8 +60,8 @@ class Params:
     """Expected error at which a normal counts half."""
     back_trust: float = 0.5
     """Trust in the back's normals against the front's: nobody saw the back."""
-    face_hold: float = 100.0
-    """How firmly the features of a face that was fitted keep their place while the outline moves, per metre."""
+    face_hold: float = 2000.0
+    """How firmly a face that was fitted keeps its place while the outline moves, per metre."""
     face_trust: float = 0.25
     """Trust in the normals of the face, where the body model's own detail is good."""
     margin: float = 0.006
@@ -95,8 +95,8 @@ def refine(
     pixels = body.camera.project(posed)
     beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
     hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
-    # A fitted face lies where the photo has it: the outline of cheek and nose must not pull it away.
-    hold = hold + params.face_hold * features_on(canonical, body)
+    # A fitted face lies where the photo has it: the hair's outline beside a cheek must not pull it away.
+    hold = hold + params.face_hold * features_on(canonical, body, whole=True)
     start = posed
     mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)
