@@ -31,6 +31,7 @@ FUNCTIONS = {
     "fit_body": "fit_body",
     "evidence": "predict_evidence",
     "refit_body": "refit_body",
+    "fit_face": "fit_face",
     "normals": "predict_normals",
     "canonical": "build_canonical",
     "refine": "refine",
@@ -42,6 +43,7 @@ FUNCTIONS = {
 AFTER = {
     "observe": STAGES,
     "fit_body": STAGES[1:],
+    "fit_face": STAGES[4:],
     "normals": ("evidence", *STAGES[3:]),
     "canonical": ("canonical", "refine", "texture", "rig"),
     "refine": ("refine", "texture", "rig"),
@@ -129,7 +131,7 @@ def some_setting(stage: str) -> str:
 def test_every_file_of_the_contract_is_written(fakes: Fakes, tmp_path: Path) -> None:
     avatar = run(fakes, tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == CONTRACT | {"stages"}
-    assert fakes.calls == Counter([*STAGES, "load", "load"])
+    assert fakes.calls == Counter([*STAGES, "load", "load", "load"])
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert set(report["seconds"]) == {*STAGES, "loading", "outputs"}
     assert set(report["peak_memory_mib"]) == set(STAGES)
@@ -193,7 +195,7 @@ def test_a_changed_setting_runs_its_stage_and_what_follows(fakes: Fakes, tmp_pat
     fakes.calls.clear()
     run(fakes, tmp_path / "out", [some_setting(changed)], existing="resume")
     assert set(fakes.calls) - {"load"} == set(AFTER[changed])
-    assert ("load" in fakes.calls) == ("refit_body" in AFTER[changed])
+    assert ("load" in fakes.calls) == ("fit_face" in AFTER[changed])
 
 
 def test_another_photo_mask_or_seed_runs_everything(fakes: Fakes, tmp_path: Path) -> None:

@@ -32,13 +32,14 @@ def expression_on(surface: CanonicalSurface, body: BodyFit) -> np.ndarray | None
     return moved
 
 
-def features_on(surface: CanonicalSurface, body: BodyFit) -> np.ndarray:
-    """(V,) 1 on the features of a face that was fitted to a face mesh, 0 elsewhere and where there was none."""
+def features_on(surface: CanonicalSurface, body: BodyFit, whole: bool = False) -> np.ndarray:
+    """(V,) 1 on the features of a face that was fitted to a face mesh, or on all of it, 0 elsewhere and where there was none."""
     features = np.zeros(len(surface.vertices))
     if body.expression is None or "face" not in body.residuals:
         return features
     wanted = np.flatnonzero(surface.region == REGIONS.index("head"))
-    distance, _ = cKDTree(face_points().on(body.canonical)[INNER]).query(surface.vertices[wanted])
+    points = face_points().on(body.canonical)
+    distance, _ = cKDTree(points if whole else points[INNER]).query(surface.vertices[wanted])
     near, far = _FEATURES
     features[wanted] = np.clip((far - distance) / (far - near), 0, 1)
     return features

@@ -55,12 +55,12 @@ class HeadModel:
 
 @dataclass(frozen=True)
 class Seen:
-    """Points of the photo, each a mean of three vertices."""
+    """Points of the photo, each a mean of n vertices."""
 
     corners: np.ndarray
-    """(P, 3) vertices."""
+    """(P, n) vertices."""
     bary: np.ndarray
-    """(P, 3)."""
+    """(P, n) their weights, rows sum to 1."""
     pixels: np.ndarray
     """(P, 2)."""
     sigma: np.ndarray

@@ -54,6 +54,16 @@ class Params:
     farthest: Length = 0.008
     """How far that may move the skin, metres."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds <= 100:
+            raise ValueError(f"rounds must be 1 to 100, not {self.rounds}")
+        for name in ("neck_degrees", "head_degrees", "shift", "size", "shape", "expression", "warp"):
+            if not 0 <= getattr(self, name) < 1000:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name):g}")
+        for name in ("point_sigma", "depth_sigma", "landmark_sigma", "farthest"):
+            if not 0 < getattr(self, name) < 1000:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name):g}")
+
 
 BODY_MARKS = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 """Landmarks of the head that the body network gives and the body model knows."""
@@ -196,19 +206,19 @@ def _without_face(body: BodyFit, model: AnnyBody, head: HeadModel, marks: Landma
         if name not in index or marks.confidence[index[name]] < 0.3 or np.isnan(marks.pixels[index[name]]).any():
             continue
         if name in MOUTH_MARKS:
-            corner, weight = points.corners[MOUTH_MARKS[name]], points.bary[MOUTH_MARKS[name]]
+            corners.append(points.corners[MOUTH_MARKS[name]])
+            bary.append(points.bary[MOUTH_MARKS[name]])
         else:
-            keypoint = model.keypoints[name]
-            order = np.argsort(-keypoint.weights)[:3]
-            corner, weight = np.resize(keypoint.vertices[order], 3), np.resize(keypoint.weights[order], 3)
-        corners.append(corner)
-        bary.append(weight / weight.sum())
+            corners.append(model.keypoints[name].vertices)
+            bary.append(model.keypoints[name].weights)
         pixels.append(marks.pixels[index[name]])
         confidence.append(marks.confidence[index[name]])
     if len(pixels) < 3:
         return replace(body, notes=(*body.notes, NO_FACE), joint_confidence=_head_confidence(body, model, _UNSEEN_CONFIDENCE, 0.0))
     sigma = params.landmark_sigma / np.maximum(np.array(confidence), 0.1)
-    seen = Seen(np.array(corners), np.array(bary), np.array(pixels), sigma, np.zeros(len(sigma)), np.inf)
+    most = max(len(row) for row in corners)
+    table = [np.array([np.pad(row, (0, most - len(row))) for row in rows]) for rows in (corners, bary)]
+    seen = Seen(table[0], table[1], np.array(pixels), sigma, np.zeros(len(sigma)), np.inf)
     fit = fit_head(head, body.pose, body.camera, seen, _spreads(params, 0.0, 0.0), params.rounds)
     return _finished(body, model, fit, fit.canonical, float("nan"), _UNSEEN_CONFIDENCE, (NO_FACE,))
 

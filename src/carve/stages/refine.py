@@ -12,14 +12,15 @@ surface.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from carve.body.face_surface import expression_on, features_on
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
-from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps, Weight
+from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.normal_integration import Wanted, integrate_normals
@@ -61,8 +62,8 @@ class Params:
     """Expected error at which a normal counts half."""
     back_trust: Share = 0.5
     """Trust in the back's normals against the front's: nobody saw the back."""
-    face_hold: Weight = 100.0
-    """How firmly the features of a face that was fitted keep their place while the outline moves, per metre."""
+    face_hold: Annotated[float, Field(ge=0, le=100_000)] = 2000.0
+    """How firmly a face that was fitted keeps its place while the outline moves, per metre."""
     face_trust: Share = 0.25
     """Trust in the normals of the face, where the body model's own detail is good."""
     margin: Length = 0.006
@@ -96,8 +97,8 @@ def refine(
     pixels = body.camera.project(posed)
     beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
     hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
-    # A fitted face lies where the photo has it: the outline of cheek and nose must not pull it away.
-    hold = hold + params.face_hold * features_on(canonical, body)
+    # A fitted face lies where the photo has it: the hair's outline beside a cheek must not pull it away.
+    hold = hold + params.face_hold * features_on(canonical, body, whole=True)
     start = posed
     mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from carve.body.anny import EYES
 from carve.body.face_points import INNER, face_points
+from carve.body.face_surface import features_on
 from carve.body.head_look import head_look
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
@@ -86,7 +87,7 @@ def own_face(
     if "face_0" in observation.landmarks.names:
         points, normals = _counterparts(surface, posed, body, on)
         pixels, mirrored = _mirror_share(view, posed, points, normals, on, seen, params)
-        gain = _gain(surface, view, head, posed, pixels, mirrored, seen, on)
+        gain = _gain(surface, view, head, posed, pixels, mirrored, seen * features_on(surface, body), on)
     elif skin is not None:
         plainness, plain, eye = _plain_face(surface, body, on, skin, seen)
     return OwnFace(pixels, mirrored, gain, plain, plainness, eye)
@@ -142,7 +143,7 @@ def _mirror_share(
     own = seen[on.vertices] * np.clip(facing(posed.vertices[on.vertices], vertex_normals(posed.vertices, faces)[on.vertices]), 0, 1)
     share = np.zeros(count)
     behind = np.cos(np.radians(params.face_degrees))
-    share[on.vertices] = on.fade * _ramp(behind + 0.1 - own, 0.0, 0.15) * _ramp(there - own, 0.08, 0.25) * _ramp(there, 0.2, 0.45)
+    share[on.vertices] = on.fade * _ramp(behind - own, 0.0, 0.18) * _ramp(there - own, 0.15, 0.35) * _ramp(there, 0.3, 0.55)
     # Single vertices that hide behind a fold would make freckles of the mirror image.
     share = np.clip(diffuse(share[:, None], faces, 3)[:, 0], 0, 1)
     pixels = np.zeros((count, 2))
@@ -162,7 +163,7 @@ def _gain(
     seen: np.ndarray,
     on: _OnSkin,
 ) -> np.ndarray:
-    """(V, 3) g, from where both halves are seen."""
+    """(V, 3) g, from where both halves are seen; `seen` (V,) is the weight of the photo on the features, where no hair mixes in."""
     gain = np.ones((len(surface.vertices), 3))
     if not (mirrored > 0).any():
         return gain
@@ -172,7 +173,9 @@ def _gain(
     both[on.vertices] = np.clip(seen[on.vertices] - mirrored[on.vertices], 0, 1) ** 2
     # The nearer to the seam, the better it is known what the light does there.
     ratio = np.zeros_like(gain)
-    ratio[on.vertices] = np.clip(np.log((own + 8) / (other + 8)), -0.5, 0.5)
+    found = np.clip(np.log((own + 8) / (other + 8)), -0.4, 0.4)
+    # Light differs from side to side, hue hardly does.
+    ratio[on.vertices] = found.mean(1, keepdims=True) + np.clip(found - found.mean(1, keepdims=True), -0.08, 0.08)
     axes = np.tile([0.0, 1.0, 0.0], (len(surface.faces), 1))
     inside = np.isin(surface.faces, on.vertices).all(1)
     stiff = stiffness(surface.vertices, surface.faces, axes, 1.0, np.where(inside, 1.0, 1e-3))
