@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -30,6 +31,7 @@ from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
 from carve.networks.weights import identity
 from carve.own_normals import own_normals
+from carve.person_height import height_doubt
 from carve.provenance import licences, versions
 from carve.records import (
     Avatar,
@@ -161,7 +163,11 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
     """What report.json holds; what the stage `rig` said stands beside it."""
     observation, body = avatar.observation, avatar.body
     index = {bone: i for i, bone in enumerate(body.skeleton.names)}
-    notes = [preset_note(settings.preset), *run.warnings, *observation.notes, *body.notes, *avatar.surface.notes]
+    height = settings.fit_body.height
+    doubts = avatar.report.get("doubts", [])
+    notes = [preset_note(settings.preset), height_doubt(height) if height else None]
+    notes += [*run.warnings, *observation.notes, *body.notes, *avatar.surface.notes, *(doubt["warning"] for doubt in doubts)]
+    trust = math.prod(doubt["trust"] for doubt in doubts)
     return {
         **avatar.report,
         "photo": {"name": observation.photo.name, "width": observation.photo.size[0], "height": observation.photo.size[1]},
@@ -186,7 +192,8 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings) -> dict[str, A
         },
         "confidence": {
             "surface": float(np.mean(avatar.confidence)),
-            "joints": {name: float(body.joint_confidence[index[bone]]) for name, bone in body.skeleton.humanoid.items()},
+            "trust": round(trust, 3),
+            "joints": {name: float(trust * body.joint_confidence[index[bone]]) for name, bone in body.skeleton.humanoid.items()},
         },
         "licences": licences(body.model),
     }

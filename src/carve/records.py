@@ -91,6 +91,8 @@ class Observation:
     """Share of the body's main joints that lie inside the picture and were seen, 0..1."""
     notes: tuple[str, ...]
     """Warnings for the user, one sentence each."""
+    contested: float = 0.0
+    """Share of the person that the masks of neighbours claimed too."""
 
 
 @dataclass(frozen=True)

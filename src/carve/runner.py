@@ -17,7 +17,7 @@ from carve.io.archive import fingerprint
 from carve.io.run_folder import RunFolder
 from carve.provenance import made_with, peak_memory, reset_peak_memory
 from carve.records import CarveError, Landmarks, Photo, StageError
-from carve.settings import STAGES, StageName
+from carve.settings import SETTINGS_OF, STAGES, StageName
 
 Record = TypeVar("Record")
 
@@ -137,8 +137,10 @@ class StageRunner:
         try:
             with _one_thread():
                 record = function(*ready)
-        except (CarveError, StageError):
+        except CarveError:
             raise
+        except StageError as error:
+            raise StageError(_named(stage, str(error))) from error
         except MemoryError as error:
             raise StageError(f"The stage '{stage}' ran out of memory; try a smaller photo.") from error
         except Exception as error:
@@ -170,6 +172,15 @@ def check_finite(record: Any, stage: str) -> None:
             check_finite(value, stage)
         elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
             raise StageError(f"The stage '{stage}' gave '{entry.name}' values that are not finite numbers.")
+
+
+def _named(stage: StageName, message: str) -> str:
+    """A stage's own message under its own name: a module that serves two stages knows only one."""
+    names = {*STAGES, *SETTINGS_OF, "clothed"}
+    head, colon, rest = message.partition(": ")
+    if colon and head in names:
+        return f"{stage}: {rest}"
+    return message if f"'{stage}'" in message else f"{stage}: {message}"
 
 
 def _identity(meta: dict[str, Any]) -> str:
