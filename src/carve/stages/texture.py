@@ -45,6 +45,7 @@ from carve.geometry.atlas import Texels, texels, to_image, unwrap
 from carve.geometry.camera import Camera
 from carve.geometry.diffusion import spread, stiffness
 from carve.geometry.frames import mirrored_x
+from carve.geometry.fringe import own_colours
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.raster import Raster, rasterise
 from carve.geometry.sampling import complete, sample
@@ -60,6 +61,10 @@ _NOISE = (8.0, 4.0, 4.0)
 """Standard deviations of one and the same cloth's or skin's light and hue, of 255."""
 _SHOULDER = 0.08
 """Trunk within this distance of the upper arms, in the canonical pose, goes on into them, metres."""
+
+
+FRINGE = 0.008
+"""Width of the strip inside the outline that may show some of the background, share of the person's height in the photo."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,7 @@ def _look(observation: Observation, posed: PosedSurface, normals: np.ndarray, gr
     window = camera.cropped(left, top, size[0], size[1], scale)
     raster = rasterise(posed.vertices, posed.canonical.faces, window)
     tall = float(np.ptp(window.project(posed.vertices)[:, 1]))
+    picture = own_colours(picture, mask, max(FRINGE * tall, 3 * scale))
     # One pixel of the photo is the least margin: bilinear samples reach that far.
     # The frame of the picture is no outline: the person goes on beyond it.
     to_outline = cv2.distanceTransform((mask > 0.75).astype(np.uint8), cv2.DIST_L2, 5)
