@@ -143,6 +143,27 @@ def test_every_file_of_the_contract_is_written(fakes: Fakes, tmp_path: Path) -> 
     assert avatar.report["body"]["height_source"] == fakes.made.body.height_source
 
 
+def test_doubts_and_an_unlikely_height_are_warnings(fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    doubts = [{"warning": "It is dark.", "trust": 0.5}, {"warning": "It is blurred.", "trust": 0.5}]
+    record = fakes._record
+
+    def doubtful(name: str, inputs: tuple[Any, ...]) -> Any:
+        made = record(name, inputs)
+        return dataclasses.replace(made, report={"doubts": doubts}) if name == "rig" else made
+
+    monkeypatch.setattr(fakes, "_record", doubtful)
+    sure, report = run(fakes, tmp_path / "a").report, run(fakes, tmp_path / "b", ["fit_body.height=95cm"]).report
+    assert sure["warnings"] == ["It is dark.", "It is blurred."] and sure["confidence"]["trust"] == 0.25
+    assert sure["confidence"]["joints"]["head"] <= 0.25
+    assert "0.95 m" in report["warnings"][0]
+
+
+def test_a_stage_that_fails_goes_by_its_own_name(fakes: Fakes, tmp_path: Path) -> None:
+    fakes.fail["refit_body"] = StageError("fit_body: the fitted body is not finite.")
+    with pytest.raises(StageError, match=r"^refit_body: the fitted body is not finite\.$"):
+        run(fakes, tmp_path / "out")
+
+
 def test_a_renamed_photo_is_the_same_photo(fakes: Fakes, tmp_path: Path) -> None:
     run(fakes, tmp_path / "out")
     fakes.calls.clear()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
 from carve.networks.weights import identity
 from carve.own_normals import own_normals
+from carve.person_height import height_doubt
 from carve.provenance import licences, versions
 from carve.records import (
     Avatar,
@@ -217,14 +219,12 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
     observation, body = avatar.observation, avatar.body
     width, height = observation.photo.size if excerpt is None else (excerpt.width, excerpt.height)
     index = {bone: i for i, bone in enumerate(body.skeleton.names)}
-    notes = [
-        preset_note(settings.preset),
-        pose_note(settings.observe, observation),
-        *run.warnings,
-        *observation.notes,
-        *body.notes,
-        *avatar.surface.notes,
-    ]
+    given_height = settings.fit_body.height
+    doubts = avatar.report.get("doubts", [])
+    notes = [preset_note(settings.preset), pose_note(settings.observe, observation)]
+    notes += [height_doubt(given_height) if given_height else None]
+    notes += [*run.warnings, *observation.notes, *body.notes, *avatar.surface.notes, *(doubt["warning"] for doubt in doubts)]
+    trust = math.prod(doubt["trust"] for doubt in doubts)
     return {
         **avatar.report,
         "photo": {"name": observation.photo.name, "width": width, "height": height},
@@ -250,7 +250,8 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
         },
         "confidence": {
             "surface": float(np.mean(avatar.confidence)),
-            "joints": {name: float(body.joint_confidence[index[bone]]) for name, bone in body.skeleton.humanoid.items()},
+            "trust": round(trust, 3),
+            "joints": {name: float(trust * body.joint_confidence[index[bone]]) for name, bone in body.skeleton.humanoid.items()},
         },
         "licences": licences(body.model),
     }

@@ -93,6 +93,8 @@ class Observation:
     """Warnings for the user, one sentence each."""
     pose_models: tuple[str, ...] = ()
     """Pose networks that marked the body: `full`, `heavy`."""
+    contested: float = 0.0
+    """Share of the person that the masks of neighbours claimed too."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from carve.io.archive import fingerprint
 from carve.io.run_folder import RunFolder
 from carve.provenance import made_with, peak_memory, reset_peak_memory
 from carve.records import CarveError, Landmarks, Photo, StageError
-from carve.settings import STAGES, StageName
+from carve.settings import SETTINGS_OF, STAGES, StageName
 
 Record = TypeVar("Record")
 
@@ -145,8 +145,10 @@ class StageRunner:
         try:
             with _one_thread():
                 record = function(*ready)
-        except (CarveError, StageError):
+        except CarveError:
             raise
+        except StageError as error:
+            raise StageError(_named(stage, str(error))) from error
         except MemoryError as error:
             raise StageError(f"The stage '{stage}' ran out of memory; try a smaller photo.") from error
         except Exception as error:
@@ -187,6 +189,15 @@ def _is_sound(meta: Mapping[str, Any]) -> bool:
     return all(isinstance(meta.get(key), kind) for key, kind in types.items()) and all(
         isinstance(text, str) for text in (*meta["upstream"].values(), *meta["given"])
     )
+
+
+def _named(stage: StageName, message: str) -> str:
+    """A stage's own message under its own name: a module that serves two stages knows only one."""
+    names = {*STAGES, *SETTINGS_OF, "clothed"}
+    head, colon, rest = message.partition(": ")
+    if colon and head in names:
+        return f"{stage}: {rest}"
+    return message if f"'{stage}'" in message else f"{stage}: {message}"
 
 
 def _identity(meta: dict[str, Any]) -> str:

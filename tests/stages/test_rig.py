@@ -34,6 +34,20 @@ def test_the_avatar_holds_what_the_stages_made(avatar: Avatar) -> None:
     assert made.confidence.shape == (len(avatar.surface.vertices),)
 
 
+def test_doubts_are_told_and_lower_the_confidence(avatar: Avatar) -> None:
+    fits = replace(avatar.body, residuals={"landmarks": 0.005, "silhouette_iou": 0.9})
+    fails = replace(avatar.body, residuals={"landmarks": 0.005, "silhouette_iou": 0.31})
+    reports: list[dict[str, object]] = [{}, {}]
+    made = [
+        rig(avatar.observation, body, avatar.normals, avatar.textured, Params(), report)
+        for body, report in zip((fits, fails), reports, strict=True)
+    ]
+    np.testing.assert_allclose(made[1].confidence, 0.5 * made[0].confidence, atol=1e-6)
+    told = [{d["warning"]: d["trust"] for d in report["doubts"]} for report in reports]  # type: ignore[attr-defined]
+    (sentence,) = set(told[1]) - set(told[0])
+    assert "31 %" in sentence and told[1][sentence] == 0.5
+
+
 def test_a_sure_vertex_is_sure(avatar: Avatar) -> None:
     sure = changed(avatar.textured, sigma=np.zeros(len(avatar.surface.vertices)))
     np.testing.assert_allclose(confidence(avatar, sure), 1, atol=1e-6)

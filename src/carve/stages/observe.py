@@ -38,10 +38,10 @@ ALPHA_IGNORED = (
     "The picture's transparency does not follow the person that was found, so it was not taken for the mask (give one with --mask)."
 )
 
-TOUCHING = 0.03
-"""Share of a person that a neighbour's mask also claims, from which on they touch."""
+DISTANCES = (1.2, 100.0)
+"""Metres between which people are photographed from head to feet: nearer, they fill more than the widest lenses see."""
 
-TOUCHED = "Somebody else touches or hides the person: what was taken for whose is a guess (a mask with --mask decides it)."
+FOCAL_IGNORED = "The focal length that the file gives cannot be right for this picture; an ordinary one was taken (give it with --focal)."
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,16 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
     beside = _beside(photo.pixels, person, near, params) if mask is None else []
     notes: list[str] = []
     marks = landmarks if landmarks is not None else _landmarks(shown, window, runs)
-    final, source, doubts = _outline(photo, mask, window, runs, beside, params)
-    visible = _visible_share(marks)
+    final, source, contested = _outline(photo, mask, window, runs, beside, params)
+    if photo.alpha is not None and source == "detector":
+        notes.append(ALPHA_IGNORED)
     if len(people) > 1:
         notes.append(f"{len(people)} people were found; number {chosen} was taken (choose with --person).")
     focal, focal_source = _focal(photo, params)
-    notes += doubts
+    visible = _visible_share(marks)
+    if focal_source == "exif" and visible == 1 and not likely_focal(focal, marks):
+        focal, focal_source = focal_from_equivalent(photo.size, params.default_equivalent), "default"
+        notes.append(FOCAL_IGNORED)
     return Observation(
         photo=photo,
         person=chosen,
@@ -116,6 +120,7 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
         visible_share=visible,
         notes=tuple(notes),
         pose_models=models,
+        contested=contested,
     )
 
 
@@ -168,23 +173,26 @@ def _beside(pixels: np.ndarray, person: Detection, near: list[Detection], params
 
 def _outline(
     photo: Photo, mask: np.ndarray | None, window: Window, runs: list[PoseRun], beside: list[Read], params: Params
-) -> tuple[np.ndarray, str, list[str]]:
-    """The person's mask (H, W), where it came from, and what is to be said of it. Alpha counts only if it agrees with the detector."""
+) -> tuple[np.ndarray, str, float]:
+    """The person's mask (H, W), where it came from, and the share of it that neighbours claimed.
+
+    A picture's transparency counts only if it agrees with the detector, or where that gives no mask.
+    """
     if mask is not None:
-        return mask, "file", []
-    if photo.alpha is None:
-        found, contested = _mask(photo.pixels, window, runs, beside, params)
-        said = [TOUCHED] if contested > TOUCHING else []
-        return found, "detector", said
-    alpha = photo.alpha.astype(np.float32) / 255
+        return mask, "file", 0.0
+    alpha = None if photo.alpha is None else photo.alpha.astype(np.float32) / 255
     try:
         found, contested = _mask(photo.pixels, window, runs, beside, params)
     except CarveError:
-        return alpha, "alpha", []
+        if alpha is None:
+            raise
+        return alpha, "alpha", 0.0
+    if alpha is None:
+        return found, "detector", contested
     shown, seen = alpha > 0.5, found > 0.5
     if (shown & seen).sum() > ALPHA_AGREES * (shown | seen).sum():
-        return alpha, "alpha", []
-    return np.minimum(found, alpha), "detector", [ALPHA_IGNORED, *([TOUCHED] if contested > TOUCHING else [])]
+        return alpha, "alpha", 0.0
+    return np.minimum(found, alpha), "detector", contested
 
 
 def _focal(photo: Photo, params: Params) -> tuple[float, str]:
@@ -195,6 +203,13 @@ def _focal(photo: Photo, params: Params) -> tuple[float, str]:
     if photo.focal is not None:
         return photo.focal, "exif"
     return focal_from_equivalent(photo.size, params.default_equivalent), "default"
+
+
+def likely_focal(focal: float, marks: Landmarks) -> bool:
+    """Whether a focal length in pixels puts somebody who is seen whole where a photographer may have stood."""
+    body = np.array([not name.startswith(("face_", "left_hand_", "right_hand_")) for name in marks.names])
+    distance = focal / pixels_per_metre(marks.pixels[body], marks.world[body], marks.confidence[body])
+    return bool(DISTANCES[0] < distance < DISTANCES[1])
 
 
 def _box(person: Detection) -> PersonBox:

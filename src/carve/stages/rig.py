@@ -6,6 +6,7 @@ joints that move it. The confidence is c_v = j_v (u + (1 - u) t_v) / (1 + (s_v /
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from carve.bounds import Scale, Share
 from carve.geometry.skin_weights import stored_weights
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import Avatar, BodyFit, NormalMaps, Observation, PosedSurface, StageError, TexturedSurface
+from carve.stages.doubts import doubts
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,17 @@ class Params:
 def rig(
     observation: Observation, body: BodyFit, normals: NormalMaps, textured: TexturedSurface, params: Params, report: dict[str, Any]
 ) -> Avatar:
-    """Assemble the avatar from all that the stages made; what the rig costs is written into `report["rig"]`."""
+    """Assemble the avatar from all that the stages made.
+
+    What the rig costs is written into `report["rig"]`, what speaks against the result into `report["doubts"]`; they lower the confidence.
+    """
     surface = textured.surface
     report["rig"] = rig_errors(surface)
-    return Avatar(observation, body, normals, textured, vertex_confidence(body, textured, params), report)
+    found = doubts(observation, body)
+    report["doubts"] = [{"warning": doubt.sentence, "trust": round(doubt.trust, 3)} for doubt in found]
+    trust = math.prod(doubt.trust for doubt in found)
+    confidence = (trust * vertex_confidence(body, textured, params)).astype(np.float32)
+    return Avatar(observation, body, normals, textured, confidence, report)
 
 
 def vertex_confidence(body: BodyFit, textured: TexturedSurface, params: Params) -> np.ndarray:

@@ -19,6 +19,7 @@ from carve.body.zones import (
 )
 from carve.geometry.atlas import Texels
 from carve.geometry.camera import Camera
+from carve.geometry.fringe import own_colours
 from carve.geometry.raster import Raster, rasterise
 from carve.geometry.sampling import complete, sample
 from carve.records import CanonicalSurface, Landmarks, Observation, PosedSurface
@@ -36,6 +37,10 @@ _SLIT = 0.012
 """Gaps of the face, metres: between the lips, between the lids."""
 _SHOULDER = 0.08
 """Trunk within this distance of the upper arms, in the canonical pose, goes on into them, metres."""
+
+
+FRINGE = 0.008
+"""Width of the strip inside the outline that may show some of the background, share of the person's height in the photo."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def look(observation: Observation, posed: PosedSurface, normals: np.ndarray, gri
     window = camera.cropped(left, top, size[0], size[1], scale)
     raster = rasterise(posed.vertices, posed.canonical.faces, window)
     tall = float(np.ptp(window.project(posed.vertices)[:, 1]))
+    picture = own_colours(picture, mask, max(FRINGE * tall, 3 * scale))
     # One pixel of the photo is the least margin: bilinear samples reach that far.
     # The frame of the picture is no outline: the person goes on beyond it.
     to_outline = cv2.distanceTransform((mask > 0.75).astype(np.uint8), cv2.DIST_L2, 5)

@@ -63,7 +63,7 @@ def finish(observation: Observation, model: BodyModel, problem: Problem, state: 
         joint_confidence=_joint_confidence(observation, model),
         height=natural if params.height is None else params.height,
         height_source="prior" if params.height is None else "argument",
-        residuals=_residuals(observation, problem, state, posed, model, loss),
+        residuals=_residuals(observation, problem, state, posed, model, loss, natural),
         notes=(),
     )
 
@@ -109,13 +109,13 @@ def _joint_confidence(observation: Observation, model: BodyModel) -> np.ndarray:
 
 
 def _residuals(
-    observation: Observation, problem: Problem, state: State, posed: np.ndarray, model: BodyModel, loss: float
+    observation: Observation, problem: Problem, state: State, posed: np.ndarray, model: BodyModel, loss: float, height: float
 ) -> dict[str, float]:
     with torch.no_grad():
         marks = pose(problem, state, problem.body.shaped(state.shape)).landmarks[0]
         error = (problem.camera.project(marks) - problem.target).norm(dim=-1) / problem.per_metre
         seen = problem.weight > 0.5
-        share = float(error[seen].median()) / 1.7 if bool(seen.any()) else float("nan")
+        share = float(error[seen].median()) / height if bool(seen.any()) else float("nan")
     mask = observation.mask > 0.5
     drawn = rasterise(posed, model.faces, observation.camera).mask
     return {"landmarks": share, "silhouette_iou": float((mask & drawn).sum() / max((mask | drawn).sum(), 1)), "loss": loss}
