@@ -91,7 +91,7 @@ def pictures() -> dict[str, bytes]:
 
 def _landmarks() -> dict[str, bytes]:
     point = {"pixel": [310.5, 220.25], "confidence": 0.9, "world": [0.1, None, -0.2], "spread": [1.0, 1.5, 0.02]}
-    return {"landmarks.json": json.dumps({name: point for name in ("nose", "left_hip", "right_hip", "left_hand_4")}).encode()}
+    return {"landmarks.json": json.dumps(dict.fromkeys(("nose", "left_hip", "right_hip", "left_hand_4"), point)).encode()}
 
 
 def _masks() -> dict[str, bytes]:
@@ -293,7 +293,7 @@ def _shards() -> dict[str, bytes]:
         return {
             file.name: file.read_bytes()
             for file in Path(name).iterdir()
-            if file.is_file() and "train" in file.name or file.suffix == ".json"
+            if (file.is_file() and "train" in file.name) or file.suffix == ".json"
         }
 
 
