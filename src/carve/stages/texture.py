@@ -50,6 +50,7 @@ from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.raster import Raster, rasterise
 from carve.geometry.sampling import complete, sample
 from carve.records import CanonicalSurface, Landmarks, Observation, PosedSurface, TexturedSurface
+from carve.stages.unseen_feet import shod
 
 _IN_FRONT = 0.12
 """An arm this far behind what the camera sees may still be the one in front, metres: depths are the least certain."""
@@ -167,6 +168,7 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params) 
     mirror = _mirror(surface, posed, seen, view)
     base = _base_colours(surface, view, layers, seen, mirror, posed.vertices, params)
     colours, weight = _paint(view, posed, normals, behind_arms, grid, layers, mirror, base, params)
+    colours = shod(colours, weight, grid, surface)
     albedo = to_image(np.round(colours).astype(np.uint8), grid, params.gutter)
     seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
     return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
