@@ -1,6 +1,6 @@
 # make setup   a virtual environment with everything, in .venv; the larger pose network in carve's cache
 # make demo    set up, then reconstruct the example photo into out/demo
-# make test    set up, then run the tests
+# make test    set up, then run the tests; those that are skipped are named with the reason
 # make check   set up, then style, types and import rules
 # make benchmark   set up, then measure on the photos and cases of SHARED (benchmarks/README.md)
 
@@ -39,7 +39,7 @@ demo: $(INSTALLED)
 	$(BIN)/carve reconstruct examples/person.jpg --out out/demo --overwrite
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

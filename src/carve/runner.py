@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from carve.io.archive import fingerprint
 from carve.io.run_folder import RunFolder
@@ -143,7 +144,7 @@ class StageRunner:
         reset_peak_memory()
         begin = time.perf_counter()
         try:
-            with _one_thread():
+            with one_thread():
                 record = function(*ready)
         except CarveError:
             raise
@@ -160,14 +161,15 @@ class StageRunner:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch with one thread: with two, convolutions differ in the last digit, of which the body's fit makes millimetres."""
+def one_thread() -> Iterator[None]:
+    """torch, BLAS and OpenMP with one thread: with two, sums differ in the last digit, of which the body's fit makes millimetres."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def check_finite(record: Any, stage: str) -> None:

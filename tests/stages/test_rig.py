@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from carve.body.model import REGIONS
 from carve.records import Avatar, PosedSurface, StageError, TexturedSurface
-from carve.stages.rig import Params, rig, rig_errors, vertex_confidence
+from carve.stages.rig import Params, height_with_shoes, rig, rig_errors, vertex_confidence
 from people import capsule_avatar
 
 
@@ -46,6 +47,18 @@ def test_doubts_are_told_and_lower_the_confidence(avatar: Avatar) -> None:
     told = [{d["warning"]: d["trust"] for d in report["doubts"]} for report in reports]  # type: ignore[attr-defined]
     (sentence,) = set(told[1]) - set(told[0])
     assert "31 %" in sentence and told[1][sentence] == 0.5
+
+
+def test_shoes_add_to_the_height(avatar: Avatar) -> None:
+    """Soles that lie 3 cm below the feet, along legs that are turned out."""
+    canonical, skeleton = avatar.surface.canonical, avatar.body.skeleton
+    assert height_with_shoes(avatar.body, avatar.textured) == pytest.approx(avatar.body.height, abs=0.002)
+    lower = canonical.vertices.copy()
+    for side in ("left", "right"):
+        thigh, ankle = (skeleton.heads[skeleton.names.index(skeleton.humanoid[f"{side}{bone}"])] for bone in ("UpperLeg", "Foot"))
+        lower[canonical.region == REGIONS.index(f"{side}_foot")] += 0.03 * (ankle - thigh) / np.linalg.norm(ankle - thigh)
+    shod = changed(avatar.textured, vertices=lower)
+    assert height_with_shoes(avatar.body, shod) == pytest.approx(avatar.body.height + 0.03, abs=0.002)
 
 
 def test_a_sure_vertex_is_sure(avatar: Avatar) -> None:

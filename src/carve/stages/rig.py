@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from carve.body.model import REGIONS
 from carve.bounds import Scale, Share
 from carve.geometry.skin_weights import stored_weights
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
@@ -38,6 +39,7 @@ def rig(
     """
     surface = textured.surface
     report["rig"] = rig_errors(surface)
+    report["height_with_shoes"] = round(height_with_shoes(body, textured), 4)
     found = doubts(observation, body)
     report["doubts"] = [{"warning": doubt.sentence, "trust": round(doubt.trust, 3)} for doubt in found]
     trust = math.prod(doubt.trust for doubt in found)
@@ -56,6 +58,24 @@ def vertex_confidence(body: BodyFit, textured: TexturedSurface, params: Params) 
     if not np.isfinite(confidence).all():
         raise StageError("rig: the confidence of some vertices is not a number")
     return np.clip(confidence, 0.0, 1.0).astype(np.float32)
+
+
+def height_with_shoes(body: BodyFit, textured: TexturedSurface) -> float:
+    """Metres from the soles of what is worn to the top of the bare head: the fitted height and how far shoes reach below the feet.
+
+    Along each leg of the canonical pose, from thigh to ankle; the mean of both, or the fitted height where a surface has no feet.
+    """
+    surface, skeleton = textured.surface.canonical, body.skeleton
+    index = {bone: i for i, bone in enumerate(skeleton.names)}
+    soles = []
+    for side in ("left", "right"):
+        thigh, ankle = (skeleton.heads[index[skeleton.humanoid[f"{side}{bone}"]]] for bone in ("UpperLeg", "Foot"))
+        along = (ankle - thigh) / np.linalg.norm(ankle - thigh)
+        region = REGIONS.index(f"{side}_foot")
+        bare, shod = (points[of == region] @ along for points, of in ((body.canonical, body.region), (surface.vertices, surface.region)))
+        if len(bare) and len(shod):
+            soles.append(max(float(shod.max() - bare.max()), 0.0))
+    return float(body.height + (np.mean(soles) if soles else 0.0))
 
 
 def _seen_share(textured: TexturedSurface, count: int) -> np.ndarray:

@@ -34,6 +34,7 @@ from carve.stages.texture_layers import Layer, Mirror, find_layers, find_mirror
 from carve.stages.texture_params import Params as Params
 from carve.stages.texture_tone import base_colours, skin_tone
 from carve.stages.texture_view import View, facing, find_behind_arms, look, photo_weight
+from carve.stages.unseen_feet import shod
 
 
 def bake_texture(observation: Observation, posed: PosedSurface, params: Params, body: BodyFit | None = None) -> TexturedSurface:
@@ -57,6 +58,7 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params, 
             mixed = grid.interpolate(np.column_stack([stacked(face), surface.vertices]), surface.faces)
             eyes = [surface.skeleton.heads[surface.skeleton.names.index(name)] for name in EYES]
             colours, weight = add_face(colours, weight, mixed[:, :11], mixed[:, 11:], view.picture, np.array(eyes))
+    colours = shod(colours, weight, grid, surface)
     albedo = to_image(np.round(colours).astype(np.uint8), grid, params.gutter)
     seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
     return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
