@@ -59,7 +59,7 @@ class Person:
         body = load_full_body()
         self._bodies = FittedBodies(body)
         self._arrays = shards.arrays(p, (*ARRAYS, "outer_vertices", "outer_faces"))
-        info, v = shards.person(p), p % shards.views(p)
+        info, v = shards.person(p), p % int(shards.header["settings"]["views"])
         self._rotation, self._translation = (np.array(info["cameras"][v][name]) for name in ("rotation", "translation"))
         view = shards.view(p, v, ("coverage", *stored_members(FIELDS)))
         truth = augment(view, tuple(info["landmarks"]), Motion(), SIZE, FIELDS)

@@ -24,7 +24,7 @@ from carve.synth.samples.dataset import SyntheticPhotos
 from carve.synth.samples.fitted_body import FitErrors, FittedBodies
 from carve.synth.store.shard_reader import open_shards
 
-PLAN = Plan(people=2, seed=5, views=2, drapes=0, samples=(2000, 2000, 1000), block=1)
+PLAN = Plan(people=2, seed=5, views=2, close=1, drapes=0, samples=(2000, 2000, 1000), block=1)
 
 
 def make(pack: Path, out: Path, workers: int) -> Path:

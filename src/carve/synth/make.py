@@ -24,6 +24,7 @@ from carve.synth.cloth.drape import DrapeError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, loose_garments, make_drape, read_drape, report_line, write_drape
 from carve.synth.cloth.library import give_up, have, make_member
 from carve.synth.hair.beards import beard_pattern
+from carve.synth.hair.grown import grown_hair
 from carve.synth.hair.locks import curl_of, strand_image, with_relief, wrapped_hair
 from carve.synth.looks.appearance import (
     Texture,
@@ -38,6 +39,7 @@ from carve.synth.looks.appearance import (
 )
 from carve.synth.outer.surface import outer_surface, sample_signed
 from carve.synth.people.bodies import FullBody, Traits, load_full_body, sample_traits, shape_body
+from carve.synth.people.hair_styles import STYLES, parse_hair_name
 from carve.synth.people.poses import Pose, apply_pose, sample_pose
 from carve.synth.records import PARTS, View
 from carve.synth.store.shards import Person, ShardRecord, Split, finish, resume, write_block
@@ -96,11 +98,16 @@ class Maker:
 
     def hair(self, name: str, seed: int) -> Pattern:
         """A hair style with its own locks; the wrapped style is made when first asked for."""
-        asset = self.assets.garments[name]
-        reference = self.wardrobe.reference_of(asset)
         if name not in self._hair:
-            self._hair[name] = wrapped_hair(self.body, asset, reference)
-        return with_relief(self._hair[name], self.body, reference, curl_of(asset), seed)
+            grown = parse_hair_name(name)
+            if grown is None:
+                asset = self.assets.garments[name]
+                self._hair[name] = wrapped_hair(self.body, asset, self.wardrobe.reference_of(asset))
+            else:
+                reference = self.wardrobe.reference(STYLES[grown[0]].worn == "women")
+                self._hair[name] = grown_hair(self.body, reference, *grown)
+        asset = self._hair[name].asset
+        return with_relief(self._hair[name], self.body, self.wardrobe.reference_of(asset), curl_of(asset), seed)
 
     def drape(self, path: Path) -> StoredDrape:
         """A member of the library; the last few are kept."""

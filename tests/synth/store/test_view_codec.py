@@ -84,3 +84,17 @@ def test_arrays_come_back_without_pickle() -> None:
         pack_arrays({"o": np.array([None])})
     with pytest.raises(CarveError, match="damaged"):
         unpack_arrays(pack_arrays(wanted)[:-30])
+
+
+def test_empty_borders_are_cut_off_and_come_back() -> None:
+    full = view(suns=2, size=(40, 30))
+    names = [f.name for f in fields(View) if isinstance(getattr(full, f.name), np.ndarray) and f.name in FIELDS]
+    framed = {name: np.zeros_like(getattr(full, name)) for name in names}
+    for name in names:
+        framed[name][11:31, 4:17] = getattr(full, name)[11:31, 4:17]
+    wanted = replace(full, **framed)
+    members = encode_view(wanted)
+    assert len(members["normal.png"]) < 0.5 * len(encode_view(full)["normal.png"])
+    assert_equal(decode_view(members), wanted)
+    nothing = replace(full, **{name: np.zeros_like(getattr(full, name)) for name in names})
+    assert_equal(decode_view(encode_view(nothing)), nothing)

@@ -209,22 +209,22 @@ def _shell(
     where = np.concatenate([outer, inner[free]])
     operator = sparse.vstack([mesh.operator, mesh.operator[free]]).tocsr()
     to_base, to_bones = skin_rows(body)
-    asset = _beard_asset(body, reference, style)
+    asset = asset_of(body, reference, f"beard_{style}")
     uv = flow_uv(flow_of(body, reference), where, faces)
     binding, joints = (operator @ to_base).tocsr(), (operator @ to_bones).tocsr()
     pattern = Pattern(asset.name, PARTS.index("hair"), asset.layer, asset, binding, where, joints, faces, uv, True)
     return moved_to(pattern, reference, where)
 
 
-def _beard_asset(body: FullBody, reference: ShapedBody, style: BeardStyle) -> GarmentAsset:
-    """The record of a beard, which no file holds: it scales with the head's width, height and depth."""
+def asset_of(body: FullBody, reference: ShapedBody, name: str) -> GarmentAsset:
+    """The record of hair that carve makes, which no file holds: it scales with the head's width, height and depth."""
     head = np.flatnonzero((body.region == 1) & (body.base < SKIN_VERTICES))
     skin = reference.rest[body.base[head]]
     pairs = np.array([[body.base[head[skin[:, k].argmin()]], body.base[head[skin[:, k].argmax()]]] for k in range(3)])
     size = np.abs(np.diff(reference.rest[pairs, np.arange(3)[:, None]], axis=1)).ravel() * 10
     none = np.zeros((0, 3))
     return GarmentAsset(
-        name=f"beard_{style}",
+        name=name,
         folder=Path(),
         kind="hair",
         ref=none.astype(np.int32),

@@ -46,8 +46,10 @@ MARGIN = 0.03
 
 
 def curl_of(asset: GarmentAsset) -> Curl:
-    """Frizzy styles by name, everything else straight."""
-    return "curly" if "afro" in asset.name else "straight"
+    """Frizzy and wavy styles by name, everything else straight."""
+    if any(word in asset.name for word in ("afro", "curly", "dreads")):
+        return "curly"
+    return "wavy" if "wavy" in asset.name else "straight"
 
 
 def hair_pattern(
@@ -64,13 +66,20 @@ def wrapped_hair(body: FullBody, asset: GarmentAsset, reference: ShapedBody, edg
     """The smooth volume of a hair style, bound to the base mesh as its cards are; `edge` metres at most on the reference body."""
     coarse = coarse_pattern(body, asset)
     cards = _seen_cards(coarse, reference)
-    vertices, faces = _wrap(body, reference, cards, edge)
-    binding, joints = _bound(body, reference, cards, vertices, faces)
+    vertices, faces, binding, joints = wrap_cards(body, reference, cards, edge)
     pattern = Pattern(
         asset.name, coarse.part, asset.layer, asset, binding, np.zeros_like(vertices), joints, faces, np.zeros((len(faces), 3, 2)), True
     )
     pattern = moved_to(pattern, reference, vertices)
     return replace(pattern, uv=flow_uv(flow_of(body, reference), vertices, faces))
+
+
+def wrap_cards(
+    body: FullBody, reference: ShapedBody, cards: Cards, edge: float
+) -> tuple[np.ndarray, np.ndarray, sparse.csr_matrix, sparse.csr_matrix]:
+    """Vertices (V, 3) and faces (F, 3) of the closed surface about samples of hair, its binding (V, H) and joints (V, B)."""
+    vertices, faces = _wrap(body, reference, cards, edge)
+    return (vertices, faces, *_bound(body, reference, cards, vertices, faces))
 
 
 def moved_to(pattern: Pattern, shaped: ShapedBody, where: np.ndarray) -> Pattern:
@@ -83,8 +92,8 @@ def moved_to(pattern: Pattern, shaped: ShapedBody, where: np.ndarray) -> Pattern
 
 
 @dataclass(frozen=True)
-class _Cards:
-    """Samples on the parts of the cards that show hair."""
+class Cards:
+    """Samples on the parts of cards that show hair, or on strands."""
 
     points: np.ndarray
     """(N, 3) metres."""
@@ -94,7 +103,7 @@ class _Cards:
     """(N, B)"""
 
 
-def _seen_cards(coarse: Pattern, reference: ShapedBody) -> _Cards:
+def _seen_cards(coarse: Pattern, reference: ShapedBody) -> Cards:
     """Centres of small pieces of the cards, those whose texture is opaque."""
     where = fit(coarse, reference)
     mesh = refine(where, coarse.faces, coarse.uv, 1.3 * SPACING, rounded=False)
@@ -108,10 +117,10 @@ def _seen_cards(coarse: Pattern, reference: ShapedBody) -> _Cards:
     rows = np.repeat(np.arange(len(faces)), 3)
     centre = sparse.csr_matrix((np.full(3 * len(faces), 1 / 3), (rows, faces.ravel())), shape=(len(faces), len(mesh.operator.indptr) - 1))
     operator = centre @ mesh.operator
-    return _Cards(operator @ where, (operator @ coarse.binding).tocsr(), (operator @ coarse.joints).tocsr())
+    return Cards(operator @ where, (operator @ coarse.binding).tocsr(), (operator @ coarse.joints).tocsr())
 
 
-def _wrap(body: FullBody, reference: ShapedBody, cards: _Cards, edge: float) -> tuple[np.ndarray, np.ndarray]:
+def _wrap(body: FullBody, reference: ShapedBody, cards: Cards, edge: float) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) and faces (F, 3) of the closed surface about the cards."""
     low, high = cards.points.min(0) - MARGIN, cards.points.max(0) + MARGIN
     shape = np.ceil((high - low) / SPACING).astype(int) + 1
@@ -164,7 +173,7 @@ def _below_cards(body: FullBody, reference: ShapedBody, points: np.ndarray, grid
     eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
     apart = float(np.linalg.norm(eyes[0] - eyes[1]))
     skin = reference.rest[body.base]
-    centre = _skull_centre(body, reference)
+    centre = skull_centre(body, reference)
     gap = cKDTree(skin[body.region == 1]).query(points)[0]
     directions, reach = _polar(points[gap < BELOW] - centre)
     farthest = np.zeros(BINS)
@@ -188,7 +197,7 @@ def _polar(arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([np.minimum(polar, 1 - 1e-9) * BINS[0], np.minimum(azimuth, 1 - 1e-9) * BINS[1]], -1), radius
 
 
-def _skull_centre(body: FullBody, reference: ShapedBody) -> np.ndarray:
+def skull_centre(body: FullBody, reference: ShapedBody) -> np.ndarray:
     """(3,) the middle of the head at the height of the brows."""
     eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
     skin = reference.rest[body.base]
@@ -242,7 +251,7 @@ def _main_parts(solid: np.ndarray) -> np.ndarray:
 
 
 def _bound(
-    body: FullBody, reference: ShapedBody, cards: _Cards, vertices: np.ndarray, faces: np.ndarray
+    body: FullBody, reference: ShapedBody, cards: Cards, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Binding and joints of the wrapped vertices: means over the nearest samples, near the scalp over the nearest skin; smoothed.
 
@@ -310,7 +319,7 @@ class Flow:
 def flow_of(body: FullBody, reference: ShapedBody) -> Flow:
     """The flow about the reference body's skull."""
     eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
-    return Flow(_skull_centre(body, reference), 1.75 * float(np.linalg.norm(eyes[0] - eyes[1])), 0.35)
+    return Flow(skull_centre(body, reference), 1.75 * float(np.linalg.norm(eyes[0] - eyes[1])), 0.35)
 
 
 AROUND, ALONG = 5, 0.25

@@ -28,7 +28,7 @@ DEGREE = np.pi / 180
 
 COLLISION = 0.006
 """Share of the skin's area that may lie within another part of the body: fingers that touch, the creases of bent joints."""
-ROOMS = (0.0, 1.0, 2.0, 3.5, 5.0)
+ROOMS = (0.0, 1.5, 4.0)
 """How much room between limbs (see `carve.synth.people.puppet`) is tried, one after the other."""
 
 WIDE = ("fly", "fight", "gym", "run", "sit", "pirouette")

@@ -139,7 +139,7 @@ class Puppet:
 
     def girth(self, height: float) -> tuple[float, float]:
         """Half the trunk's width at a height, and how far its front lies before the spine, canonical pose, metres."""
-        trunk = self.shaped.canonical[np.array(REGIONS)[self.body.region] == "torso"]
+        trunk = self.shaped.canonical[self.body.region == REGIONS.index("torso")]
         near = trunk[np.abs(trunk[:, 1] - height) < 0.02]
         return float(np.abs(near[:, 0]).max()), float(near[:, 2].max())
 

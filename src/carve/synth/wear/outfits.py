@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from carve.synth.people.bodies import ShapedBody, Traits
+from carve.synth.people.hair_styles import TRAIN_VARIANTS, VAL_VARIANTS, fits_a_hat, hair_name, style_names
 from carve.synth.wear.garments import Pattern
 from carve.synth.wear.variations import (
     cut_hem,
@@ -29,7 +30,7 @@ class Outfit:
     pieces: tuple[Item, ...]
     """Clothes and shoes in the order in which they lie on one another."""
     hair: str | None
-    """Asset of the hair style; none is a bald head."""
+    """Asset of the hair style, or a cut of `carve.synth.people.hair_styles`; none is a bald head."""
     beard: str | None
     """Style of `carve.synth.hair.beards.beard_pattern`."""
     hat: Item | None
@@ -40,6 +41,8 @@ class Outfit:
 
 SHORT_HAIR = ("short02", "short04")
 """Hair that fits below a hat."""
+GROWN_HAIR = 0.72
+"""Share of the hair that is grown and not an asset."""
 LONG_HAIR = ("bob01", "bob02", "braid01", "long01", "ponytail01")
 
 
@@ -193,7 +196,7 @@ def choose_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.rand
     pieces = [item for item in (*inner, *body_order, whole, *outer, coat) if item is not None]
     hair, beard = _hair(wardrobe, traits, split, rng)
     hat = glasses = None
-    if adult and (hair is None or hair in SHORT_HAIR) and rng.random() < 0.25:
+    if adult and (hair is None or hair in SHORT_HAIR or fits_a_hat(hair)) and rng.random() < 0.25:
         name = _pick(rng, wardrobe.names("hat", split))
         hat = wardrobe.items(name)["hat"] if name else None
     if rng.random() < 0.07:
@@ -265,6 +268,9 @@ def _hair(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.random.Gener
         beard = str(rng.choice(["stubble", "short", "full", "moustache", "goatee"], p=[0.35, 0.25, 0.18, 0.08, 0.14]))
     if not traits.female and traits.years > 25 and rng.random() < 0.1:
         return None, beard
+    if not names or rng.random() < GROWN_HAIR:
+        style = str(rng.choice(style_names(traits.female)))
+        return hair_name(style, int(rng.choice(TRAIN_VARIANTS if split == "train" else VAL_VARIANTS))), beard
     heavy = traits.phenotypes["weight"] > 0.75
     long_share = 0.82 if traits.female else 0.06
     long = rng.random() < long_share
