@@ -125,7 +125,7 @@ def places_seen(body: FullBody, head: Painted, portrait: Portrait, skin: np.ndar
 
     `skin` (F, 3) are the body's outer triangles.
     """
-    found = find_face(portrait.image, _expected(body, head, portrait))
+    found = find_face(portrait.image, expected_face(body, head, portrait))
     if found is None:
         return None
     rays = portrait.camera.rays(found.pixels[:468]) @ portrait.rotation
@@ -140,7 +140,7 @@ def places_seen(body: FullBody, head: Painted, portrait: Portrait, skin: np.ndar
     return np.where(hit[:, None], places, np.nan)
 
 
-def _expected(body: FullBody, head: Painted, portrait: Portrait) -> Expected:
+def expected_face(body: FullBody, head: Painted, portrait: Portrait) -> Expected:
     """Where eyes, nose and mouth are, roughly, from the eyes' joints."""
     left, right = (head.shaped.heads[body.names.index(body.humanoid[f"{side}Eye"])] for side in ("left", "right"))
     unit = float(np.linalg.norm(left - right)) / 0.064
