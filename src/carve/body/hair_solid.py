@@ -103,15 +103,9 @@ def _closing(o: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     for radius in _RADII:
         closed = ndimage.distance_transform_edt(outside <= radius) * VOXEL > radius
         added = closed[core] & allowed & ~o
-        added |= _cavities(o | added)
         if tunnels(o | added) == 0:
             break
     return added
-
-
-def _cavities(o: np.ndarray) -> np.ndarray:
-    """Empty voxels that O encloses."""
-    return ndimage.binary_fill_holes(o) & ~o
 
 
 def tunnels(o: np.ndarray) -> int:
