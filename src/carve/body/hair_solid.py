@@ -81,7 +81,14 @@ def with_solid_hair(whole: manifold3d.Manifold, body: BodyFit, chin: float) -> m
     added = _closing(o, allowed)
     if not added.any():
         return whole
-    return _united(whole, o, added, box)
+    made = _united(whole, o, added, box)
+    # What is finer than a voxel may leave a new ring where old hair and new meet.
+    return made if _handles(made) <= _handles(whole) else whole
+
+
+def _handles(made: manifold3d.Manifold) -> int:
+    """Of the largest piece; others are cavities."""
+    return int(max(made.decompose(), key=lambda part: part.num_vert()).genus())
 
 
 def _head_box(body: BodyFit) -> _Box:
