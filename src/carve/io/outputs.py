@@ -32,6 +32,7 @@ def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = ()) ->
     for side in ("front", "back"):
         write_png(folder / f"normals_{side}.png", normals_to_rgb(getattr(avatar.normals, side), avatar.normals.mask))
     write_png(folder / "mask.png", np.round(avatar.observation.mask * 255).astype(np.uint8))
+    write_png(folder / "seen.png", avatar.textured.seen)
     write_png(folder / "preview.png", preview_sheet(avatar))
     if "obj" in extras:
         write_obj(folder, avatar)

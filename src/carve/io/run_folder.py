@@ -35,6 +35,7 @@ OUTPUT_FILES = (
     "normals_front.png",
     "normals_back.png",
     "mask.png",
+    "seen.png",
     "preview.png",
     "avatar.obj",
     "avatar.mtl",
