@@ -81,7 +81,8 @@ def measure(out: Path, photo: Path) -> Measured:
     window = camera.cropped(low[0], low[1], side, side, scale)
     look = Look(uv=posed.uv, texture=posed.texture, normals=posed.normals, ambient=1.0)
     drawn = render_mesh(posed.vertices.astype(float), posed.faces, window, look)
-    there = Expected(*((np.array(p) - low) * scale for p in (expected.right_eye, expected.left_eye, expected.nose, expected.mouth)), TALL)
+    move = lambda place: (place - low) * scale  # noqa: E731
+    there = Expected(move(expected.right_eye), move(expected.left_eye), move(expected.nose), move(expected.mouth), TALL)
     again = find_face(drawn, there)
     pixel = -1000 * pose["joints"]["head"][2] / camera.focal
     by_part = lambda away: {part: float(pixel * away[points].mean()) for part, points in PARTS.items()}  # noqa: E731

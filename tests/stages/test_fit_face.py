@@ -99,7 +99,8 @@ def test_without_a_face_the_head_is_doubted(clothed: Truth, anny_body: AnnyBody)
     body = fit_face(clothed.observation, clothed.body, anny_body, Params())
     assert body.notes == (NO_FACE,) and "face" not in body.residuals
     assert body.joint_confidence[anny_body.names.index("head")] < 0.5
-    assert np.linalg.norm(body.posed - clothed.body.posed, axis=1).max() < 0.02  # the landmarks are the body's own
+    # But for the mouth's corners, which stand elsewhere there, the landmarks are the body's own.
+    assert np.linalg.norm(body.posed - clothed.body.posed, axis=1).max() < 0.05
 
 
 def test_a_surface_around_the_body_takes_over_the_expression(fitted: BodyFit) -> None:

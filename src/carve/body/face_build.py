@@ -40,7 +40,7 @@ def head_population(model: Any, targets: Path, read: Reader, turn: torch.Tensor)
     base = model.base_mesh_vertex_indices.numpy()
     place = np.full(int(base.max()) + 1, -1)
     place[base] = np.arange(len(base))
-    rows = [spread * _moved(parts, targets, read, place, len(base)) for parts, spread in _sliders(targets)]
+    rows = [spread * _moved(parts, read, place, len(base)) for parts, spread in _sliders(targets)]
     rows += list(_races(model, turn))
     own = [k for k, name in enumerate(model.bone_labels) if name.startswith(("neck", "head", "eye"))]
     share = (model.vertex_bone_weights * torch.isin(model.vertex_bone_indices, torch.tensor(own))).sum(1).numpy()
@@ -62,9 +62,9 @@ def _sliders(targets: Path) -> Iterator[tuple[list[tuple[Path, float]], float]]:
         for category in table[folder]["categories"]:
             opposites = category.get("opposites") or {}
             file = lambda name, folder=folder: targets / folder / f"{name}.target.gz"  # noqa: E731
-            pairs = {}
+            pairs: dict[str, list[tuple[Path, float]]] = {}
             for side in ("left", "right", "unsided"):
-                pair = [opposites.get(f"{sign}-{side}") for sign in ("positive", "negative")]
+                pair = [str(opposites.get(f"{sign}-{side}") or "") for sign in ("positive", "negative")]
                 if all(pair) and not any(word in pair[0] for word in _LEFT_OUT):
                     pairs[side] = [(file(pair[0]), 0.5), (file(pair[1]), -0.5)]
             if "unsided" in pairs:
@@ -79,7 +79,7 @@ def _sliders(targets: Path) -> Iterator[tuple[list[tuple[Path, float]], float]]:
                         yield [(file(name), 1.0)], 0.5 * _SPREAD
 
 
-def _moved(parts: list[tuple[Path, float]], targets: Path, read: Reader, place: np.ndarray, count: int) -> np.ndarray:
+def _moved(parts: list[tuple[Path, float]], read: Reader, place: np.ndarray, count: int) -> np.ndarray:
     """(V, 3) metres, body frame: the sum of target files with factors. MakeHuman's axes are the body frame's."""
     moved = np.zeros((count, 3))
     for path, factor in parts:

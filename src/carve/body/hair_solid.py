@@ -81,7 +81,14 @@ def with_solid_hair(whole: manifold3d.Manifold, body: BodyFit, chin: float) -> m
     added = _closing(o, allowed)
     if not added.any():
         return whole
-    return _united(whole, o, added, box)
+    made = _united(whole, o, added, box)
+    # What is finer than a voxel may leave a new ring where old hair and new meet.
+    return made if _handles(made) <= _handles(whole) else whole
+
+
+def _handles(made: manifold3d.Manifold) -> int:
+    """Of the largest piece; others are cavities."""
+    return int(max(made.decompose(), key=lambda part: part.num_vert()).genus())
 
 
 def _head_box(body: BodyFit) -> _Box:
@@ -103,15 +110,9 @@ def _closing(o: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     for radius in _RADII:
         closed = ndimage.distance_transform_edt(outside <= radius) * VOXEL > radius
         added = closed[core] & allowed & ~o
-        added |= _cavities(o | added)
         if tunnels(o | added) == 0:
             break
     return added
-
-
-def _cavities(o: np.ndarray) -> np.ndarray:
-    """Empty voxels that O encloses."""
-    return ndimage.binary_fill_holes(o) & ~o
 
 
 def tunnels(o: np.ndarray) -> int:

@@ -100,10 +100,11 @@ class HeadFit:
     unknowns: np.ndarray
 
 
-def fit_head(model: HeadModel, pose: Pose, camera: Camera, seen: Seen, spreads: Spreads, rounds: int) -> HeadFit:
-    """Gauss-Newton with bounds from the given pose on."""
+def fit_head(
+    model: HeadModel, pose: Pose, camera: Camera, seen: Seen, spreads: Spreads, rounds: int, start: np.ndarray | None = None
+) -> HeadFit:
+    """Gauss-Newton with bounds from the given pose on, or from the unknowns `start` (U,) of an earlier fit to it."""
     shapes, actions = len(model.shape), len(model.expression)
-    u = np.zeros(POSE + shapes + actions)
     spread = np.concatenate(
         [
             np.full(3, spreads.neck),
@@ -114,23 +115,19 @@ def fit_head(model: HeadModel, pose: Pose, camera: Camera, seen: Seen, spreads: 
             np.full(actions, spreads.expression),
         ]
     )
-    free = spread > 0
+    u = np.zeros(len(spread)) if start is None else start.copy()
     low = np.concatenate([-3.0 * spread[: POSE + shapes], np.zeros(actions)])
     high = np.concatenate([3.0 * spread[: POSE + shapes], np.ones(actions)])
+    # Pose before shape: from a bad pose the shape would run off.
+    first = 0 if start is not None else min(3, rounds - 1)
     columns = _Columns(model, seen)
     for step in range(rounds):
-        # Pose before shape: from a bad pose the shape would run off.
-        active = free & ((np.arange(len(u)) < POSE) | (step >= min(3, rounds - 1)))
+        active = (spread > 0) & ((np.arange(len(u)) < POSE) | (step >= first))
         residual, jacobian = columns.linearise(pose, camera, u)
-        rows = np.diag(1 / spread[active])
-        a = np.concatenate([jacobian[:, active], rows])
+        a = np.concatenate([jacobian[:, active], np.diag(1 / spread[active])])
         b = np.concatenate([-residual, -u[active] / spread[active]])
-        margin = 1e-9
-        found = lsq_linear(
-            a, b, (low[active] - u[active] - margin, high[active] - u[active] + margin), method="bvls" if active.sum() <= POSE else "trf"
-        )
-        u = u.copy()
-        u[active] += found.x
+        bounds = low[active] - u[active] - 1e-9, high[active] - u[active] + 1e-9
+        u[active] += lsq_linear(a, b, bounds, method="bvls" if active.sum() <= POSE else "trf").x
     return columns.result(pose, u)
 
 

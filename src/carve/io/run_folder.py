@@ -37,6 +37,7 @@ OUTPUT_FILES = (
     "normals_front.png",
     "normals_back.png",
     "mask.png",
+    "seen.png",
     "preview.png",
     "seen.png",
     "thumbnail.png",

@@ -166,7 +166,7 @@ def _fit_mesh(body: BodyFit, head: HeadModel, marks: Landmarks, rows: list[int],
     # Of a face that is turned away the network guesses half; of a profile it is wrong in the other half, too.
     toward = _facing(body, first, points)
     seen = replace(seen, sigma=_doubt(toward) * sigma / np.maximum(toward, 0.2))
-    return fit_head(head, body.pose, body.camera, seen, spreads, params.rounds)
+    return fit_head(head, body.pose, body.camera, seen, spreads, -(-params.rounds // 2), first.unknowns)
 
 
 def _doubt(toward: np.ndarray) -> float:

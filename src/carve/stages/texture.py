@@ -43,7 +43,7 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params, 
     normals = vertex_normals(posed.vertices, surface.faces)
     atlas = unwrap(surface.vertices, surface.faces, _chart_labels(surface), params.size, params.padding)
     grid = texels(atlas, params.size)
-    view = look(observation, posed, normals, grid, params)
+    view = look(observation, posed, normals, grid, params, None if body is None else features_on(surface, body, whole=True))
     behind_arms = find_behind_arms(surface)
     seen = photo_weight(view, posed.vertices, normals, behind_arms, params)
     layers = find_layers(view, posed, behind_arms, params)

@@ -61,8 +61,13 @@ class View:
     """Pixels a metre at the person's distance."""
 
 
-def look(observation: Observation, posed: PosedSurface, normals: np.ndarray, grid: Texels, params: Params) -> View:
-    """Cut the person out of the photo at a resolution that suits the texture, and rasterise the surface there."""
+def look(
+    observation: Observation, posed: PosedSurface, normals: np.ndarray, grid: Texels, params: Params, fitted: np.ndarray | None = None
+) -> View:
+    """Cut the person out of the photo at a resolution that suits the texture, and rasterise the surface there.
+
+    `fitted` (V,) is 1 where the surface surely lies as the photo has it, so that its edges need no margin, 0 elsewhere.
+    """
     photo, camera = observation.photo, posed.camera
     width, height = photo.size
     pixels = camera.project(posed.vertices)
@@ -93,6 +98,8 @@ def look(observation: Observation, posed: PosedSurface, normals: np.ndarray, gri
     to_edge = cv2.distanceTransform((~_depth_edges(depth, params.occlusion_step)).astype(np.uint8), cv2.DIST_L2, 5)
     outline = np.clip(to_outline / max(params.outline_margin * tall, scale) - 1, 0, 1)
     hidden = np.clip(to_edge / max(params.occlusion_margin * tall, scale) - 1, 0, 1)
+    if fitted is not None and fitted.any():
+        hidden = np.maximum(hidden, raster.interpolate(fitted[:, None], posed.canonical.faces)[..., 0])
     sure = np.clip(np.minimum(to_outline, to_edge) / (params.sure_margin * metre * scale), 0, 1)
     clear = _clear_of_arms(picture, observation.landmarks, posed, raster, (left, top, scale), outline, metre * scale, params)
     return View(window, picture, outline * hidden * raster.mask, sure, clear, raster, metre * scale)

@@ -17,7 +17,7 @@ from carve.synth.people.poses import apply_pose
 from carve.synth.wear.garments import coarse_pattern
 from carve.synth.wear.person import placed
 
-_BROW = 0.35
+_BROW = 0.15
 """Factor on the skin's colour under a full brow."""
 _REACH = 0.006
 """Brows lie within this distance of the skin that they colour, metres."""
@@ -67,10 +67,10 @@ def _brows(body: FullBody, assets: Assets, vertices: np.ndarray) -> np.ndarray:
         alpha = picture[..., 3] / 255 if picture.shape[2] == 4 else np.ones(picture.shape[:2])
         near = MeshQueries(layer.canonical, layer.faces).nearest(shaped.canonical[vertices])
         at = np.einsum("nk,nkc->nc", near.bary, layer.uv[near.face]) % 1.0
-        # Half a centimetre around: single hairs are finer than the vertices.
+        # Around each vertex, and darker than the mean: single hairs are finer than the vertices.
         rows, columns = (at[:, 1] * alpha.shape[0]).astype(int), (at[:, 0] * alpha.shape[1]).astype(int)
         spread = range(-8, 9, 4)
         cover = np.mean([alpha[(rows + i) % alpha.shape[0], (columns + j) % alpha.shape[1]] for i in spread for j in spread], axis=0)
         fade = np.clip(1.5 - near.distance / _REACH, 0, 1)
-        factors.append(1 - fade * cover * (1 - _BROW))
+        factors.append(1 - fade * np.sqrt(cover) * (1 - _BROW))
     return np.mean(factors, 0)[:, None]

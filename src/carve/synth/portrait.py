@@ -35,13 +35,16 @@ DISTANCE = 1.4
 _FIELD = 0.42
 """Metres that the picture's side shows at the eyes."""
 
+Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+"""Vertices, faces, texture coordinates, picture and alpha of one layer; see `Painted`."""
+
 
 @dataclass(frozen=True)
 class Painted:
     """A head as triangles of several layers with their textures, canonical pose, body frame."""
 
     shaped: ShapedBody
-    parts: tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], ...]
+    parts: tuple[Part, ...]
     """Vertices (V, 3), faces (F, 3), texture coordinates (F, 3, 2), picture (H, W, 3) and its alpha, brows and lashes last."""
 
 
@@ -64,7 +67,7 @@ def paint_head(body: FullBody, assets: Assets, traits: Traits, rng: np.random.Ge
     pose = apply_pose(body, shaped, np.tile(np.eye(3), (len(body.names), 1, 1)))
     colour = hair_colour(traits, rng)
     skin = skin_layer(body, shaped, pose).layer
-    parts = [(skin.canonical, skin.faces, skin.uv, skin_texture(assets, traits, rng, hair=colour).image, None)]
+    parts: list[Part] = [(skin.canonical, skin.faces, skin.uv, skin_texture(assets, traits, rng, hair=colour).image, None)]
     for kind in ("eyes", "eyebrows", "eyelashes"):
         names = sorted(name for name, asset in assets.garments.items() if asset.kind == kind)
         if not names:
@@ -125,7 +128,7 @@ def places_seen(body: FullBody, head: Painted, portrait: Portrait, skin: np.ndar
 
     `skin` (F, 3) are the body's outer triangles.
     """
-    found = find_face(portrait.image, _expected(body, head, portrait))
+    found = find_face(portrait.image, expected_face(body, head, portrait))
     if found is None:
         return None
     rays = portrait.camera.rays(found.pixels[:468]) @ portrait.rotation
@@ -140,14 +143,14 @@ def places_seen(body: FullBody, head: Painted, portrait: Portrait, skin: np.ndar
     return np.where(hit[:, None], places, np.nan)
 
 
-def _expected(body: FullBody, head: Painted, portrait: Portrait) -> Expected:
+def expected_face(body: FullBody, head: Painted, portrait: Portrait) -> Expected:
     """Where eyes, nose and mouth are, roughly, from the eyes' joints."""
     left, right = (head.shaped.heads[body.names.index(body.humanoid[f"{side}Eye"])] for side in ("left", "right"))
     unit = float(np.linalg.norm(left - right)) / 0.064
     middle = (left + right) / 2
     points = np.stack([right, left, middle + unit * np.array([0.0, -0.04, 0.03]), middle + unit * np.array([0.0, -0.07, 0.02])])
     at = portrait.camera.project(points @ portrait.rotation.T + portrait.translation)
-    return Expected(*at, 0.24 * unit / _FIELD * SIZE)
+    return Expected(right_eye=at[0], left_eye=at[1], nose=at[2], mouth=at[3], size=0.24 * unit / _FIELD * SIZE)
 
 
 def outer_faces(body: FullBody) -> np.ndarray:
