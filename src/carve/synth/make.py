@@ -8,7 +8,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from carve.synth.assets.files import Assets, no_assets, read_assets
 from carve.synth.cloth.drape import DrapeError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, loose_garments, make_drape, read_drape, report_line, write_drape
 from carve.synth.cloth.library import give_up, have, make_member
+from carve.synth.cloth.tailored import made_hat, made_shoes
 from carve.synth.hair.beards import beard_pattern
 from carve.synth.hair.locks import curl_of, strand_image, with_relief, wrapped_hair
 from carve.synth.looks.appearance import (
@@ -149,7 +150,9 @@ def make_body(maker: Maker, index: int) -> Made:
         traits = replace(stored.traits, face=traits.face, local=_own_face(stored.traits, traits))
     shaped = shape_body(body, traits)
     if stored is not None and stored.tailored:
-        outfit = complete_outfit(maker.wardrobe, traits, split, rng, tuple(piece.item for piece in stored.pieces))
+        worn = tuple(piece.item for piece in stored.pieces)
+        shoes = partial(made_shoes, body, shaped, traits.female, rng=rng)
+        outfit = complete_outfit(maker.wardrobe, traits, split, rng, worn, shoes, partial(made_hat, body, shaped, traits.female, rng))
     else:
         outfit = choose_outfit(maker.wardrobe, traits, split, rng, stored.pieces[0].item if stored else None)
     thick = any(piece.kind == "coat" for piece in outfit.pieces)

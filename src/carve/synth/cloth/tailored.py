@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from carve.synth.tailor.design import Design
 from carve.synth.tailor.details import detailed
 from carve.synth.tailor.figure import Figure, measured
 from carve.synth.tailor.recipes import sample_outfit
+from carve.synth.tailor.solid_pieces import StiffPiece, sample_stiff, stiff_piece
 from carve.synth.tailor.weights import weight_matrix
 from carve.synth.wear.garments import Pattern, canonical_of, made_asset
 from carve.synth.wear.person import Drape
@@ -43,6 +45,26 @@ def tailors_item(
     empty = sparse.csr_matrix((len(rest), shaped.rest.shape[0]))
     pattern = Pattern(asset.name, PARTS.index(design.kind), design.layer, asset, empty, rest * 10.0, joints, faces, uv, measured=True)
     return Item(asset.name, design.kind, pattern, frame_of(body, pattern, shaped), design.lower == "skirt")
+
+
+def stiff_item(body: FullBody, shaped: ShapedBody, piece: StiffPiece) -> Item:
+    """Shoes or a hat as a wearable piece."""
+    design = Design(piece.design.family, piece.design.kind, layer=4 if piece.design.kind == "shoes" else 8)
+    item = tailors_item(body, shaped, design, piece.rest, piece.faces, piece.joints)
+    return replace(item, pattern=replace(item.pattern, closed=True))
+
+
+def made_shoes(body: FullBody, shaped: ShapedBody, female: bool, bare_legs: bool, rng: np.random.Generator) -> Item:
+    """A random pair of shoes; boots to the knee go over bare legs only."""
+    design = sample_stiff("shoes", female, rng)
+    while design.family == "knee_boots" and not bare_legs:
+        design = sample_stiff("shoes", female, rng)
+    return stiff_item(body, shaped, stiff_piece(measured(body, shaped), skin_joints(body), design))
+
+
+def made_hat(body: FullBody, shaped: ShapedBody, female: bool, rng: np.random.Generator) -> Item:
+    """A random hat."""
+    return stiff_item(body, shaped, stiff_piece(measured(body, shaped), skin_joints(body), sample_stiff("hat", female, rng)))
 
 
 def make_tailored(
