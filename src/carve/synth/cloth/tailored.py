@@ -11,14 +11,15 @@ import numpy as np
 from scipy import sparse
 
 from carve.geometry.skin_weights import stored_weights
-from carve.synth.cloth.dressing import DrapedPiece, DressingError, drape_outfit, skin_joints
+from carve.synth.cloth.dressing import DrapedPiece, DressingError, drape_outfit, roomier, skin_joints, wearer_grid
 from carve.synth.cloth.solver import Steps
-from carve.synth.people.bodies import FullBody, ShapedBody, sample_traits, shape_body
+from carve.synth.people.bodies import FullBody, ShapedBody, Traits, sample_traits, shape_body
 from carve.synth.people.poses import sample_pose
 from carve.synth.records import PARTS
 from carve.synth.tailor.design import Design
 from carve.synth.tailor.details import detailed
 from carve.synth.tailor.figure import Figure, measured
+from carve.synth.tailor.garment import tailored
 from carve.synth.tailor.recipes import sample_outfit
 from carve.synth.tailor.solid_pieces import StiffPiece, sample_stiff, stiff_piece
 from carve.synth.tailor.weights import weight_matrix
@@ -100,6 +101,17 @@ def make_tailored(
             arrays |= {f"{k}_{name}": array for name, array in _arrays(piece).items()}
         return meta, arrays, failures
     raise DressingError("; ".join(failures))
+
+
+def skinned_outfit(body: FullBody, shaped: ShapedBody, traits: Traits, rng: np.random.Generator) -> tuple[Drape, ...]:
+    """An outfit that follows its wearer by skinning alone: for people whom no member of the library dresses."""
+    grid, joints = wearer_grid(body, shaped), skin_joints(body)
+    result = []
+    for design in roomier(sample_outfit(traits.female, traits.adult, rng)):
+        garment = tailored(grid, joints, design)
+        still = np.zeros_like(garment.rest)
+        result.append(_finished(body, shaped, grid.figure, design, garment.rest, garment.faces, garment.joints, still))
+    return tuple(result)
 
 
 def _said(piece: DrapedPiece) -> dict[str, Any]:
