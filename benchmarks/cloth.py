@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from carve.synth.cloth.library import FAILED, GIVEN_UP
 from carve.synth.store.shard_reader import ShardSet
+from carve.synth.tailor.carried import CARRIED
 from carve.synth.tailor.families import FAMILIES
 from carve.synth.tailor.solid_pieces import HATS, SHOES
 
@@ -30,7 +31,7 @@ def families(library: Path) -> dict[str, Any]:
     """How many families the tailor knows, and how many pieces of each the library holds."""
     _, pieces, others = _sewn(library)
     found = Counter(piece["design"]["family"] for piece in pieces)
-    stiff = len(SHOES) + len(HATS)
+    stiff = len(SHOES) + len(HATS) + len(CARRIED)
     return {
         "known": len(FAMILIES) + stiff,
         "draped": len(FAMILIES),

@@ -22,7 +22,7 @@ from carve.synth.assets.files import Assets, no_assets, read_assets
 from carve.synth.cloth.drape import DrapeError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, loose_garments, make_drape, read_drape, report_line, write_drape
 from carve.synth.cloth.library import give_up, have, make_member
-from carve.synth.cloth.tailored import made_hat, made_shoes, skinned_outfit
+from carve.synth.cloth.tailored import made_extras, made_hat, made_shoes, skinned_outfit
 from carve.synth.hair.beards import beard_pattern
 from carve.synth.hair.locks import curl_of, strand_image, with_relief, wrapped_hair
 from carve.synth.looks.appearance import (
@@ -154,6 +154,7 @@ def make_body(maker: Maker, index: int) -> Made:
     if bare or (stored is not None and stored.tailored):
         worn = tuple(piece.item for piece in drapes)
         shoes = partial(made_shoes, body, shaped, traits.female, rng=rng)
+        worn += made_extras(body, shaped, traits.adult, worn, rng)
         outfit = complete_outfit(maker.wardrobe, traits, split, rng, worn, shoes, partial(made_hat, body, shaped, traits.female, rng))
     else:
         outfit = choose_outfit(maker.wardrobe, traits, split, rng, stored.pieces[0].item if stored else None)

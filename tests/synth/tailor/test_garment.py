@@ -13,6 +13,7 @@ from carve.geometry.queries import MeshQueries
 from carve.records import CarveError
 from carve.synth.cloth.dressing import skin_joints
 from carve.synth.people.bodies import FullBody, ShapedBody
+from carve.synth.tailor.carried import CARRIED, carried_piece
 from carve.synth.tailor.design import Design
 from carve.synth.tailor.details import DETAILS, detailed
 from carve.synth.tailor.families import FABRICS, FAMILIES
@@ -143,3 +144,12 @@ def test_shoes_and_hats_are_solids_around_their_wearer(grid: BodyGrid, full_body
     covered = skin[:, 1] < heights["ground"] + 0.04 if kind == "shoes" else skin[:, 1] > heights["top"] - 0.04
     assert solid.inside(skin[covered]).mean() > 0.97
     assert solid.inside(skin[~covered]).mean() < 0.3
+
+
+@pytest.mark.parametrize("family", CARRIED)
+def test_what_is_worn_over_clothes_is_solid_and_leaves_room_below(grid: BodyGrid, full_body: FullBody, family: str) -> None:
+    piece = carried_piece(grid.figure, skin_joints(full_body), family, 0.04, np.random.default_rng(0))
+    assert not len(boundary_edges(piece.faces))
+    body = MeshQueries(grid.figure.vertices, grid.figure.faces, winding=True)
+    assert body.inside(piece.rest).mean() < 0.01
+    assert np.median(body.nearest(piece.rest).distance) > 0.02

@@ -16,6 +16,7 @@ from carve.synth.cloth.solver import Steps
 from carve.synth.people.bodies import FullBody, ShapedBody, Traits, sample_traits, shape_body
 from carve.synth.people.poses import sample_pose
 from carve.synth.records import PARTS
+from carve.synth.tailor.carried import carried_piece
 from carve.synth.tailor.design import Design
 from carve.synth.tailor.details import detailed
 from carve.synth.tailor.figure import Figure, measured
@@ -30,6 +31,8 @@ from carve.synth.wear.wardrobe import Item, Split
 
 TRIES = 4
 """Bodies, poses and outfits that are tried for one member before it is given up."""
+EXTRAS = {"scarf": (0.0, 0.08), "shoulder_bag": (0.08, 0.14), "backpack": (0.14, 0.2)}
+"""Where in [0, 1) a random number must lie for each of what is worn over clothes."""
 ARMS_OUT = {"outer": 0.18, "plain": 0.09}
 """Radians by which arms hang away from the body, so that sleeves have room."""
 
@@ -50,7 +53,7 @@ def tailors_item(
 
 def stiff_item(body: FullBody, shaped: ShapedBody, piece: StiffPiece) -> Item:
     """Shoes or a hat as a wearable piece."""
-    design = Design(piece.design.family, piece.design.kind, layer=4 if piece.design.kind == "shoes" else 8)
+    design = Design(piece.design.family, piece.design.kind, layer={"shoes": 4, "accessory": 7}.get(piece.design.kind, 8))
     item = tailors_item(body, shaped, design, piece.rest, piece.faces, piece.joints)
     return replace(item, pattern=replace(item.pattern, closed=True))
 
@@ -66,6 +69,18 @@ def made_shoes(body: FullBody, shaped: ShapedBody, female: bool, bare_legs: bool
 def made_hat(body: FullBody, shaped: ShapedBody, female: bool, rng: np.random.Generator) -> Item:
     """A random hat."""
     return stiff_item(body, shaped, stiff_piece(measured(body, shaped), skin_joints(body), sample_stiff("hat", female, rng)))
+
+
+def made_extras(body: FullBody, shaped: ShapedBody, adult: bool, worn: Sequence[Item], rng: np.random.Generator) -> tuple[Item, ...]:
+    """What is worn over clothes: braces where dungarees need them, now and then a scarf or a bag."""
+    names = [item.name for item in worn]
+    families = ["braces"] if "tailor-dungarees" in names else []
+    chance = rng.random()
+    if not any(name.endswith(family) for name in names for family in ("hijab", "poncho", "shawl")):
+        families += [family for family, (low, high) in EXTRAS.items() if low <= chance < high and (adult or family == "backpack")]
+    thick = any(item.kind == "coat" for item in worn)
+    figure, joints = measured(body, shaped), skin_joints(body)
+    return tuple(stiff_item(body, shaped, carried_piece(figure, joints, family, 0.055 if thick else 0.03, rng)) for family in families)
 
 
 def make_tailored(

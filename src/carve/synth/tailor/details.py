@@ -380,7 +380,6 @@ DETAILS: dict[str, Detail] = {
     "hip_pockets": _patches([(0.11, -0.1, True), (-0.11, -0.1, True)], 0.13, 0.15, 0.0025),
     "welt_pockets": _patches([(0.11, -0.45, True), (-0.11, -0.45, True)], 0.13, 0.018, 0.002, turn=0.35),
     "back_pockets": _patches([(0.075, -0.1, False), (-0.075, -0.1, False)], 0.125, 0.13, 0.002, 0.015),
-    "braces": lambda mesh, _: mesh,
 }
 """Everything that a design's `details` may name; they are sewn on in the order of this table."""
 

@@ -22,12 +22,14 @@ _EVEN = 8
 """Rounds in which vertices move along the surface to the middle of their neighbours."""
 
 
-def zero_level(grid: BodyGrid, field: np.ndarray, rounds: int = _SMOOTH) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) and outward faces (F, 3) of the largest piece of the zero level, without the steps of the grid."""
+def zero_level(grid: BodyGrid, field: np.ndarray, rounds: int = _SMOOTH, pieces: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) and outward faces (F, 3) of the zero level, without the steps of the grid: of its largest piece, and of those with at
+    least the share `pieces` of its vertices."""
     vertices, faces = marching_cubes(field)
     vertices = grid.origin + grid.cell * vertices
     label = components(faces, len(vertices))
-    vertices, faces, _ = compact(vertices, faces[label[faces[:, 0]] == np.bincount(label).argmax()])
+    size = np.bincount(label)
+    vertices, faces, _ = compact(vertices, faces[(size >= pieces * size.max())[label[faces[:, 0]]]])
     return smooth(vertices, faces, rounds), faces
 
 
