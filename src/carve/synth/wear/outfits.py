@@ -228,8 +228,8 @@ def complete_outfit(
         shoes = (_shoes(wardrobe, traits, split, rng, lower[0] if lower else None) if of_assets else None) or make_shoes(low > 0.3)
     hooded = any(float(item.frame.where[:, 1].max()) > item.frame.chin for item in worn)
     hair, beard = _hair(wardrobe, traits, split, rng)
-    if hooded and hair not in SHORT_HAIR:
-        hair = _pick(rng, [name for name in wardrobe.names("hair", split) if name in SHORT_HAIR])
+    if hooded:
+        hair = None  # a style's volume would come through the cloth
     hat = glasses = None
     if traits.adult and not hooded and (hair is None or hair in SHORT_HAIR) and rng.random() < 0.25:
         name = _pick(rng, wardrobe.names("hat", split)) if rng.random() < ASSETS_SHARE else None
