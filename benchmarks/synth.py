@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+import cloth
 from brute import distance, spread, winding
 from carve.geometry.skinning import skin
 from carve.synth.make import Plan, make_body, make_people, open_maker
@@ -184,20 +185,6 @@ def distances(assets: Path, library: Path, first: int, count: int, points: int) 
     return result | worst
 
 
-def drapes(library: Path) -> dict[str, Any]:
-    """What the library holds."""
-    metas = [json.loads(path.read_text()) for path in sorted(library.glob("*.json"))]
-    inside = np.array([100 * meta["report"]["inside"] for meta in metas])
-    return {
-        "drapes": len(metas),
-        "garments": len({meta["asset"] for meta in metas}),
-        "bodies_and_poses": len({json.dumps(meta["traits"]) for meta in metas}),
-        "inside_median": float(np.median(inside)),
-        "inside_worst": float(inside.max()),
-        "seconds_each": float(np.mean([meta["report"]["seconds"] for meta in metas])),
-    }
-
-
 def same_bytes(assets: Path, people: int) -> bool:
     """One and four workers write identical shards."""
     found = []
@@ -227,7 +214,10 @@ def main() -> None:
         "loading": lambda: loading(arguments.data, arguments.assets, 200),
         "inside": lambda: cloth_inside(people()),
         "correspondence_mm": lambda: correspondence(people()),
-        "drapes": lambda: drapes(arguments.library),
+        "families": lambda: cloth.families(arguments.library),
+        "drapes": lambda: cloth.drapes(arguments.library),
+        "tailored": lambda: cloth.tailored(people()),
+        "relief": lambda: cloth.relief(people()),
         "same_bytes_1_and_4_workers": lambda: same_bytes(arguments.assets, 4),
         "signed_distance": lambda: distances(arguments.assets, arguments.library, 0, arguments.sdf_people, 10000),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "numpy", "mediapipe", "numba", "scipy", "anny", "PIL", "pydantic", "rich", "warp", "newton")
+HEAVY = ("torch", "numpy", "mediapipe", "numba", "scipy", "anny", "PIL", "pydantic", "rich", "warp")
 
 
 def loaded_after(code: str) -> set[str]:

@@ -19,7 +19,7 @@ from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import skin
 from carve.synth.make import Plan, landmark_names, make_people, make_person, open_maker, split_of
 from carve.synth.photo.augmentation import Motion, draw_motion
-from carve.synth.records import View
+from carve.synth.records import PARTS, View
 from carve.synth.samples.dataset import SyntheticPhotos
 from carve.synth.samples.fitted_body import FitErrors, FittedBodies
 from carve.synth.store.shard_reader import open_shards
@@ -218,3 +218,16 @@ def test_a_bad_garment_is_refused_by_name_or_left_out_on_request(pack: Path, tmp
     assert run([*command, "--skip-bad"]) == 0
     header = json.loads((tmp_path / "data" / "dataset.json").read_text())
     assert list(header["settings"]["refused"]) == ["Coat"]
+
+
+def test_people_without_any_assets_wear_what_the_tailor_makes(tmp_path: Path) -> None:
+    plan = Plan(people=1, seed=4, views=1, drapes=0, distances=False)
+    folder = make_people(None, tmp_path / "data", None, plan, 1, False, lambda *_: None).parent
+    shards = open_shards(folder, "train")
+    names = [layer["name"] for layer in shards.person(0)["layers"]]
+    assert "own-eyes" in names
+    assert sum(name.startswith("tailor-") for name in names) >= 2
+    view = shards.view(0, 0)
+    cloth = np.isin(view.part, [PARTS.index(part) for part in ("top", "bottom", "dress", "coat", "suit", "shoes")])
+    assert cloth.sum() > 0.5 * (view.coverage > 127).sum()
+    assert json.loads((folder / "dataset.json").read_text())["licences"] == []

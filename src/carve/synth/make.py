@@ -8,7 +8,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from carve.synth.assets.files import Assets, no_assets, read_assets
 from carve.synth.cloth.drape import DrapeError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, loose_garments, make_drape, read_drape, report_line, write_drape
 from carve.synth.cloth.library import give_up, have, make_member
+from carve.synth.cloth.tailored import made_extras, made_hat, made_shoes, skinned_outfit
 from carve.synth.hair.beards import beard_pattern
 from carve.synth.hair.grown import grown_hair
 from carve.synth.hair.locks import curl_of, strand_image, with_relief, wrapped_hair
@@ -49,7 +50,7 @@ from carve.synth.views.scene import Scene, build_scene
 from carve.synth.wear.garments import Pattern, coarse_pattern
 from carve.synth.wear.outfits import Outfit, choose_outfit, complete_outfit
 from carve.synth.wear.person import Dressed, Worn, dress, own_eyes, placed
-from carve.synth.wear.wardrobe import Wardrobe, held_out
+from carve.synth.wear.wardrobe import CLOTHES, Wardrobe, held_out
 
 VALIDATION = 10
 """Every so many-th person is for validation."""
@@ -156,14 +157,19 @@ def make_body(maker: Maker, index: int) -> Made:
     split = split_of(index)
     body, motions = maker.body, tuple(maker.assets.motions.values())
     stored = None
-    if maker.drapes[split] and rng.random() < DRAPED:
+    bare = not any(maker.wardrobe.names(kind, split) for kind in CLOTHES)  # nothing to wear but the tailor's
+    if maker.drapes[split] and (rng.random() < DRAPED or bare):
         stored = maker.drape(maker.drapes[split][int(rng.integers(len(maker.drapes[split])))])
     traits = sample_traits(body, rng)
     if stored is not None:
         traits = replace(stored.traits, face=traits.face, local=_own_face(stored.traits, traits))
     shaped = shape_body(body, traits)
-    if stored is not None and stored.tailored:
-        outfit = complete_outfit(maker.wardrobe, traits, split, rng, tuple(piece.item for piece in stored.pieces))
+    drapes = stored.pieces if stored else skinned_outfit(body, shaped, traits, rng) if bare else ()
+    if bare or (stored is not None and stored.tailored):
+        worn = tuple(piece.item for piece in drapes)
+        shoes = partial(made_shoes, body, shaped, traits.female, rng=rng)
+        worn += made_extras(body, shaped, traits.adult, worn, rng)
+        outfit = complete_outfit(maker.wardrobe, traits, split, rng, worn, shoes, partial(made_hat, body, shaped, traits.female, rng))
     else:
         outfit = choose_outfit(maker.wardrobe, traits, split, rng, stored.pieces[0].item if stored else None)
     thick = any(piece.kind == "coat" for piece in outfit.pieces)
@@ -175,7 +181,6 @@ def make_body(maker: Maker, index: int) -> Made:
     grown = outfit.beard is not None and outfit.beard != "stubble"
     beard = beard_pattern(body, maker.wardrobe.reference(False), outfit.beard, rng) if grown else None  # type: ignore[arg-type]
     eyes = _eyes(maker)
-    drapes = stored.pieces if stored else ()
     dressed = dress(body, shaped, pose, outfit, eyes, hair, beard, drapes, rng)
     brows = tuple((name, placed(coarse_pattern(body, maker.assets.garments[name]), shaped, pose)) for name in _brows(maker, split, rng))
     return Made(index, split, traits, outfit, dressed, brows, stored.name if stored else None)

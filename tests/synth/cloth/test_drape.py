@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("newton")
-
 from carve.geometry.coarsening import coarsen
 from carve.geometry.rotations import axis_rotation
 from carve.synth.cloth import drape as module

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("newton")
-
 from carve.records import CarveError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, held_vertices, loose_garments, read_drape, write_drape
 from carve.synth.people.bodies import FullBody, ShapedBody

@@ -1,10 +1,9 @@
 """Drape one loose garment over one moving body: a coarse copy is simulated and the garment follows it.
 
-The garment's own mesh is too fine to simulate within seconds, so its edges are collapsed to a coarse mesh over a subset of its vertices.
-Newton's Vertex Block Descent (Chen et al., "Vertex Block Descent", SIGGRAPH 2024) carries that mesh through the body's frames and lets it
-settle. VBD is a Gauss-Seidel method: many short steps of one iteration stretch far less than few long steps of many (Macklin et al.,
-"Small Steps in Physics Simulation", SCA 2019). The fine vertices then follow by blended affine maps of the coarse ones (Sumner et al.,
-"Embedded Deformation for Shape Manipulation", SIGGRAPH 2007), and what came to lie in the body is pushed out.
+The garment's own mesh is too fine to simulate, so its edges are collapsed to a coarse mesh over a subset of its vertices. The solver
+(`carve.synth.cloth.solver`) carries that mesh through the body's frames and lets it settle. The fine vertices then follow by blended affine
+maps of the coarse ones (Sumner et al., "Embedded Deformation for Shape Manipulation", SIGGRAPH 2007), and what came to lie in the body is
+pushed out.
 
 Notation: V garment vertices, F triangles, C coarse vertices, T frames, Vb and Fb those of the body. Lengths are metres, the frame is the
 body frame (+Y up, gravity along -Y).
@@ -14,12 +13,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
-import newton
 import numpy as np
-import warp as wp
-from newton.solvers import SolverVBD
 from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
@@ -27,15 +22,10 @@ from scipy.spatial import cKDTree
 from carve.geometry.coarsening import coarsen
 from carve.geometry.mesh import adjacency, components, face_normals, unique_edges, vertex_normals
 from carve.geometry.queries import MeshQueries
+from carve.synth.cloth.solver import Fabric, Steps, simulate
 
-GRAVITY = -9.81
-"""Metres per second squared along +Y."""
 _LONG = 1.25
 """An edge counts as stretched beyond this multiple of its rest length."""
-_FOLDED = 2.5
-"""Radians: a crease of the rest shape beyond this angle is a hem turned over; it gets no bending spring, whose angle could wrap around."""
-_WARM_UP = 10
-"""Steps without velocity before the body moves, so that cloth fitted too tightly comes out of the body without being thrown."""
 _ON = 0.04
 """Metres within which every vertex of a loose component must be near held cloth for the component to ride on it."""
 _BLEND_ROUNDS = 6
@@ -52,25 +42,23 @@ class DrapeError(RuntimeError):
 class Params:
     """How garments are simulated. The cloth's own values suit a light dress; a coat is heavier and stiffer."""
 
-    coarse_vertices: int = 5000
+    coarse_vertices: int = 10000
     """About how many vertices the simulated copy has; cost grows in proportion."""
-    coarse_edge: float = 0.018
+    coarse_edge: float = 0.0115
     """Metres: shortest edge of the simulated copy, also where fewer vertices would do."""
     frame_rate: float = 24.0
     """Frames of the motion per second."""
-    substeps: int = 30
+    substeps: int = 20
     """Steps of the simulation per frame; fewer stretch more."""
-    iterations: int = 1
-    """Sweeps of the solver per step."""
+    sweeps: int = 3
+    """Sweeps over the edges in a step."""
     settle_frames: int = 20
     """Frames in which the cloth comes to rest after the motion."""
     density: float = 0.2
     """Kilograms per square metre of cloth."""
     stretch: float = 300.0
-    """Newtons per metre: first Lame parameter of the membrane (shear and stretch)."""
-    area: float = 100.0
-    """Newtons per metre: second Lame parameter of the membrane (change of area)."""
-    bend: float = 1e-4
+    """Newtons per metre of an edge's stretch."""
+    bend: float = 3e-5
     """Newton metres: bending stiffness of the cloth, whatever the size of the triangles."""
     rest_bend: float = 0.5
     """Share of the folds of the rest shape that the cloth keeps: 0 is flat cloth, 1 pressed pleats."""
@@ -84,8 +72,6 @@ class Params:
     """Metres that the simulated copy keeps from the body; covers the body's bulge under a coarse triangle."""
     reach: float = 0.03
     """Metres within which contacts are looked for, both outside and inside the body."""
-    contact_stiffness: float = 2000.0
-    """Newtons per metre of one vertex in contact."""
     clearance: float = 0.002
     """Metres that the garment keeps from the body in the end; held vertices only if they were inside it."""
     most_stretched: float = 0.08
@@ -203,119 +189,6 @@ def _check_slip(posed: np.ndarray, guide: np.ndarray, faces: np.ndarray, loose: 
             raise DrapeError(f"a piece of {member.sum()} vertices slid off the body: it lies {slipped:.2f} m from where skinning puts it")
 
 
-@wp.kernel
-def _detect(
-    mesh: wp.uint64,
-    points: wp.array[wp.vec3],
-    flags: wp.array[wp.int32],
-    reach: float,
-    count: wp.array[int],
-    indices: wp.array[wp.vec3i],
-    corners: wp.array[wp.vec3],
-    shape: wp.array[int],
-    surface: wp.array[wp.vec3],
-    velocity: wp.array[wp.vec3],
-    normal: wp.array[wp.vec3],
-) -> None:
-    i = wp.tid()
-    if (flags[i] & 1) == 0:
-        return
-    found = wp.mesh_query_point_sign_normal(mesh, points[i], reach)
-    if not found.result:
-        return
-    nearest = wp.mesh_eval_position(mesh, found.face, found.u, found.v)
-    offset = points[i] - nearest
-    distance = wp.length(offset)
-    direction = wp.mesh_eval_face_normal(mesh, found.face)
-    if distance > 1.0e-4:
-        direction = offset * (found.sign / distance)
-    k = wp.atomic_add(count, 0, 1)
-    indices[k] = wp.vec3i(i, -1, -1)
-    corners[k] = wp.vec3(1.0, 0.0, 0.0)
-    shape[k] = 0
-    surface[k] = nearest
-    velocity[k] = wp.mesh_eval_velocity(mesh, found.face, found.u, found.v)
-    normal[k] = direction
-
-
-class _Body:
-    """The moving body as a contact partner: one plane per cloth vertex, at the body's nearest point."""
-
-    def __init__(self, vertices: np.ndarray, faces: np.ndarray, model: Any, reach: float) -> None:
-        self._vertices, self._model, self._reach = vertices, model, reach
-        self._mesh = wp.Mesh(
-            points=wp.array(np.ascontiguousarray(vertices, np.float32), dtype=wp.vec3, device="cpu"),
-            indices=wp.array(np.ascontiguousarray(faces, np.int32).ravel(), dtype=int, device="cpu"),
-            velocities=wp.zeros(len(vertices), dtype=wp.vec3, device="cpu"),
-        )
-        self.contacts = newton.Contacts(0, model.particle_count, device="cpu")
-
-    def move(self, vertices: np.ndarray, step: float) -> None:
-        """Go to `vertices` (Vb, 3) within `step` seconds."""
-        self._mesh.velocities.assign(((vertices - self._vertices) / step).astype(np.float32))
-        self._mesh.points.assign(vertices.astype(np.float32))
-        self._mesh.refit()
-        self._vertices = vertices
-
-    def touch(self, points: Any) -> None:
-        """Find the contacts of the cloth at `points`."""
-        c = self.contacts
-        c.soft_contact_count.zero_()
-        into = [c.soft_contact_count, c.soft_contact_indices, c.soft_contact_barycentric, c.soft_contact_shape, c.soft_contact_body_pos]
-        into += [c.soft_contact_body_vel, c.soft_contact_normal]
-        inputs = [self._mesh.id, points, self._model.particle_flags, self._reach, *into]
-        wp.launch(_detect, dim=len(points), inputs=inputs, device="cpu")
-
-
-def _build_model(rest: np.ndarray, faces: np.ndarray, held: np.ndarray, params: Params) -> Any:
-    """Newton's model of the cloth; shape 0 is a stand-in that carries the body's contact material."""
-    builder = newton.ModelBuilder(up_axis=newton.Axis.Y, gravity=wp.vec3(0.0, GRAVITY, 0.0))
-    material = {"ke": params.contact_stiffness, "kd": 0.0, "mu": params.friction}
-    config = newton.ModelBuilder.ShapeConfig(**material, has_shape_collision=False, has_particle_collision=False)
-    builder.add_shape_sphere(-1, radius=0.01, cfg=config)
-    builder.add_cloth_mesh(
-        pos=wp.vec3(0.0, 0.0, 0.0),
-        rot=wp.quat_identity(),
-        scale=1.0,
-        vel=wp.vec3(0.0, 0.0, 0.0),
-        vertices=rest.tolist(),
-        indices=faces.ravel().tolist(),
-        density=params.density,
-        tri_ke=params.stretch,
-        tri_ka=params.area,
-        tri_kd=0.0,
-        edge_ke=1.0,
-        edge_kd=0.0,
-        particle_radius=params.thickness,
-    )
-    for i in np.flatnonzero(held):
-        builder.particle_mass[i] = 0.0
-        builder.particle_flags[i] = int(builder.particle_flags[i]) & ~int(newton.ParticleFlags.ACTIVE)
-    builder.color(include_bending=True)
-    model = builder.finalize(device="cpu")
-    model.soft_contact_ke, model.soft_contact_kd, model.soft_contact_mu = params.contact_stiffness, 0.0, params.friction
-    _set_bending(model, rest, params)
-    return model
-
-
-def _set_bending(model: Any, rest: np.ndarray, params: Params) -> None:
-    """Per-edge stiffness so that the energy is that of a plate: k = B / height, with the height of the edge's dual cell.
-
-    Newton's energy of an edge of length l at angle t is k l t^2 / 2, the plate's B (t / height)^2 / 2 on an area l height, with
-    height = 2 (A1 + A2) / (3 l) of the two triangles (Grinspun et al., "Discrete Shells", SCA 2003).
-    """
-    opposite_a, opposite_b, start, end = model.edge_indices.numpy().T
-    along = rest[end] - rest[start]
-    areas = sum(np.linalg.norm(np.cross(along, rest[o] - rest[start]), axis=1) / 2 for o in (opposite_a, opposite_b))
-    height = 2 * areas / (3 * np.maximum(np.linalg.norm(along, axis=1), 1e-9))
-    angle = model.edge_rest_angle.numpy()
-    bends = (opposite_a >= 0) & (opposite_b >= 0) & (np.abs(angle) < _FOLDED)
-    properties = model.edge_bending_properties.numpy()
-    properties[:, 0] = np.where(bends, params.bend / np.maximum(height, 1e-3), 0.0)
-    model.edge_bending_properties.assign(properties)
-    model.edge_rest_angle.assign((angle * params.rest_bend).astype(np.float32))
-
-
 def _simulate(
     rest: np.ndarray,
     faces: np.ndarray,
@@ -326,32 +199,14 @@ def _simulate(
     params: Params,
 ) -> np.ndarray:
     """(C, 3) positions of the coarse cloth at rest on the last body; not finite where the solver diverged."""
-    model = _build_model(rest, faces, held, params)
-    solver = SolverVBD(model, iterations=params.iterations, particle_enable_tile_solve=False)
-    body = _Body(body_frames[0], body_faces, model, params.reach)
-    state, other, control = model.state(), model.state(), model.control()
-    state.particle_q.assign(guide[0].astype(np.float32))
-    step = 1 / (params.frame_rate * params.substeps)
-    fixed = np.flatnonzero(held)
-    moving, settling = float(np.exp(-params.drag * step)), float(np.exp(-params.settle_drag * step))
-    schedule: list[tuple[float, float]] = [(0.0, 0.0)] * _WARM_UP
-    schedule += [(k / params.substeps, moving) for k in range(1, (len(guide) - 1) * params.substeps + 1)]
-    schedule += [(float(len(guide) - 1), settling)] * (params.settle_frames * params.substeps)
-    now, rests = 0.0, False
-    for frame, keep in schedule:
-        if frame != now:
-            body.move(_between(body_frames, frame), step)
-            state.particle_q.numpy()[fixed] = _between(guide, frame, fixed)
-            now, rests = frame, False
-        elif frame == len(guide) - 1 and not rests:
-            body.move(body_frames[-1], step)
-            rests = True
-        velocity = state.particle_qd.numpy()
-        velocity *= keep
-        body.touch(state.particle_q)
-        solver.step(state, other, control, body.contacts, step)
-        state, other = other, state
-    return state.particle_q.numpy().astype(np.float64)
+    fabric = Fabric(
+        params.density, params.stretch, params.bend, params.rest_bend, params.friction, params.thickness, 0.5 * params.coarse_edge
+    )
+    steps = Steps(params.frame_rate, params.substeps, params.sweeps, params.drag, params.settle_drag, params.settle_frames)
+    still = np.repeat(body_frames[-1:], params.settle_frames, axis=0)
+    obstacle = np.concatenate([body_frames, still])
+    follow = lambda frame: _between(guide, min(frame, len(guide) - 1))  # noqa: E731
+    return simulate(rest, faces, guide[0], follow, held, obstacle, body_faces, fabric, steps, params.reach)[-1]
 
 
 def _between(frames: np.ndarray, at: float, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:

@@ -146,8 +146,8 @@ def _cloth(item: Item, rng: np.random.Generator) -> Params:
     heavy = item.kind == "coat"
     return Params(
         density=float(rng.uniform(0.35, 0.5) if heavy else rng.uniform(0.12, 0.3)),
-        bend=float((1e-3 if heavy else 1e-4) * np.exp(rng.normal(0, 0.7))),
-        rest_bend=float(rng.uniform(0.3, 0.8)),
+        bend=float((3e-5 if heavy else 6e-6) * np.exp(rng.normal(0, 0.7))),
+        rest_bend=float(rng.uniform(0.0, 0.5)),
     )
 
 

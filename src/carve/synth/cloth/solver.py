@@ -40,7 +40,7 @@ class Fabric:
     stretch: float = 300.0
     """Newtons per metre of an edge's stretch."""
     bend: float = 1e-5
-    """Newton metres: bending stiffness."""
+    """Newton metres: bending stiffness. One sweep a step reaches 2e-4 at most; stiffer cloth bends as if it had about that."""
     rest_bend: float = 0.0
     """Share of the curvature of the rest shape that the cloth keeps: 0 is flat cloth, 1 pressed pleats."""
     friction: float = 0.25

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import numpy as np
 from scipy import sparse
 
 from carve.geometry.skin_weights import stored_weights
-from carve.synth.cloth.dressing import DrapedPiece, DressingError, drape_outfit, skin_joints
+from carve.synth.cloth.dressing import DrapedPiece, DressingError, drape_outfit, roomier, skin_joints, wearer_grid
 from carve.synth.cloth.solver import Steps
-from carve.synth.people.bodies import FullBody, ShapedBody, sample_traits, shape_body
+from carve.synth.people.bodies import FullBody, ShapedBody, Traits, sample_traits, shape_body
 from carve.synth.people.poses import sample_pose
 from carve.synth.records import PARTS
+from carve.synth.tailor.carried import carried_piece
 from carve.synth.tailor.design import Design
 from carve.synth.tailor.details import detailed
 from carve.synth.tailor.figure import Figure, measured
+from carve.synth.tailor.garment import tailored
 from carve.synth.tailor.recipes import sample_outfit
+from carve.synth.tailor.solid_pieces import StiffPiece, sample_stiff, stiff_piece
 from carve.synth.tailor.weights import weight_matrix
 from carve.synth.wear.garments import Pattern, canonical_of, made_asset
 from carve.synth.wear.person import Drape
@@ -27,6 +31,8 @@ from carve.synth.wear.wardrobe import Item, Split
 
 TRIES = 4
 """Bodies, poses and outfits that are tried for one member before it is given up."""
+EXTRAS = {"scarf": (0.0, 0.08), "shoulder_bag": (0.08, 0.14), "backpack": (0.14, 0.2)}
+"""Where in [0, 1) a random number must lie for each of what is worn over clothes."""
 ARMS_OUT = {"outer": 0.18, "plain": 0.09}
 """Radians by which arms hang away from the body, so that sleeves have room."""
 
@@ -43,6 +49,38 @@ def tailors_item(
     empty = sparse.csr_matrix((len(rest), shaped.rest.shape[0]))
     pattern = Pattern(asset.name, PARTS.index(design.kind), design.layer, asset, empty, rest * 10.0, joints, faces, uv, measured=True)
     return Item(asset.name, design.kind, pattern, frame_of(body, pattern, shaped), design.lower == "skirt")
+
+
+def stiff_item(body: FullBody, shaped: ShapedBody, piece: StiffPiece) -> Item:
+    """Shoes or a hat as a wearable piece."""
+    design = Design(piece.design.family, piece.design.kind, layer={"shoes": 4, "accessory": 7}.get(piece.design.kind, 8))
+    item = tailors_item(body, shaped, design, piece.rest, piece.faces, piece.joints)
+    return replace(item, pattern=replace(item.pattern, closed=True))
+
+
+def made_shoes(body: FullBody, shaped: ShapedBody, female: bool, bare_legs: bool, rng: np.random.Generator) -> Item:
+    """A random pair of shoes; boots to the knee go over bare legs only."""
+    design = sample_stiff("shoes", female, rng)
+    while design.family == "knee_boots" and not bare_legs:
+        design = sample_stiff("shoes", female, rng)
+    return stiff_item(body, shaped, stiff_piece(measured(body, shaped), skin_joints(body), design))
+
+
+def made_hat(body: FullBody, shaped: ShapedBody, female: bool, rng: np.random.Generator) -> Item:
+    """A random hat."""
+    return stiff_item(body, shaped, stiff_piece(measured(body, shaped), skin_joints(body), sample_stiff("hat", female, rng)))
+
+
+def made_extras(body: FullBody, shaped: ShapedBody, adult: bool, worn: Sequence[Item], rng: np.random.Generator) -> tuple[Item, ...]:
+    """What is worn over clothes: braces where dungarees need them, now and then a scarf or a bag."""
+    names = [item.name for item in worn]
+    families = ["braces"] if "tailor-dungarees" in names else []
+    chance = rng.random()
+    if not any(name.endswith(family) for name in names for family in ("hijab", "poncho", "shawl")):
+        families += [family for family, (low, high) in EXTRAS.items() if low <= chance < high and (adult or family == "backpack")]
+    thick = any(item.kind == "coat" for item in worn)
+    figure, joints = measured(body, shaped), skin_joints(body)
+    return tuple(stiff_item(body, shaped, carried_piece(figure, joints, family, 0.055 if thick else 0.03, rng)) for family in families)
 
 
 def make_tailored(
@@ -78,6 +116,17 @@ def make_tailored(
             arrays |= {f"{k}_{name}": array for name, array in _arrays(piece).items()}
         return meta, arrays, failures
     raise DressingError("; ".join(failures))
+
+
+def skinned_outfit(body: FullBody, shaped: ShapedBody, traits: Traits, rng: np.random.Generator) -> tuple[Drape, ...]:
+    """An outfit that follows its wearer by skinning alone: for people whom no member of the library dresses."""
+    grid, joints = wearer_grid(body, shaped), skin_joints(body)
+    result = []
+    for design in roomier(sample_outfit(traits.female, traits.adult, rng)):
+        garment = tailored(grid, joints, design)
+        still = np.zeros_like(garment.rest)
+        result.append(_finished(body, shaped, grid.figure, design, garment.rest, garment.faces, garment.joints, still))
+    return tuple(result)
 
 
 def _said(piece: DrapedPiece) -> dict[str, Any]:

@@ -175,6 +175,7 @@ def _zip(mesh: Relief, cut: Cut) -> Relief:
 
 def _collar(mesh: Relief, cut: Cut) -> Relief:
     """A turned-down collar: a leaf around the neck with two points in front, standing off at its lower edge."""
+    mesh = finer(mesh, cut.opening(mesh, "neck") < 0.085 * cut.scale, 0.007)
     _, angle = neck_polar(mesh.rest, cut.figure)
     edge = cut.opening(mesh, "neck")
     points = np.exp(-(((np.abs(angle) - 0.55) / 0.35) ** 2))
@@ -187,6 +188,8 @@ def _collar(mesh: Relief, cut: Cut) -> Relief:
 
 def _lapels(mesh: Relief, cut: Cut) -> Relief:
     """Lapels beside the front opening up to a notch, and the collar around the neck."""
+    near = (cut.opening(mesh, "neck", "front") < 0.11 * cut.scale) & (mesh.rest[:, 1] > cut.figure.heights["waist"])
+    mesh = finer(mesh, near, 0.008)
     edge = cut.opening(mesh, "neck", "front")
     y, chest = mesh.rest[:, 1], cut.figure.heights["chest"]
     start = min(_neckline_front(mesh, cut), chest - 0.02) if cut.design.front < 0 else cut.figure.heights["waist"] + 0.1 * cut.scale
@@ -377,7 +380,6 @@ DETAILS: dict[str, Detail] = {
     "hip_pockets": _patches([(0.11, -0.1, True), (-0.11, -0.1, True)], 0.13, 0.15, 0.0025),
     "welt_pockets": _patches([(0.11, -0.45, True), (-0.11, -0.45, True)], 0.13, 0.018, 0.002, turn=0.35),
     "back_pockets": _patches([(0.075, -0.1, False), (-0.075, -0.1, False)], 0.125, 0.13, 0.002, 0.015),
-    "braces": lambda mesh, _: mesh,
 }
 """Everything that a design's `details` may name; they are sewn on in the order of this table."""
 

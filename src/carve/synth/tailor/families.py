@@ -1011,7 +1011,7 @@ _WHOLE: dict[str, Family] = {
             leg_hem=(0.02, 0.035),
             slack=(0.01, 0.04),
         ),
-        ("waist_seam", "outseam", "leg_hems", "slant_pockets", "bib_pocket", "back_pockets", "braces"),
+        ("waist_seam", "outseam", "leg_hems", "slant_pockets", "bib_pocket", "back_pockets"),
         often=0.5,
     ),
 }

@@ -83,8 +83,8 @@ def _fill(corners: np.ndarray, count: np.ndarray) -> None:
         if area == 0.0:
             continue
         way = 1 if area > 0 else -1
-        for i in range(int(np.ceil(low_x)), int(np.floor(high_x)) + 1):
-            for j in range(int(np.ceil(low_y)), int(np.floor(high_y)) + 1):
+        for i in range(max(0, int(np.ceil(low_x))), min(count.shape[0] - 1, int(np.floor(high_x))) + 1):
+            for j in range(max(0, int(np.ceil(low_y))), min(count.shape[1] - 1, int(np.floor(high_y))) + 1):
                 u = ((b[0] - i) * (c[1] - j) - (b[1] - j) * (c[0] - i)) / area
                 v = ((c[0] - i) * (a[1] - j) - (c[1] - j) * (a[0] - i)) / area
                 w = 1.0 - u - v
@@ -97,12 +97,19 @@ def _fill(corners: np.ndarray, count: np.ndarray) -> None:
 
 def body_grid(figure: Figure) -> BodyGrid:
     """Put a body on a grid."""
-    cell = CELL * max(figure.scale, 0.75)
+    low, high = figure.vertices.min(0) - MARGIN, figure.vertices.max(0) + MARGIN
+    return grid_over(figure, low, high, CELL * max(figure.scale, 0.75))
+
+
+def grid_over(figure: Figure, low: np.ndarray, high: np.ndarray, cell: float) -> BodyGrid:
+    """Put what lies in a box (3,), (3,) of a body on a grid."""
     # Shifted a little, so that no node lies on a vertex or an edge of a symmetric mesh.
-    origin = figure.vertices.min(0) - MARGIN + np.array([1.234e-4, 2.345e-4, 3.456e-4])
-    size = np.ceil((np.ptp(figure.vertices, axis=0) + 2 * MARGIN) / cell).astype(int) + 1
+    origin = low + np.array([1.234e-4, 2.345e-4, 3.456e-4])
+    size = np.ceil((high - low) / cell).astype(int) + 1
+    corners = ((figure.vertices - origin) / cell)[figure.faces]
+    beside = (corners.max(1) < 0)[:, :2].any(1) | (corners.min(1) > size - 1)[:, :2].any(1)
     count = np.zeros(size, np.int16)
-    _fill(((figure.vertices - origin) / cell)[figure.faces], count)
+    _fill(corners[~beside], count)
     label = np.full(size, -1, np.int8)
     inside = np.argwhere(count > 0)
     nearest = cKDTree(figure.vertices).query(origin + cell * inside)[1]

@@ -49,6 +49,10 @@ class Figure:
         """(3, 3) shoulder, elbow and wrist."""
         return np.array([self.heads[f"{side}{bone}"] for bone in ("UpperArm", "LowerArm", "Hand")])
 
+    def skin_of(self, region: str) -> np.ndarray:
+        """(V,) bool: skin vertices of a region."""
+        return np.asarray(self.region == REGIONS.index(region))
+
     def on_arm(self, points: np.ndarray, side: Side) -> np.ndarray:
         """(N,) bool: the skin nearest to points (N, 3) is that of an arm or a hand."""
         arm = [REGIONS.index(f"{side}_{part}") for part in ("upper_arm", "lower_arm", "hand")]

@@ -22,13 +22,15 @@ _EVEN = 8
 """Rounds in which vertices move along the surface to the middle of their neighbours."""
 
 
-def zero_level(grid: BodyGrid, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) and outward faces (F, 3) of the largest piece of the zero level, without the steps of the grid."""
+def zero_level(grid: BodyGrid, field: np.ndarray, rounds: int = _SMOOTH, pieces: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) and outward faces (F, 3) of the zero level, without the steps of the grid: of its largest piece, and of those with at
+    least the share `pieces` of its vertices."""
     vertices, faces = marching_cubes(field)
     vertices = grid.origin + grid.cell * vertices
     label = components(faces, len(vertices))
-    vertices, faces, _ = compact(vertices, faces[label[faces[:, 0]] == np.bincount(label).argmax()])
-    return smooth(vertices, faces, _SMOOTH), faces
+    size = np.bincount(label)
+    vertices, faces, _ = compact(vertices, faces[(size >= pieces * size.max())[label[faces[:, 0]]]])
+    return smooth(vertices, faces, rounds), faces
 
 
 def cut_open(vertices: np.ndarray, faces: np.ndarray, keep: np.ndarray, least: float = 0.04) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +49,7 @@ def evened(vertices: np.ndarray, faces: np.ndarray, edge: float) -> tuple[np.nda
     """Triangles with edges of about `edge` metres over the same surface, the rims as smooth curves."""
     faces = coarsen(vertices, faces, edge)
     vertices, faces, _ = compact(vertices, faces)
-    rim = boundary_edges(faces)
+    rim = boundary_edges(faces).reshape(-1, 2)
     along = _along_rim(rim, len(vertices))
     on_rim = np.zeros(len(vertices), bool)
     on_rim[rim.ravel()] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,10 @@ class Outfit:
     """What was changed on each piece."""
 
 
+BAREFOOT = 0.06
+"""Share of the people in tailor's garments who wear no shoes."""
+ASSETS_SHARE = 0.3
+"""Share of their shoes and hats that come from the assets, where these have some."""
 SHORT_HAIR = ("short02", "short04")
 """Hair that fits below a hat."""
 GROWN_HAIR = 0.72
@@ -205,22 +210,37 @@ def choose_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.rand
     return Outfit(tuple(pieces), hair, beard, hat, glasses, changes)
 
 
-def complete_outfit(wardrobe: Wardrobe, traits: Traits, split: Split, rng: np.random.Generator, worn: tuple[Item, ...]) -> Outfit:
-    """The outfit around clothes that are there already, from the inside out: shoes, hair, hat and glasses."""
+def complete_outfit(
+    wardrobe: Wardrobe,
+    traits: Traits,
+    split: Split,
+    rng: np.random.Generator,
+    worn: tuple[Item, ...],
+    make_shoes: Callable[[bool], Item],
+    make_hat: Callable[[], Item],
+) -> Outfit:
+    """The outfit around clothes that are there already, from the inside out: shoes, hair, hat and glasses.
+
+    `make_shoes`, told whether the legs are bare, and `make_hat` make what the assets do not give.
+    """
     lower = [item for item in worn if item.kind in ("bottom", "dress", "suit")]
-    shoes = _shoes(wardrobe, traits, split, rng, lower[0] if lower else None)
+    low = min((float(item.frame.where[:, 1].min()) - item.frame.ankle for item in lower), default=1.0)
+    shoes = None
+    if rng.random() > BAREFOOT:
+        of_assets = rng.random() < ASSETS_SHARE
+        shoes = (_shoes(wardrobe, traits, split, rng, lower[0] if lower else None) if of_assets else None) or make_shoes(low > 0.3)
     hooded = any(float(item.frame.where[:, 1].max()) > item.frame.chin for item in worn)
     hair, beard = _hair(wardrobe, traits, split, rng)
-    if hooded and hair not in SHORT_HAIR:
-        hair = _pick(rng, [name for name in wardrobe.names("hair", split) if name in SHORT_HAIR])
+    if hooded:
+        hair = None  # a style's volume would come through the cloth
     hat = glasses = None
-    if traits.adult and not hooded and (hair is None or hair in SHORT_HAIR) and rng.random() < 0.2:
-        name = _pick(rng, wardrobe.names("hat", split))
-        hat = wardrobe.items(name)["hat"] if name else None
+    if traits.adult and not hooded and (hair is None or hair in SHORT_HAIR) and rng.random() < 0.25:
+        name = _pick(rng, wardrobe.names("hat", split)) if rng.random() < ASSETS_SHARE else None
+        hat = wardrobe.items(name)["hat"] if name else make_hat()
     if rng.random() < 0.07:
         name = _pick(rng, wardrobe.names("accessory", split))
         glasses = wardrobe.items(name)["accessory"] if name else None
-    boots = shoes is not None and _is_boot(shoes)
+    boots = shoes is not None and low > 0.3 and _is_boot(shoes)
     pieces = (*worn, shoes) if boots else (shoes, *worn)
     return Outfit(tuple(item for item in pieces if item is not None), hair, beard, hat, glasses, {})
 
