@@ -80,13 +80,7 @@ def pictures() -> dict[str, bytes]:
         "a.gif": _saved(colour.quantize(32), "GIF", save_all=True, append_images=[colour.quantize(8)]),
         "a.avif": _saved(colour, "AVIF", exif=exif),
     }
-    try:
-        from pillow_heif import from_pillow
-    except ImportError:
-        return found
-    buffer = io.BytesIO()
-    from_pillow(colour).save(buffer, quality=50)
-    return found | {"a.heic": buffer.getvalue()}
+    return found | {"a.heic": (Path(__file__).parents[1] / "cases" / "quarters.heic").read_bytes()}
 
 
 def _landmarks() -> dict[str, bytes]:
@@ -96,21 +90,13 @@ def _landmarks() -> dict[str, bytes]:
 
 def _masks() -> dict[str, bytes]:
     """The pictures that lie as they are stored."""
-    return {name: data for name, data in pictures().items() if name not in ("a.jpg", "a.png", "a.webp", "a.avif")}
+    return {name: data for name, data in pictures().items() if name not in ("a.jpg", "a.png", "a.webp", "a.avif", "a.heic")}
 
 
 def _settings() -> dict[str, bytes]:
     from carve.app.settings_page import settings_page
 
     return {"settings.toml": settings_page().encode()}
-
-
-MOTION = """HIERARCHY
-ROOT Hips
-{
- OFFSET 0 90 0
- CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
-"""
 
 
 @cache
@@ -139,10 +125,10 @@ def motions() -> dict[str, bytes]:
 
         inner: list[tuple[Any, ...]] = [(spine, "0 15 0", [(head, "0 45 0", [])])]
         for side, s in (("Left", 1), ("Right", -1)):
-            inner.append(
-                (sided(side, upper), f"{15 * s} 45 0", [(sided(side, lower), f"{28 * s} 0 0", [(sided(side, hand), f"{25 * s} 0 0", [])])])
-            )
-            inner.append((sided(side, thigh), f"{9 * s} -4 0", [(sided(side, shin), "0 -42 0", [(sided(side, foot), "0 -41 0", [])])]))
+            arm = (sided(side, lower), f"{28 * s} 0 0", [(sided(side, hand), f"{25 * s} 0 0", [])])
+            leg = (sided(side, shin), "0 -42 0", [(sided(side, foot), "0 -41 0", [])])
+            inner.append((sided(side, upper), f"{15 * s} 45 0", [arm]))
+            inner.append((sided(side, thigh), f"{9 * s} -4 0", [leg]))
         root = "pelvis" if "thigh" in names else "Hips"
         count = joint(root, "0 90 0", tuple(inner), 0)
         frames = np.column_stack([np.tile([0.0, 90, 0], (4, 1)), rng.normal(0, 20, (4, 3 * count))])
@@ -329,7 +315,8 @@ def _garments() -> dict[str, bytes]:
     np.savez(buffer, **arrays)
     meta = {"layer": 2, "kind": "top", "gender": "unisex", "alpha": False}
     obj = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n"
-    mhclo = "name shirt\nobj_file shirt.obj\nx_scale 1 2 1.0\ny_scale 3 4 1.0\nz_scale 5 6 1.0\nz_depth 40\nverts 0\n0\n1 2 3 .2 .3 .5 0 0 .1\n5\n"
+    head = "name shirt\nobj_file shirt.obj\nx_scale 1 2 1.0\ny_scale 3 4 1.0\nz_scale 5 6 1.0\nz_depth 40\n"
+    mhclo = head + "verts 0\n0\n1 2 3 .2 .3 .5 0 0 .1\n5\n"
     return {
         "garment.npz": buffer.getvalue(),
         "meta.json": json.dumps(meta).encode(),
@@ -378,7 +365,7 @@ _JSON: dict[str, Damage] = {".json": damaged_json}
 TARGETS: dict[str, Target] = {
     "photos": Target(pictures, _reads("carve.io.image", "read_photo"), {".png": damaged_png}),
     "masks": Target(_masks, _reads("carve.io.image", "read_mask", SIDE), {".png": damaged_png}),
-    "normal maps": Target(cache(_normal_maps), _reads("carve.io.normal_files", "read_normals", SIDE), {".png": damaged_png}),
+    "normal-maps": Target(cache(_normal_maps), _reads("carve.io.normal_files", "read_normals", SIDE), {".png": damaged_png}),
     "landmarks": Target(cache(_landmarks), _reads("carve.io.landmark_file", "read_landmarks"), _JSON),
     "settings": Target(cache(_settings), _read_settings, {}),
     "motions": Target(motions, _read_motion, {}),

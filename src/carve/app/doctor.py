@@ -136,12 +136,12 @@ def _body_cache() -> Finding:
 
 
 def _first_folder(path: Path) -> Path:
-    """The nearest folder to `path` that is there."""
-    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    """The nearest to `path` of what is there, itself or above it: a folder, if it can be made."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
 
 
 def _optional() -> Iterator[Finding]:
-    for extra, module, purpose in (("heic", "pillow_heif", "reads HEIC photos"), ("onnx", "onnxruntime", "runs normal models of your own")):
+    for extra, module, purpose in (("heic", "pi_heif", "reads HEIC photos"), ("onnx", "onnxruntime", "runs normal models of your own")):
         there = util.find_spec(module) is not None
         yield Finding(module, "ok" if there else "optional", purpose if there else f"{purpose}: pip install 'carve[{extra}]'")
     node = shutil.which("node")
