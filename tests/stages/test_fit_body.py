@@ -18,7 +18,6 @@ from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.networks.person import MIRRORED, POSE_NAMES
 from carve.records import BodyFit, CarveError, Landmarks, Observation, StageError
 from carve.stages.fit_body import Params, fit_body
-from carve.stages.fitting.problem import _stands
 from smpl_files import arrays_of, written
 from synthetic import Truth, synthetic_person
 
@@ -260,24 +259,6 @@ def test_fingers_follow_their_landmarks_or_hang_at_ease(anny_body: AnnyBody, eas
 
     assert bend(fit, "left") > 100 > 60 > bend(fit, "right") > 5
     assert bend(plain, "left") == pytest.approx(bend(plain, "right"), abs=0.1)
-
-
-def test_gravity_is_read_off_people_who_stand(easy: Truth) -> None:
-    """Not off those who lie, kneel with their feet behind them or stand on their hands."""
-    marks = easy.observation.landmarks
-    index = {name: i for i, name in enumerate(marks.names)}
-    seen = np.ones(len(marks.names))
-    middle = marks.pixels.mean(0)
-    flat = marks.pixels - middle
-    assert _stands(marks.pixels, seen, index) == 1
-    assert _stands(middle - flat, seen, index) == 0  # upside down
-    assert _stands(middle + flat[:, ::-1], seen, index) == 0  # lying
-    kneeling = marks.pixels.copy()
-    ankles = [index["left_ankle"], index["right_ankle"]]
-    kneeling[ankles] = kneeling[[index["left_hip"], index["right_hip"]]]
-    assert _stands(kneeling, seen, index) < 0.2
-    seen[ankles] = 0  # a picture that ends above the feet
-    assert _stands(kneeling, seen, index) == 1
 
 
 def test_a_focal_length_that_does_not_suit_the_person_is_noticed(anny_body: AnnyBody, easy: Truth) -> None:

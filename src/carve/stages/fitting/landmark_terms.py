@@ -39,16 +39,15 @@ def landmark_loss(problem: Problem, state: State, posed: Posed, params: Params) 
     index = {name: i for i, name in enumerate(problem.body.names)}
     trunk = points[:, index["bone:neck"]] - hips
     lean = torch.atan2((trunk * away).sum(1), (trunk * up).sum(1))
-    loss = loss + problem.stands * robust((lean / np.radians(params.upright_degrees)) ** 2)
+    loss = loss + robust((lean / np.radians(params.upright_degrees)) ** 2)
     feet = points[:, problem.feet]
     heights = (feet * up[:, None]).sum(-1)
-    lowest = (points[:, problem.low_points] * up[:, None]).sum(-1)
-    ground = -torch.logsumexp(-lowest / 0.02, 1) * 0.02
+    ground = -torch.logsumexp(-heights / 0.02, 1) * 0.02
     mass = (problem.mass[:, None] * points).sum(1)
     pressed = torch.softmax(-heights / 0.06, 1)
     support = (pressed[..., None] * feet).sum(1)
     offset = ((mass - support) * away).sum(1)
-    loss = loss + problem.stands * problem.feet_seen * 2 * robust((offset / params.balance_sigma) ** 2)
+    loss = loss + problem.feet_seen * 2 * robust((offset / params.balance_sigma) ** 2)
     camera = (-ground - params.camera_height) / params.camera_height_sigma
     loss = loss + problem.feet_seen * camera**2 + ((state.pitch - 0.06) / np.radians(params.pitch_sigma_degrees)) ** 2
     return loss + (state.log_scale / 0.05) ** 2 + (state.tilt / params.tilt_sigma) ** 2

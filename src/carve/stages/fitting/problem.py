@@ -62,10 +62,6 @@ class Problem:
     mass: Tensor
     """(L,) share of the body's mass at each landmark."""
     feet_seen: float
-    stands: float
-    """0..1, whether the person is upright over their feet, so that gravity may be read off them."""
-    low_points: list[int]
-    """Landmarks that may touch the ground: the feet, and of somebody who does not stand the hands, knees and head too."""
     face: Tensor | None
     """(3, 3) rotation of the head from the face, or None."""
     angle_mean: Tensor
@@ -103,7 +99,6 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
         for name, share in ((f"{side}_elbow", 0.05), (f"{side}_knee", 0.1), (f"{side}_ankle", 0.03)):
             mass[index[name]] += share
     feet = [index[n] for n in ("left_heel", "right_heel", "left_foot_index", "right_foot_index")]
-    stands = _stands(target, confidence, index)
     sigma = articulation.sigma * np.where(_beyond_the_picture(articulation, index, confidence), params.unseen_leg, 1.0)
     as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32)  # noqa: E731
     return Problem(
@@ -120,24 +115,12 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
         feet=feet,
         mass=as_tensor(mass / mass.sum()),
         feet_seen=float(confidence[feet].mean()),
-        stands=stands,
-        low_points=feet if stands > 0.5 else feet + [index[name] for name in index if name.endswith(("wrist", "knee", "ear"))],
         face=_face_rotation(marks),
         angle_mean=as_tensor(articulation.mean),
         angle_sigma=as_tensor(sigma),
         low=as_tensor(articulation.low),
         high=as_tensor(articulation.high),
     )
-
-
-def _stands(pixels: np.ndarray, confidence: np.ndarray, index: dict[str, int]) -> float:
-    """0..1 from landmarks (L, 2) in the picture: 1 where the trunk is upright and the feet, if they are seen, lie below the hips."""
-    middle = lambda part: pixels[[index[f"left_{part}"], index[f"right_{part}"]]].mean(0)  # noqa: E731
-    trunk, length = middle("hip") - middle("shoulder"), float(np.linalg.norm(middle("hip") - middle("shoulder")))
-    upright = trunk[1] / max(length, 1e-6)
-    feet = [index[f"{side}_ankle"] for side in ("left", "right") if confidence[index[f"{side}_ankle"]] > 0.25]
-    below = (pixels[feet, 1].max() - middle("hip")[1]) / max(length, 1e-6) if feet else 1.0
-    return float(np.clip((upright - 0.4) / 0.3, 0, 1) * np.clip(below / 0.3, 0, 1))
 
 
 def _best_seen(name: str, found: dict[str, int]) -> int:
