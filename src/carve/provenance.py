@@ -73,7 +73,7 @@ def licences(body_model: str) -> list[dict[str, str]]:
     free = body_model.startswith("anny")
     return [
         {"part": "carve", "licence": "Apache-2.0"},
-        {"part": "mediapipe code and bundled models (pose, hands, face)", "licence": "Apache-2.0"},
+        {"part": "mediapipe code and models (pose, hands, face)", "licence": "Apache-2.0"},
         {
             "part": f"body model {body_model}",
             "licence": "code Apache-2.0, data CC0-1.0" if free else "that of your own file; the avatar inherits it",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from carve.geometry.camera import Camera, focal_from_equivalent
+from carve.geometry.camera import Camera, equivalent_of_focal, focal_from_equivalent
 
 CAMERA = Camera(640, 480, 700.0, 310.5, 250.25)
 
@@ -67,3 +67,8 @@ def test_an_equivalent_focal_length_sees_films_diagonal(size: tuple[int, int]) -
     corner, opposite = camera.rays(np.array([[0.0, 0.0], [float(size[0]), float(size[1])]]))
     cosine = corner @ opposite / np.linalg.norm(corner) / np.linalg.norm(opposite)
     assert np.degrees(np.arccos(cosine)) == pytest.approx(46.8, abs=0.05)  # of a 50 mm lens on full frame
+
+
+def test_equivalents_go_both_ways() -> None:
+    assert equivalent_of_focal((6000, 4000), focal_from_equivalent((6000, 4000), 35.0)) == pytest.approx(35.0)
+    assert equivalent_of_focal((3000, 2000), focal_from_equivalent((6000, 4000), 35.0)) == pytest.approx(70.0)  # half the picture cut away

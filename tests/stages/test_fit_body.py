@@ -261,6 +261,21 @@ def test_fingers_follow_their_landmarks_or_hang_at_ease(anny_body: AnnyBody, eas
     assert bend(plain, "left") == pytest.approx(bend(plain, "right"), abs=0.1)
 
 
+def test_a_focal_length_that_does_not_suit_the_person_is_noticed(anny_body: AnnyBody, easy: Truth) -> None:
+    o = easy.observation
+    params = replace(QUICK, start_steps=60)
+    wrong = replace(o, camera=replace(o.camera, focal=0.4 * o.camera.focal))
+    noticed = fit_body(replace(wrong, focal_source="exif"), anny_body, params)
+    assert noticed.camera.focal == pytest.approx(0.8 * o.camera.focal)
+    assert len(noticed.notes) == 1 and "--focal decides" in noticed.notes[0]
+    assert silhouette_iou(noticed, o) > 0.85
+    for source in ("argument", "default"):
+        asked = fit_body(replace(wrong, focal_source=source), anny_body, QUICK)
+        assert asked.camera == wrong.camera and asked.notes == ()
+    right = fit_body(replace(o, focal_source="exif"), anny_body, params)
+    assert right.camera == o.camera and right.notes == ()
+
+
 def test_landmarks_that_are_not_in_the_file_are_done_without(anny_body: AnnyBody, easy: Truth) -> None:
     """As after somebody deleted them from landmarks.json."""
     kept = np.array([name not in ("left_heel", "right_ear", "left_index", "right_elbow") for name in POSE_NAMES])

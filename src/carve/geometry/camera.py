@@ -65,3 +65,8 @@ FILM_DIAGONAL = 43.27
 def focal_from_equivalent(size: tuple[int, int], millimetres: float) -> float:
     """Focal length in pixels of a picture of `size` (width, height) from its 35 mm equivalent (CIPA DCG-001: equal diagonals)."""
     return millimetres / FILM_DIAGONAL * float(np.hypot(*size))
+
+
+def equivalent_of_focal(size: tuple[int, int], focal: float) -> float:
+    """35 mm equivalent in millimetres of a focal length in pixels: the inverse of `focal_from_equivalent`."""
+    return focal * FILM_DIAGONAL / float(np.hypot(*size))

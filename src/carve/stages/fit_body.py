@@ -13,17 +13,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 
 from carve.body.model import BodyModel, rest_pose
 from carve.body.surface_evidence import SurfaceEvidence
 from carve.bounds import Degrees, Height, Scale, Steps, Weight
+from carve.geometry.camera import equivalent_of_focal
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
 from carve.stages.fitting.descent import descend_full, descend_starts
-from carve.stages.fitting.problem import any_sample, even_sample, prepare
+from carve.stages.fitting.lens import better_focal
+from carve.stages.fitting.problem import Problem, any_sample, even_sample, prepare
 from carve.stages.fitting.result import finish
-from carve.stages.fitting.state import first_states, pose, state_of
+from carve.stages.fitting.state import State, first_states, pose, state_of
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,34 @@ def fit_body(observation: Observation, model: BodyModel, params: Params) -> Body
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
     try:
-        problem = prepare(observation, model, params, any_sample(model, params.samples))
-        state = descend_starts(problem, first_states(problem, model), params)
+        sample = any_sample(model, params.samples)
+        observation, problem, state, notes = _start(observation, model, params, sample)
         state, loss = descend_full(problem, state, observation, params)
     finally:
         torch.set_num_threads(threads)
-    return finish(observation, model, problem, state, loss, params)
+    return replace(finish(observation, model, problem, state, loss, params), notes=notes)
+
+
+def _start(
+    observation: Observation, model: BodyModel, params: Params, sample: np.ndarray
+) -> tuple[Observation, Problem, State, tuple[str, ...]]:
+    """The best start; with another camera, and a note, if the file's focal length does not suit the person."""
+
+    def start(focal: float) -> tuple[Observation, Problem, State, float]:
+        seen = replace(observation, camera=replace(observation.camera, focal=focal))
+        problem = prepare(seen, model, params, sample)
+        return seen, problem, *descend_starts(problem, first_states(problem, model), params)
+
+    given = observation.camera.focal
+    seen, problem, state, loss = start(given)
+    if observation.focal_source != "exif":
+        return seen, problem, state, ()
+    other = better_focal(observation.camera, loss, lambda focal: start(focal)[3])
+    if other is None:
+        return seen, problem, state, ()
+    was, now = (round(equivalent_of_focal(observation.photo.size, focal)) for focal in (given, other))
+    note = f"The file says {was} mm (35 mm equivalent), but the person suits {now} mm clearly better, which was used; --focal decides."
+    return *start(other)[:3], (note,)
 
 
 def refit_body(observation: Observation, first: BodyFit, seen: NormalMaps, model: BodyModel, params: Params) -> BodyFit:
@@ -102,8 +127,7 @@ def refit_body(observation: Observation, first: BodyFit, seen: NormalMaps, model
     The silhouette is that of `seen.coverage` if there is one. Maps that tell nothing of the body (no valid pixel where it is) leave the
     first fit as it was, with a note. Raises StageError if the optimiser returns a number that is not finite.
     """
-    if seen.coverage is not None:
-        observation = replace(observation, mask=seen.coverage)
+    observation = replace(observation, camera=first.camera, mask=observation.mask if seen.coverage is None else seen.coverage)
     doubtful = replace(params, depth_sigma=params.depth_sigma * params.refit_depth_doubt)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -39,8 +39,8 @@ def optimise(leaves: list[Tensor], rates: list[float], steps: int, loss_of_step:
     return losses.detach()
 
 
-def descend_starts(problem: Problem, state: State, params: Params) -> State:
-    """All starts on landmarks and priors; returns the best as a state with N = 1."""
+def descend_starts(problem: Problem, state: State, params: Params) -> tuple[State, float]:
+    """All starts on landmarks and priors; returns the best as a state with N = 1, and its loss."""
     with torch.no_grad():
         shaped = problem.body.shaped(state.shape)
     lr = params.learning_rate
@@ -54,7 +54,7 @@ def descend_starts(problem: Problem, state: State, params: Params) -> State:
     best = int(losses.argmin())
     pick = lambda t: t.detach()[best : best + 1].clone()  # noqa: E731
     chosen = {field.name: pick(getattr(state, field.name)) for field in fields(state) if field.name != "shape"}
-    return State(**chosen, shape=state.shape.detach().clone())
+    return State(**chosen, shape=state.shape.detach().clone()), float(losses[best])
 
 
 def descend_full(
