@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from carve.export.joint_weights import sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
 from carve.export.rest_pose import rest_rotations, rest_vertices
@@ -55,7 +56,7 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     local = local_rotations(kept, chosen.parents)
     kept, kept_posed = forward_kinematics(local, rest_heads, chosen.parents, pose.root_position)
     maps = bone_transforms(kept, kept_posed, rest_heads)
-    bones, weights = merged(chosen.taker[surface.bones], surface.weights)
+    bones, weights = merged(chosen.taker[surface.bones], sharpened(surface.bones, surface.weights, skeleton))
     vertices = rest_vertices(skinned, avatar.surface.vertices, maps, bones, weights)
     offset = np.array([rest_heads[0, 0], vertices[:, 1].min(), rest_heads[0, 2]])
     vertices, rest_heads = vertices - offset, rest_heads - offset
