@@ -10,9 +10,10 @@ import pygltflib as gltf
 
 from carve.geometry.rotations import axis_rotation, quaternion_from_matrix
 from carve.io.gait import walk
+from carve.io.glb_motion import read_glb_motion
 from carve.io.glb_reader import GlbScene, read_glb
 from carve.io.gltf_buffer import append_array, to_bytes
-from carve.io.motion import SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
+from carve.io.motion import Motion, SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
 from carve.io.planting import planted
 from carve.io.preview import Model, film, model_from_scene, skinned
 from carve.io.video import write_video
@@ -27,12 +28,12 @@ VIEW = axis_rotation(1, -0.6)
 
 
 def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None) -> None:
-    """Write the avatar with a BVH motion, by default a walk in place, to a GLB file, and a film (.gif, .mp4) of it on request."""
+    """Write the avatar with a clip (BVH, or GLB of another rig; else a walk) to a GLB file, and a film (.gif, .mp4) of it on request."""
     scene = read_glb(avatar)
     model, rig = model_from_scene(scene)
     if rig is None or "hips" not in rig.skeleton.humanoid:
         raise CarveError(f"{avatar} has no humanoid skeleton; give the avatar.glb of a reconstruction")
-    played = walk() if motion is None else read_motion(motion)
+    played = walk() if motion is None else _clip(motion)
     frames = skeleton_motion(played, rig.skeleton)
     frames = on_the_ground(frames, model.vertices, rig.bones, rig.weights, rig.skeleton, played.grounded)
     stride = 0.0
@@ -50,6 +51,11 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None) ->
             return skinned(model, rig, frame_transforms(still, rig.skeleton, shown[index])).turned(VIEW)
 
         write_video(video, film(model_at, len(shown), VIDEO_HEIGHT), frames.fps / step)
+
+
+def _clip(path: Path) -> Motion:
+    """The motion of a BVH file, or of the animation in a GLB file of any humanoid rig."""
+    return read_glb_motion(path) if path.suffix.lower() in (".glb", ".vrm", ".vrma") else read_motion(path)
 
 
 def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool, stride: float = 0.0) -> None:

@@ -57,7 +57,7 @@ def _parser() -> _Parser:
     animate = commands.add_parser("animate", help="put motion on an avatar")
     animate.add_argument("avatar", type=Path, help="avatar.glb or an output folder")
     motion = animate.add_mutually_exclusive_group()
-    motion.add_argument("--motion", type=Path, metavar="FILE", help="a BVH file")
+    motion.add_argument("--motion", type=Path, metavar="FILE", help="a BVH file, or a GLB with the clip of a humanoid rig")
     motion.add_argument("--walk", action="store_true", help="the built-in walk (default)")
     animate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the animated GLB to write")
     animate.add_argument("--video", type=Path, metavar="FILE", help="also write a preview film, .gif or .mp4")

@@ -101,7 +101,7 @@ def _below(parents: np.ndarray, bone: int) -> np.ndarray:
 def kept_heads(skeleton: Skeleton, heads: np.ndarray, chosen: Selection) -> np.ndarray:
     """(K, 3) heads of the kept bones out of those (B, 3) of all; the one bone of the toes begins in the middle of all toes.
 
-    A twist bone begins at the wrist, like Unreal's: Blender lets a forearm end at its nearest child, and a roll has the same effect anywhere.
+    A twist bone begins at the wrist, like Unreal's: Blender lets a forearm end at its nearest child, and a roll acts alike anywhere.
     """
     result = heads[chosen.kept].copy()
     for leaf, hand in chosen.twists.items():
