@@ -11,17 +11,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VALIDATOR := tests/validator
+BROWSER := tests/browser
+BROWSER_INSTALLED := $(BROWSER)/node_modules/.package-lock.json
 VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
 
 .PHONY: setup demo test check benchmark clean
 
-setup: $(INSTALLED) $(VALIDATOR_INSTALLED)
+setup: $(INSTALLED) $(VALIDATOR_INSTALLED) $(BROWSER_INSTALLED)
 
 # torch comes first and pinned: a newer one that a later package pulls in would bring gigabytes of CUDA libraries.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt torch
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install --quiet -c constraints.txt meshoptimizer || \
+	  echo 'meshoptimizer was not built (it needs a C++ compiler): --triangles, --lod and --compress meshopt will be missing, their tests skipped'
 	touch $@
 
 $(VALIDATOR_INSTALLED): $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
@@ -29,6 +33,14 @@ $(VALIDATOR_INSTALLED): $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
 	  cd $(VALIDATOR) && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json; \
 	else \
 	  echo 'npm is not installed: the tests that need the glTF validator will be skipped (and fail where CI is set)'; \
+	fi
+
+# The browser itself is Debian's: apt install chromium.
+$(BROWSER_INSTALLED): $(BROWSER)/package.json $(BROWSER)/package-lock.json
+	@if command -v npm > /dev/null; then \
+	  cd $(BROWSER) && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json; \
+	else \
+	  echo 'npm is not installed: the tests that need a browser will be skipped (and fail where CI is set)'; \
 	fi
 
 demo: $(INSTALLED)
@@ -47,4 +59,4 @@ benchmark: setup
 	$(BIN)/python benchmarks/fast.py --shared $(SHARED) --scorer-python $(SCORER_PYTHON)
 
 clean:
-	rm -rf $(VENV) $(VALIDATOR)/node_modules out build dist
+	rm -rf $(VENV) $(VALIDATOR)/node_modules $(BROWSER)/node_modules out build dist

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from carve.export.options import SkeletonKind
 from carve.io.motion_names import MIXAMO
 from carve.io.unreal_names import UNREAL
-
-SkeletonKind = Literal["vrm", "mixamo", "unreal"]
-"""Whose names and bones the skeleton has."""
 
 ROOTS: dict[SkeletonKind, str] = {"vrm": "Root", "mixamo": "Root", "unreal": "root"}
 """The node on the ground."""

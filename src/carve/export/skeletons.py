@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carve.export.bone_names import ROOTS, SkeletonKind, names_of, twist_name
+from carve.export.bone_names import ROOTS, names_of, twist_name
+from carve.export.options import SkeletonKind
 from carve.export.records import Bones
 from carve.export.rest_pose import frame
 from carve.geometry.rotations import rotation_between
