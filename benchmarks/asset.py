@@ -178,18 +178,26 @@ def main() -> None:
     for path in found if arguments.cases is None else found[:: max(1, len(found) // arguments.cases)][: arguments.cases]:
         with tempfile.TemporaryDirectory() as made:
             cases[path.name] = figures(read_avatar(path), Path(made), arguments.blender)
+        summary(cases)
         print(
             path.name,
             {key: round(v, 3) if isinstance(v, float) else v for key, v in cases[path.name].items() if key != "seconds"},
             flush=True,
         )
-    numbers = [key for key, value in next(iter(cases.values())).items() if isinstance(value, int | float)]
-    table = {
-        key: {"median": median(c[key] for c in cases.values()), "worst": _worst(key, [c[key] for c in cases.values()])} for key in numbers
-    }
-    (HERE / "asset.json").write_text(json.dumps({"summary": table, "cases": cases}, indent=1) + "\n", encoding="utf-8")
+    table = summary(cases)
     for key, row in table.items():
         print(f"{key:<30} median {row['median']:.3f}   worst {row['worst']:.3f}")
+
+
+def summary(cases: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Median and worst of every figure; all of it goes into asset.json."""
+    numbers = [key for key, value in next(iter(cases.values())).items() if isinstance(value, int | float)]
+    table = {}
+    for key in numbers:
+        values = [case[key] for case in cases.values() if case.get(key) is not None]
+        table[key] = {"median": float(median(values)), "worst": float(_worst(key, values))}
+    (HERE / "asset.json").write_text(json.dumps({"summary": table, "cases": cases}, indent=1) + "\n", encoding="utf-8")
+    return table
 
 
 def _worst(key: str, values: list[float]) -> float:

@@ -23,7 +23,7 @@ def in_the_browser(scenario: str, *files: Path) -> dict[str, Any]:
             pytest.fail(missing)
         pytest.skip(missing)
     command = ["node", "run.mjs", chromium, scenario, *(str(file.resolve()) for file in files)]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=300, check=False)
     report: dict[str, Any] = json.loads(done.stdout)
     assert "error" not in report, report["error"]
     return report
