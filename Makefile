@@ -13,17 +13,21 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VALIDATOR := tests/validator
 FUZZED := masks normal-maps landmarks settings motions avatars bodies models conventions stages weights shards garments
+BROWSER := tests/browser
+BROWSER_INSTALLED := $(BROWSER)/node_modules/.package-lock.json
 VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
 
 .PHONY: setup models demo test check fuzz benchmark clean
 
-setup: $(INSTALLED) $(VALIDATOR_INSTALLED) models
+setup: $(INSTALLED) $(VALIDATOR_INSTALLED) $(BROWSER_INSTALLED) models
 
 # torch comes first and pinned: a newer one that a later package pulls in would bring gigabytes of CUDA libraries.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt torch
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install --quiet -c constraints.txt meshoptimizer || \
+	  echo 'meshoptimizer was not built (it needs a C++ compiler): --triangles, --lod and --compress meshopt will be missing, their tests skipped'
 	touch $@
 
 $(VALIDATOR_INSTALLED): $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
@@ -36,6 +40,14 @@ $(VALIDATOR_INSTALLED): $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
 # The larger pose network goes into carve's cache, once; without it the one that mediapipe brings is used alone.
 models: $(INSTALLED)
 	@$(BIN)/carve models || echo 'go on without the larger pose network'
+
+# The browser itself is Debian's: apt install chromium.
+$(BROWSER_INSTALLED): $(BROWSER)/package.json $(BROWSER)/package-lock.json
+	@if command -v npm > /dev/null; then \
+	  cd $(BROWSER) && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json; \
+	else \
+	  echo 'npm is not installed: the tests that need a browser will be skipped (and fail where CI is set)'; \
+	fi
 
 demo: $(INSTALLED)
 	$(BIN)/carve reconstruct examples/person.jpg --out out/demo --overwrite
@@ -63,4 +75,4 @@ benchmark: setup
 	$(BIN)/python benchmarks/fast.py --shared $(SHARED) --scorer-python $(SCORER_PYTHON)
 
 clean:
-	rm -rf $(VENV) $(VALIDATOR)/node_modules out build dist
+	rm -rf $(VENV) $(VALIDATOR)/node_modules $(BROWSER)/node_modules out build dist

@@ -25,3 +25,8 @@ def exported(naked: Avatar) -> Exported:
 @pytest.fixture(scope="session")
 def with_shapes(naked: Avatar, exported: Exported) -> Asset:
     return with_face(exported.asset, naked)
+
+
+@pytest.fixture(scope="session")
+def exported_asset(exported: Exported) -> Asset:
+    return exported.asset

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 
 from carve.export.asset import make_asset
-from carve.export.bone_names import SkeletonKind
 from carve.export.glb import write_avatar_glb
-from carve.export.options import ExportOptions
+from carve.export.options import ExportOptions, RestPose, SkeletonKind
 from carve.export.outputs import write_avatar
-from carve.export.rest_pose import RestPose
 from carve.geometry.mesh import signed_volume
 from carve.io.glb import write_body_glb
 from carve.io.glb_reader import read_glb

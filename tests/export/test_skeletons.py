@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from carve.export.asset import make_asset
-from carve.export.bone_names import SkeletonKind
-from carve.export.options import ExportOptions
+from carve.export.options import ExportOptions, SkeletonKind
 from carve.export.records import Asset
 from carve.io.glb_reader import VRM_BONES
 from carve.records import Avatar

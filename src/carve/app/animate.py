@@ -12,9 +12,10 @@ from carve.files.text import readable
 from carve.files.whole import write_whole
 from carve.geometry.rotations import axis_rotation, quaternion_from_matrix
 from carve.io.gait import walk
+from carve.io.glb_motion import read_glb_motion
 from carve.io.glb_reader import GlbScene, read_glb
 from carve.io.gltf_buffer import append_array, to_bytes
-from carve.io.motion import SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
+from carve.io.motion import Motion, SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
 from carve.io.planting import planted
 from carve.io.preview import Model, film, model_from_scene, skinned
 from carve.io.video import check_ending, write_video
@@ -29,7 +30,7 @@ VIEW = axis_rotation(1, -0.6)
 
 
 def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, names: Path | None = None) -> tuple[str, ...]:
-    """Write the avatar with a BVH motion, by default a walk in place, to a GLB file, and a film (.gif, .mp4) of it on request.
+    """Write the avatar with a clip (BVH, or GLB of another rig; else a walk) to a GLB file, and a film (.gif, .mp4) of it on request.
 
     `names` maps VRM's bone names to the motion's (`io.motion_names.read_mapping`). Returns what the user should know, a sentence each.
     """
@@ -39,7 +40,7 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, na
     model, rig = model_from_scene(scene)
     if rig is None:
         raise CarveError(f"{avatar} has no humanoid skeleton with hips and legs; give the avatar.glb of a reconstruction")
-    played = walk() if motion is None else read_motion(motion, names)
+    played = walk() if motion is None else _clip(motion, names)
     frames = skeleton_motion(played, rig.skeleton)
     frames = on_the_ground(frames, model.vertices, rig.bones, rig.weights, rig.skeleton, played.grounded)
     if not (np.isfinite(frames.rotations).all() and np.isfinite(frames.root_positions).all()):
@@ -60,6 +61,11 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, na
 
         write_video(video, film(model_at, len(shown), VIDEO_HEIGHT), frames.fps / step)
     return played.notes
+
+
+def _clip(path: Path, names: Path | None) -> Motion:
+    """The motion of a BVH file, or of the animation in a GLB file of any humanoid rig."""
+    return read_glb_motion(path) if path.suffix.lower() in (".glb", ".vrm", ".vrma") else read_motion(path, names)
 
 
 def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool, stride: float = 0.0) -> None:

@@ -64,7 +64,7 @@ def _parser() -> _Parser:
     animate = commands.add_parser("animate", help="put motion on an avatar")
     animate.add_argument("avatar", type=Path, help="avatar.glb or an output folder")
     motion = animate.add_mutually_exclusive_group()
-    motion.add_argument("--motion", type=Path, metavar="FILE", help="a BVH file")
+    motion.add_argument("--motion", type=Path, metavar="FILE", help="a BVH file, or a GLB with the clip of a humanoid rig")
     animate.add_argument("--map", type=Path, metavar="FILE", help='JSON of bones to the motion\'s joints, such as {"hips": "Pelvis"}')
     motion.add_argument("--walk", action="store_true", help="the built-in walk (default)")
     animate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the animated GLB to write")

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from carve.export.cloth import blended, chain_parents, chains_of, skirt, with_chains
+from carve.export.joint_weights import sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
 from carve.export.rest_pose import rest_rotations, rest_vertices
@@ -53,9 +55,19 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     kept = kept_rotations(skeleton, chosen, relative, heads, posed_heads)
     rest_heads = kept_heads(skeleton, heads, chosen)
     local = local_rotations(kept, chosen.parents)
-    kept, kept_posed = forward_kinematics(local, rest_heads, chosen.parents, pose.root_position)
+    loose = skirt(surface, avatar.body)
+    blended_bones, blended_weights = blended(surface, loose)
+    bones, weights = merged(chosen.taker[blended_bones], sharpened(blended_bones, blended_weights, skeleton))
+    parents, hanging = chosen.parents, options.cloth_bones and bool(loose.any())
+    if hanging:
+        count = len(parents)
+        chains = chains_of(skinned, loose, bones, weights, count, rest_heads[0])
+        bones, weights = merged(chains.bones, chains.weights)
+        parents = np.concatenate([parents, chain_parents(count, 0)])
+        rest_heads = np.concatenate([rest_heads, chains.heads])
+        local = np.concatenate([local, np.tile(np.eye(3), (len(chains.heads), 1, 1))])
+    kept, kept_posed = forward_kinematics(local, rest_heads, parents, pose.root_position)
     maps = bone_transforms(kept, kept_posed, rest_heads)
-    bones, weights = merged(chosen.taker[surface.bones], surface.weights)
     vertices = rest_vertices(skinned, avatar.surface.vertices, maps, bones, weights)
     offset = np.array([rest_heads[0, 0], vertices[:, 1].min(), rest_heads[0, 2]])
     vertices, rest_heads = vertices - offset, rest_heads - offset
@@ -72,7 +84,7 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
         weights=weights,
         confidence=avatar.confidence,
         region=surface.region,
-        skeleton=bones_of(skeleton, chosen, rest_heads, options.skeleton, options.prefix),
+        skeleton=bones_of(skeleton, chosen, rest_heads[: len(chosen.parents)], options.skeleton, options.prefix),
         albedo=textured.albedo,
         seen=textured.seen,
         height=float(np.ptp(vertices[:, 1])),
@@ -81,6 +93,8 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
         licences=avatar.report.get("licences", []),
         copyright=options.copyright,
     )
+    if hanging:
+        asset = with_chains(asset, rest_heads[len(chosen.parents) :])
     return Exported(asset, PhotoPose(kept, kept_posed, posed))
 
 

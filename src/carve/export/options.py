@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from carve.export.bone_names import SkeletonKind
-from carve.export.rest_pose import RestPose
 from carve.records import CarveError
+
+RestPose = Literal["t", "a"]
+"""`t`: arms level. `a`: arms lowered by 45 degrees."""
+
+SkeletonKind = Literal["vrm", "mixamo", "unreal"]
+"""Whose names and bones the skeleton has."""
 
 Blendshapes = Literal["arkit", "none"]
 """`arkit`: the 52 shapes of ARKit and 15 visemes. `none`: the face stays."""

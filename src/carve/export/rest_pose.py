@@ -12,18 +12,15 @@ so that re-posing gives the photo's surface wherever M_v does not fold the skin 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
 from carve.body.model import REGIONS
+from carve.export.options import RestPose
 from carve.geometry.mesh import face_normals
 from carve.geometry.rotations import axis_rotation, rotation_between
 from carve.geometry.skinning import blended_transforms
 from carve.records import CanonicalSurface, Skeleton
-
-RestPose = Literal["t", "a"]
-"""`t`: arms level. `a`: arms lowered by 45 degrees."""
 
 ARM_LOWERED = np.radians(45.0)
 """Of the A-pose, radians."""

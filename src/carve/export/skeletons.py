@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carve.export.bone_names import ROOTS, SkeletonKind, names_of, twist_name
+from carve.export.bone_names import ROOTS, names_of, twist_name
+from carve.export.options import SkeletonKind
 from carve.export.records import Bones
 from carve.export.rest_pose import frame
 from carve.geometry.rotations import rotation_between
@@ -99,8 +100,13 @@ def _below(parents: np.ndarray, bone: int) -> np.ndarray:
 
 
 def kept_heads(skeleton: Skeleton, heads: np.ndarray, chosen: Selection) -> np.ndarray:
-    """(K, 3) heads of the kept bones out of those (B, 3) of all; the one bone of the toes begins in the middle of all toes."""
+    """(K, 3) heads of the kept bones out of those (B, 3) of all; the one bone of the toes begins in the middle of all toes.
+
+    A twist bone begins at the wrist, like Unreal's: Blender lets a forearm end at its nearest child, and a roll acts alike anywhere.
+    """
     result = heads[chosen.kept].copy()
+    for leaf, hand in chosen.twists.items():
+        result[leaf] = result[hand]
     for side in ("left", "right"):
         if f"{side}Toes" in skeleton.humanoid:
             toe = skeleton.names.index(skeleton.humanoid[f"{side}Toes"])

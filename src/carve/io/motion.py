@@ -193,12 +193,12 @@ def _share_twist(local: np.ndarray, skeleton: Skeleton, index: dict[str, int]) -
 
 
 def _twist_leaf(skeleton: Skeleton, bone: int, end: int) -> int | None:
-    """A bone without a humanoid name and without children that lies between two others of a limb and hangs on the first."""
+    """A bone without a humanoid name and without children that lies between two others of a limb, or at its end, and hangs on the first."""
     way = skeleton.heads[end] - skeleton.heads[bone]
     humanoid = set(skeleton.humanoid.values())
     for leaf in np.flatnonzero(skeleton.parents == bone):
         share = (skeleton.heads[leaf] - skeleton.heads[bone]) @ way / (way @ way)
-        if skeleton.names[leaf] not in humanoid and not (skeleton.parents == leaf).any() and 0.1 < share < 0.95:
+        if skeleton.names[leaf] not in humanoid and not (skeleton.parents == leaf).any() and 0.1 < share < 1.01:
             return int(leaf)
     return None
 

@@ -41,12 +41,6 @@ OUTPUT_FILES = (
     "preview.png",
     "seen.png",
     "thumbnail.png",
-    "avatar.vrm",
-    "avatar.usdz",
-    "avatar.fbx",
-    "avatar_lod0.glb",
-    "avatar_lod1.glb",
-    "avatar_lod2.glb",
     "avatar.obj",
     "avatar.mtl",
     "avatar.png",
@@ -54,6 +48,9 @@ OUTPUT_FILES = (
     "report.json",
 )
 """Every file that a run may put beside `stages`; report.json comes last, so a folder that has it is complete."""
+
+EXPORTS = ("avatar.vrm", "avatar.usdz", "avatar.fbx", "avatar_lod0.glb", "avatar_lod1.glb", "avatar_lod2.glb")
+"""Files of other programs that a run writes on request (docs/assets.md)."""
 
 
 def check_folder(path: Path, existing: Existing) -> None:
@@ -154,8 +151,8 @@ class RunFolder:
             self._pending.mkdir()
             try:
                 yield self._pending
-                written = sorted(self._pending.iterdir(), key=lambda file: OUTPUT_FILES.index(file.name))
-                for stale in {self.path / name for name in OUTPUT_FILES} - {self.path / file.name for file in written}:
+                written = sorted(self._pending.iterdir(), key=lambda file: (*EXPORTS, *OUTPUT_FILES).index(file.name))
+                for stale in {self.path / name for name in (*EXPORTS, *OUTPUT_FILES)} - {self.path / file.name for file in written}:
                     stale.unlink(missing_ok=True)
                 (self.path / OUTPUT_FILES[-1]).unlink(missing_ok=True)
                 for file in written:

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from carve.export.asset import make_asset
+from carve.export.joint_weights import SHARPER, sharpened
+from carve.export.options import ExportOptions
+from carve.export.records import Asset
+from carve.export.volume import elbow_volume, wrist_volume
+from carve.records import Avatar
+
+
+@pytest.mark.parametrize("kind", ["vrm", "mixamo", "unreal"])
+def test_wrists_and_elbows_keep_their_volume(naked: Avatar, kind: str) -> None:
+    asset = make_asset(naked, ExportOptions(skeleton=kind)).asset
+    for side in ("left", "right"):
+        assert 0.85 < wrist_volume(asset, side) < 1.05
+        assert 0.85 < elbow_volume(asset, side) < 1.05
+
+
+def test_rest_keeps_all_of_it(exported_asset: Asset) -> None:
+    assert wrist_volume(exported_asset, "left", 0.0) == pytest.approx(1)
+    assert elbow_volume(exported_asset, "right", 0.0) == pytest.approx(1)
+
+
+def test_shares_follow_the_formula_and_rows_still_sum_to_one(naked: Avatar) -> None:
+    surface = naked.surface.canonical
+    skeleton = surface.skeleton
+    bone = {vrm: skeleton.names.index(name) for vrm, name in skeleton.humanoid.items()}
+    bones = np.array([[bone["leftUpperArm"], bone["leftLowerArm"], 0, 0], [bone["hips"], bone["spine"], 0, 0]])
+    weights = np.array([[0.7, 0.3, 0, 0], [0.6, 0.4, 0, 0]])
+    sharper = sharpened(bones, weights, skeleton)
+    k = SHARPER["LowerArm"]
+    assert sharper[0, 1] == pytest.approx(0.3**k / (0.3**k + 0.7**k))
+    np.testing.assert_array_equal(sharper[1], weights[1])
+    np.testing.assert_allclose(sharpened(surface.bones, surface.weights, skeleton).sum(1), 1)
