@@ -1,11 +1,11 @@
-"""Anny's body as it may stand under clothes: no nipples, navel, genital or gluteal detail, toes closed. The same vertices and faces.
+"""Anny's body as it may stand under clothes: no nipples, navel, genital or gluteal detail, toes closed. The same faces.
 
-Anny's rest shape is linear in its blend shapes, so a fixed matrix on vertices, applied to template and blend shapes alike, gives the plain body
-of every phenotype and age. It is stored beside this module; `python -m carve.body.plain` makes it again.
+Anny's rest shape is linear in its blend shapes, so a fixed matrix on vertices, applied to template and blend shapes alike, gives the plain
+body of every phenotype and age. It is stored beside this module; `python -m carve.body.plain` makes it again.
 
 Notation: V vertices, L the graph Laplacian D - A; M the matrix, identity outside of the parts that change. In a part whose vertices I are
-filled from its border, x_I minimises x^T (L + b L^2) x: a membrane with some stiffness. Between two toes the skin is a disc of vertices (the
-two toes' sides and the web). It is laid over the gap: t in 0..1 across and s in 0..1 from the web's upper end around the tips to its lower end
+filled from its border, x_I minimises x^T (L + b L^2) x: a membrane with some stiffness. Between two toes the skin is a disc of vertices
+(the two toes' sides and the web). It is laid over the gap: t in 0..1 across and s in 0..1 from the web's upper end around the tips to its lower end
 are harmonic in the disc (Tutte, "How to draw a graph", 1963, so nothing folds over) and x = (1 - t) p(s) + t q(s) on the toes' rims p, q. What
 the toes are now is pulled onto the foot as a ball closes it, and follows the vertices of the real foot around as an affine map of them does.
 """
