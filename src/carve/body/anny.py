@@ -139,9 +139,7 @@ class AnnyBody:
         return torch.cat([anchored @ self.phenotype_projection, torch.stack([local.clamp(min=0), (-local).clamp(min=0)], -1).reshape(-1)])
 
 
-def load_anny(
-    progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True, anatomy: bool = True
-) -> AnnyBody:
+def load_anny(progress: Callable[[str, float], None] | None = None, anatomical_hips: bool = True, anatomy: bool = True) -> AnnyBody:
     """The Anny body; builds the compact cache on first use (about 10 s), reporting (message, share done) to `progress`.
 
     With `anatomical_hips` the thighs turn about anatomical hip joints (`with_anatomical_hips`) instead of the rig's own. Without `anatomy`

@@ -1,7 +1,7 @@
 """How one picture of normals has to be moved to lie on another: dense displacement by Lucas and Kanade's method over all three channels.
 
-Notation: A the picture to be moved, B the one that it should lie on, u(x) the displacement in pixels with A(x) = B(x + u); g_c the gradient of
-channel c, d = B(x + u) - A(x), G a Gaussian window, w a robust weight. Each step solves, at every pixel, from coarse blur to fine
+Notation: A the picture to be moved, B the one that it should lie on, u(x) the displacement in pixels with A(x) = B(x + u); g_c the gradient
+of channel c, d = B(x + u) - A(x), G a Gaussian window, w a robust weight. Each step solves, at every pixel, from coarse blur to fine
 (Lucas & Kanade 1981, weights after Black & Anandan 1996):
     (G * sum_c w g_c g_c^T + e I) du = -G * sum_c w g_c d_c
 """
@@ -19,7 +19,7 @@ _DAMPING = 0.01
 """e at a blur of one pixel: where little is to be seen little moves."""
 _ROBUST = 0.6
 """Difference of normals at which a pixel's weight has fallen to a half."""
-_STEPS = 4
+_STEPS = 3
 _BOLDEST = 3.0
 """Longest single step, pixels."""
 _TELLING = 2e-3

@@ -52,7 +52,7 @@ class Params:
     """Smoothness of the movement, metres."""
     align: bool = True
     """Whether what lies within the outline moves to where the front's normals show it."""
-    align_resolution: int = 600
+    align_resolution: int = 480
     """Pixels of the person's longer side for that."""
     align_farthest: float = 0.02
     """How far it may move in one round, metres."""
@@ -123,7 +123,7 @@ def refine(
 
     posed = outlined(posed, params.rounds)
     if params.align and params.detail:
-        posed = outlined(_aligned(posed, canonical.faces, mover, observation, normals, body.camera, params), 2)
+        posed = outlined(_aligned(posed, canonical, mover, observation, normals, body.camera, params), 2)
     notes: tuple[str, ...] = ()
     if params.detail:
         posed, notes = _with_detail(posed, canonical, normals, body, params, network)
@@ -150,7 +150,7 @@ _BLURS = ((8.0, 4.0, 2.0), (4.0, 2.0, 1.0), (2.0, 1.0))
 
 def _aligned(
     posed: np.ndarray,
-    faces: np.ndarray,
+    canonical: CanonicalSurface,
     mover: SurfaceMover,
     observation: Observation,
     maps: NormalMaps,
@@ -158,7 +158,10 @@ def _aligned(
     params: Params,
 ) -> np.ndarray:
     """Posed vertices (V, 3) moved in the picture's plane until the normals that they show lie where the front's map has them."""
+    faces = canonical.faces
     field = mask_field(observation.mask, camera, params.align_resolution)
+    # A nose is known better from the body than from a map's blurred one.
+    free = 1 - diffuse(face_zone(canonical).astype(float)[:, None], faces, 4)[:, 0]
     wanted = _resampled(maps.front.astype(np.float32), camera, field.camera)
     for blurs in _BLURS:
         shown = drawn_normals(posed, faces, field.camera)
@@ -167,7 +170,7 @@ def _aligned(
         seen = visibility(posed, faces, field.camera, False, 1.0)
         read = sample_image(np.concatenate([flow.displacement, flow.certainty[..., None]], -1), seen.pixels)
         move = read[:, :2] * [1.0, -1.0] * (-posed[:, 2:] / field.camera.focal)
-        trust = params.align_trust * read[:, 2] * (seen.share > 0)
+        trust = params.align_trust * read[:, 2] * (seen.share > 0) * free
         posed = mover.shift(posed, find_rim(posed, faces, field, params.reach, params.inward), params.align_scale, (move, trust))
     return posed
 
