@@ -182,7 +182,8 @@ def _resampled(image: np.ndarray, camera: Camera, onto: Camera) -> np.ndarray:
     rows = (np.arange(onto.height) + 0.5 - onto.cy) / scale + camera.cy - 0.5
     if scale < 1:  # sampling alone would alias
         image = cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
-    read = cv2.remap(image, *(a.astype(np.float32) for a in np.meshgrid(columns, rows)), cv2.INTER_LINEAR)
+    across, down = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+    read = cv2.remap(image, across, down, cv2.INTER_LINEAR)
     length = np.linalg.norm(read, axis=-1, keepdims=True)
     return np.where(length > 0.5, read / np.maximum(length, 1e-6), 0).astype(np.float32)
 
