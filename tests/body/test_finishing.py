@@ -12,6 +12,7 @@ from carve.body.finishing import (
     bone_maps,
     canonical_surface,
     face_vertices,
+    finer_surface,
     merged_weights,
     skin_faces,
     solid,
@@ -19,8 +20,9 @@ from carve.body.finishing import (
     with_eyeballs,
 )
 from carve.geometry.mesh import components, is_watertight, signed_volume
+from carve.geometry.refinement import refine
 from carve.geometry.skinning import skin
-from carve.records import Skeleton, StageError
+from carve.records import CanonicalSurface, Skeleton, StageError
 from solids import box, sphere
 from synthetic import Truth
 
@@ -124,3 +126,19 @@ def test_a_finished_surface_has_four_bones_and_says_what_that_costs(clothed: Tru
     assert 0 < made.dropped_weight < 0.5
     with pytest.raises(StageError, match="not watertight"):
         canonical_surface(body, vertices, faces[:, ::-1], dense, made.region, made.sigma)
+
+
+def test_a_finer_surface_is_the_same_surface(canonical: CanonicalSurface) -> None:
+    finer = refine(canonical.vertices, canonical.faces, np.zeros((len(canonical.faces), 3, 0)), 0.015, rounded=False)
+    made = finer_surface(canonical, finer.operator, finer.faces)
+    count = len(canonical.vertices)
+    assert len(made.vertices) > count
+    np.testing.assert_allclose(made.vertices[:count], canonical.vertices)
+    np.testing.assert_allclose(made.weights.sum(1), 1)
+    dense = np.zeros((2, count, len(canonical.skeleton.names)))
+    for k, surface in enumerate((canonical, made)):
+        for slot in range(4):
+            np.add.at(dense[k], (np.arange(count), surface.bones[:count, slot]), surface.weights[:count, slot])
+    np.testing.assert_allclose(dense[1], dense[0], atol=1e-9)
+    assert (made.region[:count] == canonical.region).all() and (made.sigma > 0).all()
+    assert signed_volume(made.vertices, made.faces) == pytest.approx(signed_volume(canonical.vertices, canonical.faces))

@@ -148,3 +148,13 @@ def test_holes_are_seen() -> None:
     assert not mesh.is_watertight(flipped)  # wound against its neighbours
     doubled = np.concatenate([faces, faces[:1]])
     assert not mesh.is_watertight(doubled)
+
+
+def test_a_membrane_bridges_a_dent_and_leaves_the_rest() -> None:
+    ball, faces = sphere(0.1, splits=4)
+    dent = np.exp(-((ball - [0, 0, 0.1]) ** 2).sum(1) / (2 * 0.012**2))
+    dented = ball * (1 - 0.15 * dent)[:, None]
+    far, middle = dent < 0.01, dent > 0.8
+    covered = mesh.membrane(dented, faces, np.ones(len(ball)), 0.012, 8)
+    assert np.linalg.norm(covered[middle], axis=1).mean() > np.linalg.norm(dented[middle], axis=1).mean() + 0.003
+    assert np.abs(np.linalg.norm(covered[far], axis=1) - 0.1).max() < 0.002

@@ -89,3 +89,12 @@ def test_it_is_the_least_squares_solution() -> None:
     rows += list(smoothness * stiffness.toarray() / np.sqrt(area)[:, None])
     wanted += [0.0] * (2 * len(vertices))
     np.testing.assert_allclose(shift, np.linalg.lstsq(np.array(rows), np.array(wanted), rcond=None)[0], atol=1e-9)
+
+
+def test_conjugate_gradients_find_what_the_factorisation_finds() -> None:
+    vertices, faces = sheet(41)
+    _, normals = bumps(vertices, 0.05, 0.002)
+    wanted, hold = Wanted(normals, np.ones(len(vertices))), np.ones(len(vertices))
+    exact, found = (integrate_normals(vertices, faces, wanted, hold, 0.1, 0.001, rounds=1, direct=direct) for direct in (True, False))
+    assert np.abs(exact).max() > 5e-4
+    np.testing.assert_allclose(found, exact, atol=0.01 * np.abs(exact).max())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from carve.geometry.mesh import boundary_edges, face_normals, is_watertight, signed_volume, unique_edges
-from carve.geometry.refinement import clip, refine, split_edges
+from carve.geometry.refinement import clip, refine, refine_where, split_edges
 from solids import box, sphere
 
 
@@ -111,3 +111,22 @@ def test_clip_that_keeps_all_changes_nothing() -> None:
     mesh = clip(faces, corners_of(vertices, faces), np.ones(len(vertices)))
     np.testing.assert_array_equal(mesh.operator @ vertices, vertices)
     assert {tuple(f) for f in mesh.faces} == {tuple(f) for f in faces}
+
+
+def test_only_marked_triangles_and_their_neighbours_are_split_and_new_vertices_bend_with_the_surface() -> None:
+    vertices, faces = sphere(splits=2)
+    fine, places = refine_where(vertices, faces, lambda points, edges: (points[edges][..., 2] > 0.3).all(1), levels=2)
+    assert is_watertight(fine.faces)
+    np.testing.assert_allclose(np.asarray(fine.operator.sum(1)).ravel(), 1, atol=1e-12)
+    fresh = np.arange(len(places)) >= len(vertices)
+    assert fresh.any() and places[fresh, 2].min() > 0
+    np.testing.assert_array_equal(places[~fresh], vertices)
+    flat = np.linalg.norm(fine.operator @ vertices, axis=1)[fresh]
+    assert np.abs(np.linalg.norm(places, axis=1)[fresh] - 1).max() < 0.2 * np.abs(flat - 1).max()
+
+
+def test_nothing_marked_changes_nothing() -> None:
+    vertices, faces = sphere(splits=1)
+    same, places = refine_where(vertices, faces, lambda _points, edges: np.zeros(len(edges), bool), levels=2)
+    np.testing.assert_array_equal(same.faces, faces)
+    np.testing.assert_array_equal(places, vertices)

@@ -19,6 +19,8 @@ from carve.stages.refine import Params, refine
 from synthetic import Truth
 
 OUTLINE = replace(Params(), detail=False)
+SAME_MESH = replace(Params(), align=False, fine=0.0)
+"""Detail alone, on the vertices that are there."""
 
 
 def posed(surface: CanonicalSurface, truth: Truth) -> np.ndarray:
@@ -93,7 +95,7 @@ def angle(vertices: np.ndarray, faces: np.ndarray, maps: NormalMaps, truth: Trut
 
 def test_the_surface_takes_on_the_normals_of_front_and_back(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> None:
     before = refine(clothed.observation, clothed.body, canonical, true_maps, OUTLINE)
-    after = refine(clothed.observation, clothed.body, canonical, true_maps, replace(Params(), face_trust=1.0, back_trust=1.0))
+    after = refine(clothed.observation, clothed.body, canonical, true_maps, replace(SAME_MESH, face_trust=1.0, back_trust=1.0))
     for side in (0, 1):
         first, second = (angle(s.vertices, canonical.faces, true_maps, clothed, side) for s in (before, after))
         assert second < 0.75 * first
@@ -114,11 +116,24 @@ def test_detail_moves_vertices_along_their_rays_and_not_the_hands(
 def test_maps_that_are_empty_change_nothing(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> None:
     zero = np.zeros_like(true_maps.front)
     empty = replace(true_maps, front=zero, back=zero, mask=np.zeros_like(true_maps.mask))
-    outlined, same = (refine(clothed.observation, clothed.body, canonical, empty, p) for p in (OUTLINE, Params()))
+    outlined, same = (refine(clothed.observation, clothed.body, canonical, empty, p) for p in (OUTLINE, SAME_MESH))
     np.testing.assert_allclose(same.vertices, outlined.vertices, atol=1e-9)
 
 
-FIELD = replace(Params(), method="field", steps=120, face_trust=1.0, back_trust=1.0)
+def test_finer_vertices_show_more_of_the_map_and_stay_one_surface(
+    clothed: Truth, canonical: CanonicalSurface, refined: PosedSurface, true_maps: NormalMaps
+) -> None:
+    fine = refine(clothed.observation, clothed.body, canonical, true_maps, replace(Params(), fine_degrees=1.0, face_trust=1.0))
+    assert len(fine.vertices) > 1.2 * len(refined.vertices)
+    assert is_watertight(fine.canonical.faces)
+    np.testing.assert_allclose(fine.canonical.weights.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(posed(fine.canonical, clothed), fine.vertices, atol=1e-6)
+    before, after = (angle(s.vertices, s.canonical.faces, true_maps, clothed, 0) for s in (refined, fine))
+    assert after < before
+    assert silhouette_iou(fine.vertices, fine.canonical.faces, clothed.observation) > 0.98
+
+
+FIELD = replace(SAME_MESH, method="field", steps=120, face_trust=1.0, back_trust=1.0)
 
 
 def test_a_field_gives_the_surface_the_normals_of_front_and_back(

@@ -5,8 +5,11 @@ Used by every stage that makes a canonical surface. Notation: V vertices, F face
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import manifold3d
 import numpy as np
+from scipy import sparse
 
 from carve.body.zones import face_zone
 from carve.geometry.mesh import compact, components, is_watertight, signed_volume
@@ -111,6 +114,36 @@ def merged_weights(dense: np.ndarray, gaps: np.ndarray, count: int = 4) -> np.nd
         part[line, taker] += amount
         merged[rows] = part
     return merged
+
+
+def finer_surface(surface: CanonicalSurface, operator: sparse.csr_matrix, faces: np.ndarray) -> CanonicalSurface:
+    """The surface on a finer mesh.
+
+    Args:
+        surface: V vertices.
+        operator: (V', V) rows sum to 1, as of `geometry.refinement`.
+        faces: (F', 3) of the finer mesh.
+    """
+    count = len(surface.vertices)
+    rows = np.repeat(np.arange(count), surface.bones.shape[1])
+    shape = (count, len(surface.skeleton.names))
+    mixed = (operator @ sparse.csr_matrix((surface.weights.ravel(), (rows, surface.bones.ravel())), shape=shape)).tocsr()
+    mixed.data = np.maximum(mixed.data, 0)
+    many = np.flatnonzero(np.diff(mixed.indptr) > 4)
+    dense = mixed.toarray()
+    dense[many] = merged_weights(dense[many], bone_gaps(surface.skeleton))
+    bones, weights, dropped = strongest_weights(dense)
+    most = sparse.csr_matrix((np.abs(operator.data), operator.indices, operator.indptr), shape=operator.shape)
+    return replace(
+        surface,
+        vertices=operator @ surface.vertices,
+        faces=faces,
+        bones=bones,
+        weights=weights,
+        region=surface.region[np.asarray(most.argmax(axis=1)).ravel()],
+        sigma=np.maximum(operator @ surface.sigma, 0),
+        dropped_weight=max(surface.dropped_weight, float(dropped.max())),
+    )
 
 
 def canonical_surface(

@@ -1,13 +1,13 @@
-"""Anny's body as it may stand under clothes: no nipples, navel, genital or gluteal detail, toes closed. The same vertices and faces.
+"""Anny's body as it may stand under clothes: no nipples, navel, genital or gluteal detail, toes closed. The same faces.
 
-Anny's rest shape is linear in its blend shapes, so a fixed matrix on vertices, applied to template and blend shapes alike, gives the plain body
-of every phenotype and age. It is stored beside this module; `python -m carve.body.plain` makes it again.
+Anny's rest shape is linear in its blend shapes, so a fixed matrix on vertices, applied to template and blend shapes alike, gives the plain
+body of every phenotype and age. It is stored beside this module; `python -m carve.body.plain` makes it again.
 
 Notation: V vertices, L the graph Laplacian D - A; M the matrix, identity outside of the parts that change. In a part whose vertices I are
-filled from its border, x_I minimises x^T (L + b L^2) x: a membrane with some stiffness. Between two toes the skin is a disc of vertices (the
-two toes' sides and the web). It is laid over the gap: t in 0..1 across and s in 0..1 from the web's upper end around the tips to its lower end
-are harmonic in the disc (Tutte, "How to draw a graph", 1963, so nothing folds over) and x = (1 - t) p(s) + t q(s) on the toes' rims p, q. What
-the toes are now is pulled onto the foot as a ball closes it, and follows the vertices of the real foot around as an affine map of them does.
+filled from its border, x_I minimises x^T (L + b L^2) x: a membrane with some stiffness. Between two toes the skin is a disc of vertices
+(the two toes' sides and the web). It is laid over the gap: t in 0..1 across and s in 0..1 from the web's upper end around the tips to its
+lower end are harmonic in the disc (Tutte, "How to draw a graph", 1963, so nothing folds over) and x = (1 - t) p(s) + t q(s) on the toes'
+rims p, q. What the toes are now is pulled onto the foot as a ball closes it, and follows the vertices around as an affine map of them does.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ TARGETS = {"breast/nipple-size-incr": 3, "stomach/stomach-navel-in": 3, "pelvis/
 """MakeHuman's shapes that move nothing but what is to go -> by how many rings of vertices their vertices are grown."""
 STIFF = 2.0
 """b, in squared edges."""
-SEAT = (0.105, (-0.14, 0.125), 0.03)
-"""Where the cleft and the folds below it are, against the root bone's head: the largest |x|, y, and the largest z, metres, of the template."""
+SEAT = (0.075, (-0.12, 0.125), 0.0)
+"""Where cleft and folds are, against the root bone's head: the largest |x|, the range of y, the largest z, metres, of the template."""
 GAP = 0.02
 """Toes farther apart have no gap, metres."""
 BALL = 0.03
@@ -90,13 +90,18 @@ def plain_matrix(
     part = np.zeros(len(template), bool)
     for name, rings in TARGETS.items():
         part |= _grown(np.isin(np.arange(len(template)), marks[name]), links, rings)
-    place = template - heads[names.index("root")]
-    legs = [k for k, name in enumerate(names) if name.startswith(("root", "spine", "pelvis", "upperleg"))]
-    wide, (low, high), front = SEAT
-    part |= (
-        (np.abs(place[:, 0]) < wide) & (place[:, 1] > low) & (place[:, 1] < high) & (place[:, 2] < front) & (dense[:, legs].sum(1) > 0.5)
-    )
     matrix = _filled(part & skin, links)
+    place = template - heads[names.index("root")]
+    hips = [k for k, name in enumerate(names) if name.startswith(("root", "spine", "pelvis", "upperleg"))]
+    wide, (low, high), front = SEAT
+    seat = skin & (np.abs(place[:, 0]) < wide) & (place[:, 1] > low) & (place[:, 1] < high) & (place[:, 2] < front)
+    seat &= dense[:, hips].sum(1) > 0.5
+    # Cloth spans from side to side: what lies below or above does not pull it in.
+    level = links.tocoo()
+    along = template[level.row] - template[level.col]
+    pull = 0.01 + (along[:, 0] ** 2 / np.maximum((along**2).sum(1), 1e-12)) ** 2
+    level = sparse.csr_matrix((pull, (level.row, level.col)), shape=links.shape)
+    matrix = _filled(seat, level) @ matrix
     for side in ("L", "R"):
         matrix = _closed_toes(template, faces, names, dense, links, side) @ matrix
     return matrix.tocsr()

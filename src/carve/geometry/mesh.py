@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
+from scipy.sparse.linalg import splu
 
 from carve.geometry.compiled import compiled
 
@@ -102,6 +103,31 @@ def diffuse(values: np.ndarray, faces: np.ndarray, rounds: int, step: float = 0.
     for _ in range(rounds):
         values = values - step * (laplacian @ values)
     return values
+
+
+def membrane(vertices: np.ndarray, faces: np.ndarray, cover: np.ndarray, scale: float, rounds: int) -> np.ndarray:
+    """(V, 3) a taut membrane over vertices (V, 3): smoothed again and again, pushed back out wherever the surface stands through it.
+
+    One round is an implicit step of mean curvature flow, (A + ell^2 S) x' = A x (Desbrun et al., SIGGRAPH 1999). Hollows are bridged, what
+    stands out stays.
+
+    Args:
+        vertices: (V, 3) metres.
+        faces: (F, 3).
+        cover: (V,) 1 where it is a membrane, 0 where it is the surface itself.
+        scale: ell, metres.
+        rounds: of smoothing; hollows as wide as about ell times their root are bridged.
+    """
+    stiffness, area = cotangent_laplacian(vertices, faces)
+    system = (sparse.diags(np.maximum(area, 1e-9)) + scale**2 * stiffness).tocsc()
+    solver = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    hung = vertices
+    for _ in range(rounds):
+        hung = hung + cover[:, None] * (solver.solve(np.maximum(area, 1e-9)[:, None] * hung) - hung)
+        normals = vertex_normals(hung, faces)
+        out = np.clip(((vertices - hung) * normals).sum(1), 0.0, 0.01)
+        hung = hung + out[:, None] * normals
+    return hung
 
 
 def components(faces: np.ndarray, count: int) -> np.ndarray:

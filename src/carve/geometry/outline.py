@@ -160,9 +160,17 @@ class SurfaceMover:
         amount = np.clip(self._solve(weight, target, scale)[:, 0], *limits)
         return vertices + amount[:, None] * vertex_normals(vertices, self.faces)
 
-    def shift(self, vertices: np.ndarray, rim: Rim, scale: float) -> np.ndarray:
-        """(V, 3) vertices moved in the picture's plane by the planar problem's solution."""
+    def shift(self, vertices: np.ndarray, rim: Rim, scale: float, inner: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+        """(V, 3) vertices moved in the picture's plane by the planar problem's solution.
+
+        `inner` are movements (V, 2), metres, that vertices within the outline should make too, and how much (V,), per metre, each counts.
+        """
         target, weight = self._gather(rim, rim.delta[:, None] * rim.direction[:, :2])
+        if inner is not None:
+            wanted, strength = inner[0], self.area * inner[1]
+            total = weight + strength
+            target = (weight[:, None] * target + strength[:, None] * wanted) / np.maximum(total, 1e-12)[:, None]
+            weight = total
         moved = vertices.copy()
         moved[:, :2] += self._solve(weight, target, scale)
         return moved

@@ -6,12 +6,13 @@ coordinates say, follow their triangles and may differ between triangles that sh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from carve.geometry.mesh import unique_edges
+from carve.geometry.mesh import unique_edges, vertex_normals
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,34 @@ def refine(vertices: np.ndarray, faces: np.ndarray, corners: np.ndarray, longest
             operator = _low_pass(faces, fresh) @ operator
         total, now = operator @ total, operator @ now
     return Refined(total.tocsr(), faces, corners, source)
+
+
+def refine_where(
+    vertices: np.ndarray, faces: np.ndarray, wanted: Callable[[np.ndarray, np.ndarray], np.ndarray], levels: int
+) -> tuple[Refined, np.ndarray]:
+    """Split, up to `levels` times, the triangles with an edge that `wanted` marks: of vertices (V, 3) and edges (E, 2) it says which (E,).
+
+    All edges of such a triangle are halved, since one alone would leave slivers; its neighbours are cut in two or three. The operator puts
+    new vertices on the middles. The places (V', 3) that are returned too lie on an arc over each edge that fits the normals at its ends
+    (the middle of the cubic of Vlachos et al., "Curved PN triangles", 2001): what was flat between old vertices bends like the surface.
+    """
+    faces, source, corners = np.asarray(faces, np.int64), np.arange(len(faces)), np.zeros((len(faces), 3, 0))
+    total, now = sparse.identity(len(vertices), format="csr"), np.asarray(vertices, float)
+    for _ in range(levels):
+        edges, of_face = _edge_index(faces)
+        marked = wanted(now, edges)
+        if not marked.any():
+            break
+        split = np.zeros(len(edges), bool)
+        split[of_face[marked[of_face].any(1)]] = True
+        normals = vertex_normals(now, faces)
+        step = split_edges(faces, corners, len(now), split)
+        faces, corners, source, total = step.faces, step.corners, source[step.source], step.operator @ total
+        a, b = edges[split].T
+        along = now[b] - now[a]
+        arc = (along * normals[a]).sum(1, keepdims=True) * normals[a] - (along * normals[b]).sum(1, keepdims=True) * normals[b]
+        now = np.concatenate([now, (now[a] + now[b]) / 2 - arc / 8])
+    return Refined(total.tocsr(), faces, corners, source), now
 
 
 def _low_pass(faces: np.ndarray, fresh: np.ndarray) -> sparse.csr_matrix:

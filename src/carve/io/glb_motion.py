@@ -6,14 +6,16 @@ the body's axes and against the standard pose (`io.motion`), is the motion, what
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
 import pygltflib as gltf
 
+from carve.files.fence import fence
+from carve.files.text import read_bytes
 from carve.geometry.rotations import matrix_from_quaternion
-from carve.io.glb_reader import MALFORMED, MAX_BYTES, humanoid_name
+from carve.io.glb_checks import check_tree, json_chunk
+from carve.io.glb_reader import MAX_BYTES, humanoid_name
 from carve.io.gltf_buffer import read_array
 from carve.io.motion import Motion, leg_length, standard_from_rest
 from carve.io.motion_names import CMU, TABLES
@@ -28,20 +30,15 @@ NEEDED = ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "left
 
 def read_glb_motion(path: Path) -> Motion:
     """The first animation of a GLB or VRM file. A CarveError says in one sentence what is wrong with it."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CarveError(f"{path} is larger than a gigabyte; carve does not read such files")
-        data = path.read_bytes()
-    except OSError as error:
-        raise CarveError(f"cannot read {path}: {error.strerror or error}") from error
-    if data[:4] != b"glTF" or len(data) < 20 or struct.unpack("<I", data[8:12])[0] != len(data):
-        raise CarveError(f"{path} is no whole GLB file; give a clip as .glb (Blender converts FBX) or .bvh")
-    try:
-        return _motion(gltf.GLTF2.load_from_bytes(data))
-    except CarveError as error:
-        raise CarveError(f"cannot use {path}: {error}") from error
-    except MALFORMED as error:
-        raise CarveError(f"{path} is damaged or not made as glTF 2.0 asks ({type(error).__name__})") from error
+    with fence(f"The clip {path}", "export it again as glTF 2.0, or give it as .bvh"):
+        data = read_bytes(path, MAX_BYTES)
+        if data[:4] != b"glTF":
+            raise CarveError(f"{path} is no whole GLB file; give a clip as .glb (Blender converts FBX) or .bvh")
+        try:
+            check_tree(json_chunk(data))
+            return _motion(gltf.GLTF2.load_from_bytes(data))
+        except CarveError as error:
+            raise CarveError(f"cannot use {path}: {error}") from error
 
 
 def _motion(document: gltf.GLTF2) -> Motion:

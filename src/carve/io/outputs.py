@@ -33,7 +33,6 @@ def write_outputs(folder: Path, avatar: Avatar, extras: Sequence[Extra] = (), ex
         write_png(folder / f"normals_{side}.png", rgb if excerpt is None else excerpt.paste(rgb))
     mask = np.round(avatar.observation.mask * 255).astype(np.uint8)
     write_png(folder / "mask.png", mask if excerpt is None else excerpt.paste(mask))
-    write_png(folder / "seen.png", avatar.textured.seen)
     write_png(folder / "preview.png", preview_sheet(avatar))
     if "obj" in extras:
         write_obj(folder, avatar)

@@ -28,9 +28,10 @@ from scipy.sparse.linalg import splu
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
 from carve.body.hair_solid import with_solid_hair
 from carve.body.model import REGIONS
+from carve.body.zones import FEET, HANDS, HEAD
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.isosurface import Grid, zero_level
-from carve.geometry.mesh import cotangent_laplacian, signed_volume, smooth
+from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth
 from carve.networks.implicit import ClothedField, ImplicitNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, StageError
 
@@ -80,6 +81,10 @@ class Params:
     """Thickness over hands and face, metres, at which what the network sees begins to replace the body and has replaced it."""
     region_blend: Scale = 0.02
     """Over how much of the skin, metres, the parts of the body merge into each other for the network."""
+    taut: Length = 0.025
+    """Scale of the membrane that bridges hollows which no cloth follows (chest, spine, seat), metres; zero leaves them."""
+    taut_rounds: Rounds = 6
+    """Rounds of tightening it."""
     smoothing: Rounds = 6
     """Rounds of smoothing of what was extracted, at 256 cells; smaller cells get as much in metres. It does not shrink."""
     simplify: Annotated[float, Field(ge=0, le=0.01)] = 0.0001
@@ -115,6 +120,7 @@ def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params
     except ValueError as error:
         raise StageError(f"canonical: {error}.") from error
     points = smooth(found.vertices, found.faces, round(params.smoothing * (cells / 256) ** 2))
+    points = _taut(points, found.faces, skin, params)
     joined = reduce(lambda whole, part: whole + part, _bare_parts(body, zones), solid(points, found.faces))
     whole = _simplified(with_solid_hair(joined, body, float(zones[0].low[1])), params)
     if whole.volume() < 0.5 * signed_volume(body.canonical, skin.faces):
@@ -123,6 +129,15 @@ def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params
     near = skin.near(points)
     dense = skin.weights(points, near, len(body.skeleton.names)).astype(float)
     return canonical_surface(body, points, triangles, dense, near.region, field.sigma(points, near))
+
+
+def _taut(points: np.ndarray, faces: np.ndarray, skin: SkinField, params: Params) -> np.ndarray:
+    """(V, 3) the extracted surface as cloth lies on it: a membrane that bridges hollows, but for head, hands, feet and what hangs free."""
+    if params.taut == 0:
+        return points
+    near = skin.near(points)
+    bare = np.maximum(np.isin(near.region, [HEAD, *HANDS, *FEET]), _ramp(near.distance, *params.loose)).astype(float)
+    return membrane(points, faces, 1 - np.clip(2 * diffuse(bare[:, None], faces, 8)[:, 0], 0, 1), params.taut, params.taut_rounds)
 
 
 def _simplified(whole: manifold3d.Manifold, params: Params) -> manifold3d.Manifold:

@@ -1,7 +1,9 @@
 """Refine in the photo's pose: the finished mesh, skinned as the avatar will be, takes on the mask's outline and the normal maps' detail.
 
-1. Outline: what is left between silhouette and mask is closed by movement in the picture's plane (`geometry.outline`).
-2. Detail: vertices move along their viewing rays until the surface has the normals that the maps show, the front's where the camera sees it
+1. Outline: what is left between silhouette and mask is closed by movement in the picture's plane (`geometry.outline`); so is what is left
+   between the normals that the surface shows and those of the map (`geometry.normal_flow`): an arm before the trunk gets its own outline.
+2. Finer: where the maps show detail, edges are split; else the mesh stays as coarse as it is.
+3. Detail: vertices move along their viewing rays until the surface has the normals that the maps show, the front's where the camera sees it
    and the back's where the far side is cut, by least squares (`geometry.normal_integration`) or to the zero level of a signed distance that
    is fitted to them (`field_fit`). A ray's vertex stays in its pixel, so the outline stays.
 
@@ -14,17 +16,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
+import cv2
 import numpy as np
 from pydantic import Field
 
 from carve.body.face_surface import expression_on, features_on
+from carve.body.finishing import finer_surface
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
-from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps
+from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps, Weight
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, vertex_normals
+from carve.geometry.normal_flow import normal_flow
 from carve.geometry.normal_integration import Wanted, integrate_normals
 from carve.geometry.outline import SurfaceMover, find_rim, mask_field
+from carve.geometry.raster import rasterise
+from carve.geometry.refinement import refine_where
 from carve.geometry.skinning import blended_transforms, bone_transforms, forward_kinematics, skin, unskin
 from carve.geometry.visibility import sample_image, visibility
 from carve.networks.hyper import HyperNet
@@ -46,6 +53,16 @@ class Params:
     """How far it may lie inside, metres."""
     scale: Scale = 0.01
     """Smoothness of the movement, metres."""
+    align: bool = True
+    """Whether what lies within the outline moves to where the front's normals show it."""
+    align_resolution: Pixels = 480
+    """Pixels of the person's longer side for that."""
+    align_farthest: Length = 0.02
+    """How far it may move in one round, metres."""
+    align_trust: Weight = 50.0
+    """How much a square metre of surface counts against the outline, per metre."""
+    align_scale: Scale = 0.015
+    """Smoothness of that movement, metres."""
     detail: bool = True
     """Whether the surface takes on the normal maps' detail."""
     method: Literal["integration", "field"] = "integration"
@@ -56,6 +73,12 @@ class Params:
     """Of a field's fit; without the hypernetwork it needs five times as many."""
     reach_of_normals: Scale = 0.4
     """Shapes longer than this are the surface's own, shorter ones the normals', metres."""
+    fine: Length = 0.005
+    """Edges longer than this are split where the front's map shows detail, metres; zero leaves the mesh as it is."""
+    fine_degrees: Degrees = 4.0
+    """Difference of the map's normals at an edge's ends that is detail."""
+    fine_reach: Scale = 0.08
+    """The finer mesh takes on shapes shorter than this, metres; longer ones the mesh before it has taken on."""
     smoothness: Scale = 0.002
     """Details smaller than this, and what no map shows, follow smoothly, metres."""
     doubt_degrees: Degrees = 25.0
@@ -99,14 +122,26 @@ def refine(
     hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
     # A fitted face lies where the photo has it: the hair's outline beside a cheek must not pull it away.
     hold = hold + params.face_hold * features_on(canonical, body, whole=True)
-    start = posed
     mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)
-    for _ in range(params.rounds):
-        posed = mover.shift(posed, find_rim(posed, canonical.faces, field, params.reach, params.inward), params.scale)
+
+    def outlined(vertices: np.ndarray, rounds: int) -> np.ndarray:
+        for _ in range(rounds):
+            vertices = mover.shift(vertices, find_rim(vertices, canonical.faces, field, params.reach, params.inward), params.scale)
+        return vertices
+
+    posed = outlined(posed, params.rounds)
+    if params.align and params.detail:
+        posed = outlined(_aligned(posed, canonical, mover, observation, normals, body.camera, params), 2)
     notes: tuple[str, ...] = ()
     if params.detail:
         posed, notes = _with_detail(posed, canonical, normals, body, params, network)
+        if params.fine > 0:
+            canonical, posed = _finer(posed, canonical, normals, body.camera, params)
+            expression = expression_on(canonical, body)
+            posed = _with_fine_detail(posed, canonical, normals, body.camera, params)
+    smiling = canonical.vertices if expression is None else canonical.vertices + expression
+    start = skin(smiling, transforms, canonical.bones, canonical.weights)
     posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
     vertices = unskin(posed, transforms, canonical.bones, canonical.weights) - (0 if expression is None else expression)
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
@@ -118,6 +153,70 @@ def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.nda
     """(V,) share of a movement that a vertex makes: less where blended bones flatten space, since the way back would stretch it."""
     blended = blended_transforms(transforms, canonical.bones, canonical.weights)[..., :3]
     return np.clip(np.linalg.svd(blended, compute_uv=False)[:, -1] / 0.5, 0, 1)
+
+
+_BLURS = ((8.0, 4.0, 2.0), (4.0, 2.0, 1.0), (2.0, 1.0))
+"""Of each round of aligning, pixels."""
+
+
+def _aligned(
+    posed: np.ndarray,
+    canonical: CanonicalSurface,
+    mover: SurfaceMover,
+    observation: Observation,
+    maps: NormalMaps,
+    camera: Camera,
+    params: Params,
+) -> np.ndarray:
+    """Posed vertices (V, 3) moved in the picture's plane until the normals that they show lie where the front's map has them."""
+    faces = canonical.faces
+    field = mask_field(observation.mask, camera, params.align_resolution)
+    # A nose is known better from the body than from a map's blurred one.
+    free = 1 - diffuse(face_zone(canonical).astype(float)[:, None], faces, 4)[:, 0]
+    wanted = _resampled(maps.front.astype(np.float32), camera, field.camera)
+    for blurs in _BLURS:
+        shown = drawn_normals(posed, faces, field.camera)
+        metre = field.camera.focal / -float(np.median(posed[:, 2]))
+        flow = normal_flow(shown, wanted, blurs, params.align_farthest * metre)
+        seen = visibility(posed, faces, field.camera, False, 1.0)
+        read = sample_image(np.concatenate([flow.displacement, flow.certainty[..., None]], -1), seen.pixels)
+        move = read[:, :2] * [1.0, -1.0] * (-posed[:, 2:] / field.camera.focal)
+        trust = params.align_trust * read[:, 2] * (seen.share > 0) * free
+        posed = mover.shift(posed, find_rim(posed, faces, field, params.reach, params.inward), params.align_scale, (move, trust))
+    return posed
+
+
+def _resampled(image: np.ndarray, camera: Camera, onto: Camera) -> np.ndarray:
+    """A map of unit normals (H, W, 3) of one camera as a crop of it sees them, zero outside."""
+    scale = onto.focal / camera.focal
+    columns = (np.arange(onto.width) + 0.5 - onto.cx) / scale + camera.cx - 0.5
+    rows = (np.arange(onto.height) + 0.5 - onto.cy) / scale + camera.cy - 0.5
+    if scale < 1:  # sampling alone would alias
+        image = cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
+    across, down = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+    read = cv2.remap(image, across, down, cv2.INTER_LINEAR)
+    length = np.linalg.norm(read, axis=-1, keepdims=True)
+    return np.where(length > 0.5, read / np.maximum(length, 1e-6), 0).astype(np.float32)
+
+
+def _finer(
+    posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, camera: Camera, params: Params
+) -> tuple[CanonicalSurface, np.ndarray]:
+    """The surface and its posed vertices with more of them where the front's map shows detail."""
+    metre = camera.focal / -float(np.median(posed[:, 2]))
+    front = cv2.GaussianBlur(maps.front.astype(np.float32), (0, 0), max(0.5 * params.fine * metre, 0.1))
+
+    def detailed(places: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        ends = places[edges]
+        seen = known if len(places) == len(posed) else np.concatenate([known, np.ones(len(places) - len(posed), bool)])
+        normal = sample_image(front, camera.project(places))[edges]
+        long = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) > params.fine
+        bent = np.linalg.norm(normal[:, 0] - normal[:, 1], axis=1) > np.radians(params.fine_degrees)
+        return long & bent & seen[edges].all(1)
+
+    known = visibility(posed, canonical.faces, camera, False, 1.0).share > 0
+    finer, places = refine_where(posed, canonical.faces, detailed, levels=2)
+    return finer_surface(canonical, finer.operator, finer.faces), places
 
 
 def shown_normals(posed: np.ndarray, faces: np.ndarray, maps: NormalMaps, camera: Camera, params: Params) -> tuple[np.ndarray, np.ndarray]:
@@ -147,10 +246,7 @@ def _with_detail(
     """Posed vertices (V, 3) moved along their viewing rays, and warnings."""
     notes: tuple[str, ...] = ()
     faces = canonical.faces
-    wanted, trust = shown_normals(posed, faces, maps, body.camera, params)
-    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
-    kept = diffuse(np.stack([hands, face_zone(canonical)], 1).astype(float), faces, 4)
-    trust *= (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1])
+    wanted, trust, kept = _wanted(posed, canonical, maps, body.camera, params)
     if params.method == "integration":
         shift = integrate_normals(posed, faces, Wanted(wanted, trust), 1 + 50 * kept[:, 0], params.reach_of_normals, params.smoothness)
         shift = params.farthest * np.tanh(shift / params.farthest)
@@ -160,6 +256,36 @@ def _with_detail(
         # A field as small as this one has no room for a face: it keeps most of the body model's.
         shift = shift * (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1])
     return posed + shift[:, None] * posed / np.linalg.norm(posed, axis=1, keepdims=True), notes
+
+
+def _wanted(
+    posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, camera: Camera, params: Params
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Normals (V, 3) that the maps show, the trust (V,) in them, and how much of a hand and of the face each vertex is (V, 2)."""
+    wanted, trust = shown_normals(posed, canonical.faces, maps, camera, params)
+    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
+    kept = diffuse(np.stack([hands, face_zone(canonical)], 1).astype(float), canonical.faces, 4)
+    return wanted, trust * (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1]), kept
+
+
+def _with_fine_detail(posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, camera: Camera, params: Params) -> np.ndarray:
+    """Posed vertices (V, 3) of the finer mesh, moved along their viewing rays by what the mesh before it could not show."""
+    wanted, trust, kept = _wanted(posed, canonical, maps, camera, params)
+    evidence, hold = Wanted(wanted, trust), 1 + 50 * kept[:, 0]
+    shift = integrate_normals(posed, canonical.faces, evidence, hold, params.fine_reach, params.smoothness, rounds=1, direct=False)
+    limit = params.farthest / 3
+    return posed + (limit * np.tanh(shift / limit))[:, None] * posed / np.linalg.norm(posed, axis=1, keepdims=True)
+
+
+def drawn_normals(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> np.ndarray:
+    """(h, w, 3) float32 unit normals of the nearest surface of camera-frame vertices (V, 3), zero outside."""
+    raster = rasterise(vertices, faces, camera)
+    image = np.zeros((camera.height, camera.width, 3), np.float32)
+    hit = raster.mask
+    normals = vertex_normals(vertices, faces)[faces[raster.face[hit]]]
+    mean = (normals * raster.bary[hit][..., None]).sum(1)
+    image[hit] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
+    return image
 
 
 def _to_field(evidence: Evidence, params: Params, network: HyperNet | None) -> tuple[np.ndarray, tuple[str, ...]]:
