@@ -53,7 +53,8 @@ def _scarf(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.nd
         ripple = 0.003 * scale * np.sin((x / scale) * 260 + side)
         strip = np.maximum(_shell(trunk, 0.012 * scale, 0.02 * scale) - ripple, np.maximum(across, drop - y))
         ends = np.minimum(ends, np.maximum(np.maximum(strip, y - middle), figure.heads["spine"][2] - z))
-    return smooth_minimum([ring, ends], 0.02 * scale)
+    # It lies on shoulders and neck, not in them.
+    return np.maximum(smooth_minimum([ring, ends], 0.02 * scale), np.maximum(-trunk - 0.01 * scale, 0.012 * scale - neck))
 
 
 def _strap(grid: BodyGrid, trunk: np.ndarray, normal: np.ndarray, through: np.ndarray, width: float) -> np.ndarray:
