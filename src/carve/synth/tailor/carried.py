@@ -43,8 +43,8 @@ def _scarf(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.nd
     angle = np.arctan2(x, z - figure.heads["neck"][2])
     middle = figure.heights["neck"] + scale * (0.015 - 0.02 * np.cos(angle))
     wound = 0.006 * scale * np.sin(5 * angle + 90 * y / scale)
-    thick = scale * float(rng.uniform(0.02, 0.032))
-    ring = np.hypot(neck - 0.03 * scale, 0.7 * (y - middle)) - thick - wound
+    thick = scale * float(rng.uniform(0.02, 0.03))
+    ring = np.hypot(neck - 0.042 * scale, 0.7 * (y - middle)) - thick - wound
     low = figure.heights["chest"] - scale * float(rng.uniform(0.05, 0.35))
     ends = np.full(trunk.shape, 1.0)
     for side in (-1, 1):
@@ -53,7 +53,8 @@ def _scarf(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.nd
         ripple = 0.003 * scale * np.sin((x / scale) * 260 + side)
         strip = np.maximum(_shell(trunk, 0.012 * scale, 0.02 * scale) - ripple, np.maximum(across, drop - y))
         ends = np.minimum(ends, np.maximum(np.maximum(strip, y - middle), figure.heads["spine"][2] - z))
-    return smooth_minimum([ring, ends], 0.02 * scale)
+    # It lies on shoulders and neck, not in them.
+    return np.maximum(smooth_minimum([ring, ends], 0.02 * scale), np.maximum(-trunk - 0.01 * scale, 0.012 * scale - neck))
 
 
 def _strap(grid: BodyGrid, trunk: np.ndarray, normal: np.ndarray, through: np.ndarray, width: float) -> np.ndarray:
