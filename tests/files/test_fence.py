@@ -34,8 +34,9 @@ class PanicException(BaseException):
     ],
 )
 def test_what_libraries_raise_is_damage(error: BaseException) -> None:
-    with pytest.raises(CarveError, match=r"^The photo a\.jpg cannot be read \(damaged or cut off: .+\); get it again") as told, fence(
-        "The photo a.jpg"
+    with (
+        pytest.raises(CarveError, match=r"^The photo a\.jpg cannot be read \(damaged or cut off: .+\); get it again") as told,
+        fence("The photo a.jpg"),
     ):
         raise error
     assert "\n" not in str(told.value)

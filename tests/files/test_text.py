@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from carve.files.text import MAX_DEPTH, MAX_TOML, check_depth, decoded, read_bytes, read_json, read_toml, readable
 from carve.files.fence import OversizeError, fence
+from carve.files.text import MAX_DEPTH, MAX_TOML, check_depth, decoded, read_bytes, read_json, read_toml, readable
 from carve.records import CarveError
 
 
@@ -50,7 +50,12 @@ def test_json_that_cannot_be_used(tmp_path: Path, text: str) -> None:
 
 def test_toml_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
-    for text, says in (("a = " + "[" * 20_000, "deeply"), (".".join("a" * 500) + " = 1", "deeply"), ("a = ", "as TOML"), ("#" * (MAX_TOML + 1), "MiB")):
+    for text, says in (
+        ("a = " + "[" * 20_000, "deeply"),
+        (".".join("a" * 500) + " = 1", "deeply"),
+        ("a = ", "as TOML"),
+        ("#" * (MAX_TOML + 1), "MiB"),
+    ):
         path.write_text(text)
         with pytest.raises(CarveError, match=says):
             read_toml(path, "The settings a")

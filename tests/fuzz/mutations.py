@@ -11,7 +11,22 @@ import zipfile
 import zlib
 from typing import Any
 
-NUMBERS = [b"1e300", b"-1", b"0", b"nan", b"inf", b"99999999999999999999", b"1e-320", b"2147483648", b"-0.0", b"1,5", b"0x10", b"true", b'"x"', b"[]"]
+NUMBERS = [
+    b"1e300",
+    b"-1",
+    b"0",
+    b"nan",
+    b"inf",
+    b"99999999999999999999",
+    b"1e-320",
+    b"2147483648",
+    b"-0.0",
+    b"1,5",
+    b"0x10",
+    b"true",
+    b'"x"',
+    b"[]",
+]
 WORDS = [b"\x00" * 4, b"\xff" * 4, struct.pack("<I", 2**31), struct.pack(">I", 2**31 - 1), struct.pack("<I", 2**24), b"\x00\x00\xff\xff"]
 
 
@@ -76,7 +91,28 @@ def _values(rng: random.Random) -> list[Any]:
     deep: Any = []
     for _ in range(rng.choice((10, 200, 900))):
         deep = [deep]
-    return [-1, 0, 1, 2**31, 2**63, 10**30, 1e300, float("nan"), float("inf"), 1e-320, 0.5, True, None, "", "x", "\n", [], {}, [0] * 50, deep]
+    return [
+        -1,
+        0,
+        1,
+        2**31,
+        2**63,
+        10**30,
+        1e300,
+        float("nan"),
+        float("inf"),
+        1e-320,
+        0.5,
+        True,
+        None,
+        "",
+        "x",
+        "\n",
+        [],
+        {},
+        [0] * 50,
+        deep,
+    ]
 
 
 def damaged_json(data: bytes, rng: random.Random) -> bytes:

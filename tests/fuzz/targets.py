@@ -91,7 +91,7 @@ def pictures() -> dict[str, bytes]:
 
 def _landmarks() -> dict[str, bytes]:
     point = {"pixel": [310.5, 220.25], "confidence": 0.9, "world": [0.1, None, -0.2], "spread": [1.0, 1.5, 0.02]}
-    return {"landmarks.json": json.dumps({name: point for name in ("nose", "left_hip", "right_hip", "left_hand_4")}).encode()}
+    return {"landmarks.json": json.dumps(dict.fromkeys(("nose", "left_hip", "right_hip", "left_hand_4"), point)).encode()}
 
 
 def _masks() -> dict[str, bytes]:
@@ -139,7 +139,9 @@ def motions() -> dict[str, bytes]:
 
         inner: list[tuple[Any, ...]] = [(spine, "0 15 0", [(head, "0 45 0", [])])]
         for side, s in (("Left", 1), ("Right", -1)):
-            inner.append((sided(side, upper), f"{15 * s} 45 0", [(sided(side, lower), f"{28 * s} 0 0", [(sided(side, hand), f"{25 * s} 0 0", [])])]))
+            inner.append(
+                (sided(side, upper), f"{15 * s} 45 0", [(sided(side, lower), f"{28 * s} 0 0", [(sided(side, hand), f"{25 * s} 0 0", [])])])
+            )
             inner.append((sided(side, thigh), f"{9 * s} -4 0", [(sided(side, shin), "0 -42 0", [(sided(side, foot), "0 -41 0", [])])]))
         root = "pelvis" if "thigh" in names else "Hips"
         count = joint(root, "0 90 0", tuple(inner), 0)
@@ -191,7 +193,14 @@ def _read_smpl(path: Path) -> None:
     load_smpl(path)
 
 
-CONVENTIONS = {"image_input": "image", "front_output": "front", "axes": ["+x", "+y", "+z"], "size": 16, "mean": [0.5, 0.5, 0.5], "normalised": False}
+CONVENTIONS = {
+    "image_input": "image",
+    "front_output": "front",
+    "axes": ["+x", "+y", "+z"],
+    "size": 16,
+    "mean": [0.5, 0.5, 0.5],
+    "normalised": False,
+}
 
 
 @cache
@@ -281,7 +290,11 @@ def _shards() -> dict[str, bytes]:
 
     with TemporaryDirectory() as name:
         data_set(Path(name), blocks=1)
-        return {file.name: file.read_bytes() for file in Path(name).iterdir() if file.is_file() and "train" in file.name or file.suffix == ".json"}
+        return {
+            file.name: file.read_bytes()
+            for file in Path(name).iterdir()
+            if (file.is_file() and "train" in file.name) or file.suffix == ".json"
+        }
 
 
 def _read_shards(path: Path) -> None:

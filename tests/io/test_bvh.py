@@ -132,7 +132,9 @@ def test_what_other_programs_write(tmp_path: Path, change) -> None:  # type: ign
 def test_several_roots_keep_their_names_apart(tmp_path: Path) -> None:
     skeleton, frames = TWO_JOINTS.split("MOTION\n")
     _, time, first, second = frames.splitlines()
-    twice = skeleton + skeleton.replace("HIERARCHY\n", "") + "\n".join(["MOTION", "Frames: 2", time, f"{first} {first}", f"{second} {second}"])
+    twice = (
+        skeleton + skeleton.replace("HIERARCHY\n", "") + "\n".join(["MOTION", "Frames: 2", time, f"{first} {first}", f"{second} {second}"])
+    )
     bvh = read_bvh(written(tmp_path, twice))
     assert bvh.names == ("Hips", "Leg", "Hips#2", "Leg#3")
     np.testing.assert_array_equal(bvh.parents, [-1, 0, -1, 2])

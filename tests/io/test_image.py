@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -250,3 +252,74 @@ def test_a_black_mask_is_refused(tmp_path: Path) -> None:
     write_png(tmp_path / "mask.png", np.zeros((HEIGHT, WIDTH), np.uint8))
     with pytest.raises(CarveError, match="is empty"):
         read_mask(tmp_path / "mask.png", (WIDTH, HEIGHT))
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PCX", "ICO", "TGA", "PPM", "DDS"])
+def test_formats_that_are_not_listed_are_never_opened(tmp_path: Path, pixels: np.ndarray, kind: str) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(pixels).save(path, kind)
+    with pytest.raises(CarveError, match="not a picture that can be read"):
+        read_photo(path)
+
+
+def test_avif_and_heic_are_read_upright(tmp_path: Path, pixels: np.ndarray) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(np.rot90(pixels).copy()).save(tmp_path / "a.avif", exif=exif, quality=95)
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / "a.heic", quality=95)
+    for name in ("a.avif", "a.heic"):
+        found = read_photo(tmp_path / name).pixels
+        assert found.shape == pixels.shape
+        assert np.median(np.abs(found.astype(int) - pixels)) < 12, name
+
+
+def test_heic_without_its_reader_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(200))
+    with pytest.raises(CarveError, match=r"pip install 'carve\[heic\]'"):
+        read_photo(tmp_path / "a.heic")
+
+
+def test_a_large_picture_of_nothing_is_refused_from_its_header(tmp_path: Path) -> None:
+    header_only_png(tmp_path / "bomb.png", 9999, 9999)
+    with pytest.raises(CarveError, match="declares 100 megapixels and holds only 0 KiB"):
+        read_photo(tmp_path / "bomb.png")
+
+
+def test_a_jpeg_of_very_many_scans_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / "scans.jpg"
+    Image.fromarray(pixels).save(path, progressive=True)
+    data = path.read_bytes()
+    start = data.rindex(b"\xff\xda")
+    path.write_bytes(data[:start] + data[start:-2] * 200 + data[-2:])
+    with pytest.raises(CarveError, match="over 100 scans"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 4])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "CMYK", "I;16", "L"])
+def test_strips_give_what_the_whole_gives(
+    tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch, mode: str, orientation: int
+) -> None:
+    path = tmp_path / "a.tif"
+    grey = grey_of(pixels)
+    image = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(Image.fromarray(grey))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image.save(path, exif=exif)
+    whole = read_photo(path)
+    monkeypatch.setattr("carve.io.image._STRIP_PIXELS", 5 * WIDTH)
+    strips = read_photo(path)
+    assert np.array_equal(whole.pixels, strips.pixels)
+    assert whole.alpha is None if not mode.endswith("A") else np.array_equal(whole.alpha, strips.alpha)  # type: ignore[arg-type]
+    size = strips.size
+    np.testing.assert_array_equal(read_mask(path, size), read_mask(path, size))
+
+
+def test_a_name_that_is_no_text_becomes_text(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / os.fsdecode(b"a\xff\n.png")
+    write_png(path, pixels)
+    assert read_photo(path).name == "a\\xff\\n"

@@ -87,7 +87,9 @@ def test_somebody_who_lies_still_lies(walk: Bvh) -> None:
 
 @pytest.mark.parametrize("unit", [0.01, 1 / 2.54, 10.0])
 def test_units_do_not_matter(walk: Bvh, unit: float) -> None:
-    same(motion_from_bvh(replace(walk, offsets=walk.offsets * unit, positions=walk.positions * unit), "units"), motion_from_bvh(walk, "walk"))
+    same(
+        motion_from_bvh(replace(walk, offsets=walk.offsets * unit, positions=walk.positions * unit), "units"), motion_from_bvh(walk, "walk")
+    )
 
 
 def test_bones_along_one_axis_at_rest_are_read_from_the_played_motion(walk: Bvh) -> None:
@@ -104,7 +106,10 @@ def test_bones_along_one_axis_at_rest_are_read_from_the_played_motion(walk: Bvh)
         rotations[:, joint] = above @ walk.rotations[:, joint] @ rest[joint].T
         offsets[joint] = above @ walk.offsets[joint]
         positions[:, joint] = walk.positions[:, joint] @ above.T
-    odd, plain = motion_from_bvh(replace(walk, rotations=rotations, offsets=offsets, positions=positions), "odd"), motion_from_bvh(walk, "walk")
+    odd, plain = (
+        motion_from_bvh(replace(walk, rotations=rotations, offsets=offsets, positions=positions), "odd"),
+        motion_from_bvh(walk, "walk"),
+    )
     assert "does not stand" in odd.notes[0]
     np.testing.assert_allclose(odd.hips, plain.hips, atol=1e-6)
     for name in ("hips", "leftUpperLeg", "rightLowerLeg", "leftLowerArm", "head"):

@@ -61,7 +61,9 @@ def test_the_figure_with_most_names_is_taken() -> None:
 
 def test_unknown_names_are_told_with_the_nearest_guesses() -> None:
     names = ["Hipz", "Spine", "Head", "LeftUpLeg", "RightUpLeg", "LeftLeg", "LeftFootz", "LeftArm", "[red]\n"]
-    with pytest.raises(CarveError, match=r'no joint is known for hips, leftFoot .*--map FILE.*"hips": "Hipz", "leftFoot": "LeftFootz"') as told:
+    with pytest.raises(
+        CarveError, match=r'no joint is known for hips, leftFoot .*--map FILE.*"hips": "Hipz", "leftFoot": "LeftFootz"'
+    ) as told:
         humanoid_joints(names, np.arange(-1, 8), "a.bvh")
     assert "\n" not in str(told.value)
 
@@ -75,7 +77,12 @@ def test_a_map_says_which_joint_is_which(tmp_path: Path) -> None:
         assert found == {bone: k for k, bone in enumerate(REQUIRED)}
     with pytest.raises(CarveError, match="no joint 'bone99' as the map says; the nearest is 'bone"):
         humanoid_joints(names, np.arange(-1, len(names) - 1), "a.bvh", mapping | {"neck": "bone99"})
-    for text, says in (("[]", "must be a JSON object"), ("{}", "must be"), ('{"hips": 1}', "must be"), ('{"hips": "a", "leftKnee": "b"}', "nearest is")):
+    for text, says in (
+        ("[]", "must be a JSON object"),
+        ("{}", "must be"),
+        ('{"hips": 1}', "must be"),
+        ('{"hips": "a", "leftKnee": "b"}', "nearest is"),
+    ):
         (tmp_path / "map.json").write_text(text)
         with pytest.raises(CarveError, match=says):
             read_mapping(tmp_path / "map.json")

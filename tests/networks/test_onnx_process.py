@@ -37,7 +37,9 @@ def endless(folder: Path) -> Path:
     number = helper.make_tensor_value_info("number", TensorProto.INT64, [])
     on, still = (helper.make_tensor_value_info(n, TensorProto.BOOL, []) for n in ("on", "still"))
     body = [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Neg", ["given"], ["kept"])]
-    loop = helper.make_node("Loop", ["rounds", "yes", "image"], ["front"], body=helper.make_graph(body, "b", [number, on, given], [still, kept]))
+    loop = helper.make_node(
+        "Loop", ["rounds", "yes", "image"], ["front"], body=helper.make_graph(body, "b", [number, on, given], [still, kept])
+    )
     return model(folder, "endless.onnx", [loop], {"rounds": np.array(2**62), "yes": np.array(True)})
 
 

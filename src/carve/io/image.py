@@ -52,12 +52,6 @@ def read_photo(path: Path) -> Photo:
         width, height = picture.upright_size
         if min(width, height) < MIN_SIDE:
             raise CarveError(f"The photo {path} is only {width} x {height} pixels; {MIN_SIDE} a side is the least.")
-        pixels = width * height
-        if pixels > _LARGE_PIXELS and path.stat().st_size < pixels * _LEAST_BYTES:
-            raise CarveError(
-                f"The photo {path} declares {pixels / 1e6:.0f} megapixels and holds only {path.stat().st_size // 1024} KiB; it is damaged "
-                "or no photo, get it again."
-            )
         focal = exif_focal(picture.image)
         colour, alpha = _decoded(picture)
     if alpha is not None and not alpha.any():
@@ -150,7 +144,7 @@ _STORED_FROM_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class _Picture:
-    """An opened picture; its pixels may not be decoded yet."""
+    """A decoded picture as its file stores it."""
 
     image: Image.Image
     orientation: int
@@ -163,7 +157,7 @@ class _Picture:
         return (height, width) if self.orientation >= 5 else (width, height)
 
     def strips(self) -> Iterator[tuple[slice, Image.Image]]:
-        """Rows as the file stores them, and the strip of the picture that they are; the first decodes it."""
+        """Rows as the file stores them, and the strip of the picture that they are."""
         width, height = self.image.size
         step = max(1, _STRIP_PIXELS // width)
         for top in range(0, height, step):
@@ -193,7 +187,10 @@ def _opened(path: Path, what: str) -> Iterator[_Picture]:
                 raise CarveError(_too_large(path, what))
             if image.format in ("JPEG", "MPO") and _scans(path) > _MAX_SCANS:
                 raise CarveError(f"The {what} {path} has over {_MAX_SCANS} scans, which no camera writes; save it anew as a plain JPEG.")
-            yield _Picture(image, _orientation(image))
+            if what == "photo":
+                _check_filled(image, path)
+            image.load()
+            yield _Picture(image, _orientation(image))  # some decoders turn the picture themselves, so this is asked last
 
 
 def _formats(head: bytes) -> tuple[str, ...]:
@@ -216,6 +213,16 @@ def _unknown(path: Path, what: str, head: bytes) -> str:
 
 def _too_large(path: Path, what: str) -> str:
     return f"The {what} {path} has more than {MAX_PIXELS // 10**6} megapixels; make it smaller first."
+
+
+def _check_filled(image: Image.Image, path: Path) -> None:
+    """Raise CarveError for a large photo whose file is far too small for one: it would only take memory."""
+    pixels, size = image.width * image.height, path.stat().st_size
+    if pixels > _LARGE_PIXELS and size < pixels * _LEAST_BYTES:
+        raise CarveError(
+            f"The photo {path} declares {pixels / 1e6:.0f} megapixels and holds only {size // 1024} KiB; it is damaged or no photo, "
+            "get it again."
+        )
 
 
 def _scans(path: Path) -> int:
@@ -272,7 +279,6 @@ def _has_alpha(image: Image.Image) -> bool:
 def _converted(picture: _Picture) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
     """Rows, straight colour (h, W, 3) uint8 sRGB and coverage (h, W) uint8 or None, strip by strip, as the file stores them."""
     image = picture.image
-    image.load()
     if image.mode.startswith("I") or image.mode == "F":
         top = _white(picture)
         for rows, strip in picture.strips():
