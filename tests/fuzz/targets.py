@@ -105,14 +105,6 @@ def _settings() -> dict[str, bytes]:
     return {"settings.toml": settings_page().encode()}
 
 
-MOTION = """HIERARCHY
-ROOT Hips
-{
- OFFSET 0 90 0
- CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
-"""
-
-
 @cache
 def motions() -> dict[str, bytes]:
     """Four frames of a figure that moves, in Mixamo's and Unreal's names."""
@@ -139,10 +131,10 @@ def motions() -> dict[str, bytes]:
 
         inner: list[tuple[Any, ...]] = [(spine, "0 15 0", [(head, "0 45 0", [])])]
         for side, s in (("Left", 1), ("Right", -1)):
-            inner.append(
-                (sided(side, upper), f"{15 * s} 45 0", [(sided(side, lower), f"{28 * s} 0 0", [(sided(side, hand), f"{25 * s} 0 0", [])])])
-            )
-            inner.append((sided(side, thigh), f"{9 * s} -4 0", [(sided(side, shin), "0 -42 0", [(sided(side, foot), "0 -41 0", [])])]))
+            arm = (sided(side, lower), f"{28 * s} 0 0", [(sided(side, hand), f"{25 * s} 0 0", [])])
+            leg = (sided(side, shin), "0 -42 0", [(sided(side, foot), "0 -41 0", [])])
+            inner.append((sided(side, upper), f"{15 * s} 45 0", [arm]))
+            inner.append((sided(side, thigh), f"{9 * s} -4 0", [leg]))
         root = "pelvis" if "thigh" in names else "Hips"
         count = joint(root, "0 90 0", tuple(inner), 0)
         frames = np.column_stack([np.tile([0.0, 90, 0], (4, 1)), rng.normal(0, 20, (4, 3 * count))])
@@ -329,7 +321,8 @@ def _garments() -> dict[str, bytes]:
     np.savez(buffer, **arrays)
     meta = {"layer": 2, "kind": "top", "gender": "unisex", "alpha": False}
     obj = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n"
-    mhclo = "name shirt\nobj_file shirt.obj\nx_scale 1 2 1.0\ny_scale 3 4 1.0\nz_scale 5 6 1.0\nz_depth 40\nverts 0\n0\n1 2 3 .2 .3 .5 0 0 .1\n5\n"
+    head = "name shirt\nobj_file shirt.obj\nx_scale 1 2 1.0\ny_scale 3 4 1.0\nz_scale 5 6 1.0\nz_depth 40\n"
+    mhclo = head + "verts 0\n0\n1 2 3 .2 .3 .5 0 0 .1\n5\n"
     return {
         "garment.npz": buffer.getvalue(),
         "meta.json": json.dumps(meta).encode(),

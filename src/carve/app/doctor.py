@@ -123,8 +123,8 @@ def _body_cache() -> Finding:
 
 
 def _first_folder(path: Path) -> Path:
-    """The nearest folder to `path` that is there."""
-    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    """The nearest to `path` of what is there, itself or above it: a folder, if it can be made."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
 
 
 def _optional() -> Iterator[Finding]:

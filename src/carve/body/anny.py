@@ -178,9 +178,15 @@ def read_cache(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, meta
 
 
+_UNKEPT: dict[Path, tuple[dict[str, Tensor], dict[str, Any]]] = {}
+"""What was built and could not be written: it serves for the rest of the process."""
+
+
 def _compact_model(progress: Callable[[str, float], None]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """From the cache, or built, and then kept there if that can be."""
     path = cache_path()
+    if path in _UNKEPT:
+        return _UNKEPT[path]
     try:
         return read_cache(path)
     except CarveError as error:
@@ -194,6 +200,7 @@ def _compact_model(progress: Callable[[str, float], None]) -> tuple[dict[str, Te
     except (OSError, CarveError) as error:
         text = f"The body model could not be kept in {path} ({reason(error)}); it is built at every run. CARVE_CACHE names another folder."
         warnings.warn(text, CacheWarning, stacklevel=3)
+        _UNKEPT[path] = tensors, meta
     progress(TITLE, 1.0)
     return tensors, meta
 
@@ -205,6 +212,7 @@ def load_anny(progress: Callable[[str, float], None] | None = None, anatomical_h
     damaged is built again, one that cannot be written is done without, both with a CacheWarning.
     """
     tensors, meta = _compact_model(progress or (lambda _message, _share: None))
+    tensors = dict(tensors)
     arrays = {key: tensors.pop(key).numpy() for key in ("faces", "bones", "weights", "uv", "uv_faces", "parents", "coco")}
     names = tuple(meta["bones"])
     parents, bones, weights = arrays["parents"].astype(np.int64), arrays["bones"].astype(np.int64), arrays["weights"].astype(np.float64)
