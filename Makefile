@@ -2,6 +2,7 @@
 # make demo    set up, then reconstruct the example photo into out/demo
 # make test    set up, then run the tests
 # make check   set up, then style, types and import rules
+# make fuzz    set up, then damage files for every reader by seed; MINUTES=10 lets atheris guide it, so long a reader
 # make benchmark   set up, then measure on the photos and cases of SHARED (benchmarks/README.md)
 
 PYTHON ?= python3
@@ -11,9 +12,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VALIDATOR := tests/validator
+FUZZED := masks normal-maps landmarks settings motions avatars bodies models conventions stages weights shards garments
 VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
 
-.PHONY: setup demo test check benchmark clean
+.PHONY: setup demo test check fuzz benchmark clean
 
 setup: $(INSTALLED) $(VALIDATOR_INSTALLED)
 
@@ -42,6 +44,16 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The counts of benchmarks/README.md. atheris is asked for by MINUTES only: it has wheels for Linux.
+fuzz: $(INSTALLED)
+ifdef MINUTES
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[fuzz]'
+	cd tests && ../$(BIN)/python -m fuzz.run --minutes $(MINUTES)
+else
+	cd tests && ../$(BIN)/python -m fuzz.run photos --count 1500
+	cd tests && ../$(BIN)/python -m fuzz.run $(FUZZED) --count 500
+endif
 
 benchmark: setup
 	$(BIN)/python benchmarks/fast.py --shared $(SHARED) --scorer-python $(SCORER_PYTHON)

@@ -80,13 +80,7 @@ def pictures() -> dict[str, bytes]:
         "a.gif": _saved(colour.quantize(32), "GIF", save_all=True, append_images=[colour.quantize(8)]),
         "a.avif": _saved(colour, "AVIF", exif=exif),
     }
-    try:
-        from pillow_heif import from_pillow
-    except ImportError:
-        return found
-    buffer = io.BytesIO()
-    from_pillow(colour).save(buffer, quality=50)
-    return found | {"a.heic": buffer.getvalue()}
+    return found | {"a.heic": (Path(__file__).parents[1] / "cases" / "quarters.heic").read_bytes()}
 
 
 def _landmarks() -> dict[str, bytes]:
@@ -96,7 +90,7 @@ def _landmarks() -> dict[str, bytes]:
 
 def _masks() -> dict[str, bytes]:
     """The pictures that lie as they are stored."""
-    return {name: data for name, data in pictures().items() if name not in ("a.jpg", "a.png", "a.webp", "a.avif")}
+    return {name: data for name, data in pictures().items() if name not in ("a.jpg", "a.png", "a.webp", "a.avif", "a.heic")}
 
 
 def _settings() -> dict[str, bytes]:
@@ -371,7 +365,7 @@ _JSON: dict[str, Damage] = {".json": damaged_json}
 TARGETS: dict[str, Target] = {
     "photos": Target(pictures, _reads("carve.io.image", "read_photo"), {".png": damaged_png}),
     "masks": Target(_masks, _reads("carve.io.image", "read_mask", SIDE), {".png": damaged_png}),
-    "normal maps": Target(cache(_normal_maps), _reads("carve.io.normal_files", "read_normals", SIDE), {".png": damaged_png}),
+    "normal-maps": Target(cache(_normal_maps), _reads("carve.io.normal_files", "read_normals", SIDE), {".png": damaged_png}),
     "landmarks": Target(cache(_landmarks), _reads("carve.io.landmark_file", "read_landmarks"), _JSON),
     "settings": Target(cache(_settings), _read_settings, {}),
     "motions": Target(motions, _read_motion, {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ def test_damaged_files_are_refused_in_one_sentence(reader: str, tmp_path: Path) 
         pytest.importorskip("onnx")
     target = TARGETS[reader]
     for name, data in target.seeds().items():
+        if name.endswith(".heic") and find_spec("pi_heif") is None:
+            continue
         (tmp_path / name).write_bytes(data)
         target.read(tmp_path / name)
     findings = []

@@ -262,20 +262,21 @@ def test_formats_that_are_not_listed_are_never_opened(tmp_path: Path, pixels: np
         read_photo(path)
 
 
-def test_avif_and_heic_are_read_upright(tmp_path: Path, pixels: np.ndarray) -> None:
-    pillow_heif = pytest.importorskip("pillow_heif")
+def test_avif_is_read_upright(tmp_path: Path, pixels: np.ndarray) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.fromarray(np.rot90(pixels).copy()).save(tmp_path / "a.avif", exif=exif, quality=95)
-    pillow_heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / "a.heic", quality=95)
-    for name in ("a.avif", "a.heic"):
-        found = read_photo(tmp_path / name).pixels
-        assert found.shape == pixels.shape
-        assert np.median(np.abs(found.astype(int) - pixels)) < 12, name
+    assert np.median(np.abs(read_photo(tmp_path / "a.avif").pixels.astype(int) - pixels)) < 12
+
+
+def test_heic_is_read(pixels: np.ndarray) -> None:
+    pytest.importorskip("pi_heif")
+    found = read_photo(Path(__file__).parents[1] / "cases" / "quarters.heic").pixels.astype(int)
+    assert np.median(np.abs(found - pixels)) < 12
 
 
 def test_heic_without_its_reader_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(200))
     with pytest.raises(CarveError, match=r"pip install 'carve\[heic\]'"):
         read_photo(tmp_path / "a.heic")

@@ -26,7 +26,7 @@ from carve.geometry.camera import focal_from_equivalent
 from carve.records import CarveError, Photo
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-"""What is read, in Pillow's names; HEIF too where pillow-heif is installed."""
+"""What is read, in Pillow's names; HEIF too where pi-heif is installed."""
 MAX_BYTES = 1 << 30
 """A larger file is refused before it is read."""
 MAX_PIXELS = 100_000_000
@@ -198,7 +198,7 @@ def _formats(head: bytes) -> tuple[str, ...]:
     if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS:
         return FORMATS
     try:
-        from pillow_heif import register_heif_opener
+        from pi_heif import register_heif_opener
     except ImportError:
         return FORMATS
     register_heif_opener(thumbnails=False)
