@@ -17,8 +17,8 @@ from carve.runner import Deferred
 from carve.stages.normals import OwnNormals
 
 WHOLE_PIXELS = 12_000_000
-PERSON_PIXELS = 2200
-"""Longer side of the person in the excerpt: a tenth more than the texture of 2048 texels has of a grown person."""
+PERSON_PIXELS = 2000
+"""Longer side of the person in the excerpt: about what a texture of 2048 texels has of a grown person."""
 MARGIN = 0.25
 """Free share of the person's longer side around them: beyond the picture's border another body begins to be guessed."""
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from carve.io.glb import write_avatar_glb, write_body_glb
 from carve.io.glb_reader import GlbScene, read_glb
 from carve.io.gltf_buffer import read_array
 from carve.io.motion import on_the_ground, skeleton_motion
+from carve.io.video import write_video
 from carve.records import CarveError
 from gltf_validator import assert_valid
 from people import capsule_avatar
@@ -176,3 +180,56 @@ def test_nothing_half_written_is_left(glb: Path, tmp_path: Path) -> None:
     with pytest.raises(CarveError, match=r"bad\.bvh, line 2"):
         animate(glb, tmp_path / "out.glb", tmp_path / "bad.bvh", None)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.bvh"]
+
+
+def test_joints_are_named_by_a_map(glb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from carve.app.cli import UNUSABLE, run
+
+    source = (Path(__file__).parents[1] / "cases" / "z_up_world_y_up_rest.bvh").read_text()
+    names = sorted(set(re.findall(r"(?:ROOT|JOINT) (\S+)", source)), key=len, reverse=True)
+    strange = {name: f"b{k:02}" for k, name in enumerate(names)}
+    for name, other in strange.items():
+        source = source.replace(f" {name}\n", f" {other}\n")
+    (tmp_path / "odd.bvh").write_text(source)
+    arguments = ["animate", str(glb), "--motion", str(tmp_path / "odd.bvh"), "--out", str(tmp_path / "out.glb")]
+    assert run(arguments) == UNUSABLE
+    assert "--map FILE" in capsys.readouterr().err
+    bones = {"hips": "Hips", "head": "Head", "leftUpperArm": "LeftArm", "leftFoot": "LeftFoot", "rightFoot": "RightFoot"}
+    bones |= {
+        f"{side.lower()}{bone}": f"{side}{n}" for side in ("Left", "Right") for bone, n in (("UpperLeg", "UpLeg"), ("LowerLeg", "Leg"))
+    }
+    (tmp_path / "map.json").write_text(json.dumps({vrm: strange[f"mixamorig:{name}"] for vrm, name in bones.items()}))
+    assert run([*arguments, "--map", str(tmp_path / "map.json")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path / 'out.glb'}\n" and "note: The motion stands along +Z" in captured.err
+    assert run(["animate", str(glb), "--map", str(tmp_path / "map.json"), "--out", str(tmp_path / "out.glb")]) == UNUSABLE
+    assert "give --motion FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["mp4", "gif"])
+def test_a_film_on_a_full_disk_is_told(glb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    import cv2
+
+    class Writer:
+        """OpenCV's on a full disk: it says nothing."""
+
+        def __init__(self, name: str, *_: object) -> None:
+            self.name = name
+
+        def isOpened(self) -> bool:
+            return True
+
+        def write(self, _: object) -> None: ...
+
+        def release(self) -> None:
+            Path(self.name).write_bytes(b"half a film")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cv2, "VideoWriter", Writer)
+    Writer.fourcc = staticmethod(lambda *_: 0)  # type: ignore[attr-defined]
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(CarveError, match="is full"):
+        write_video(tmp_path / f"film.{ending}", [np.zeros((8, 8, 3), np.uint8)] * 3, 10.0)
+    assert not list(tmp_path.glob("*film*")) and not list(tmp_path.glob(".carve-*"))

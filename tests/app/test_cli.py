@@ -226,3 +226,57 @@ def test_ctrl_c_ends_with_130_and_keeps_finished_stages(tmp_path: Path, photo: P
     assert one_line(err)
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"stages"}
     assert (tmp_path / "out" / "stages" / "observe.npz").exists()
+
+
+def test_a_reader_who_goes_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "carve.app.entry", "settings"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.wait(60) == 141
+    assert process.stderr.read() == ""
+
+
+def test_closed_streams_are_no_error() -> None:
+    script = "import os; os.close(1); os.close(2); from carve.app.cli import main; import sys; sys.argv = ['carve', 'settings']; main()"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_an_interrupt_while_importing_is_one_line() -> None:
+    script = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'argparse': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from carve.app.entry import main\n"
+        "main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 130
+    assert result.stderr == "carve: interrupted before anything was done\n"
+
+
+@pytest.mark.parametrize("name", [b"a\xff.jpg", b"a\nb.jpg", b"[red]a.jpg", b"\x1b[31m.jpg", b"x" * 300, b"-x.jpg" * 3])
+def test_odd_names_stand_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: bytes) -> None:
+    for path in (tmp_path / os.fsdecode(name), tmp_path / "none" / os.fsdecode(name)):
+        assert cli.run(["reconstruct", str(path), "--out", str(tmp_path / "out")]) == cli.UNUSABLE
+        err = capsys.readouterr().err
+        assert err.startswith("carve: The photo ") and err.count("\n") == 1 and err.rstrip("\n").isprintable()
+
+
+def test_notes_and_names_are_not_taken_for_markup(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from carve.app.progress import StageLines
+
+    out = tmp_path / "[bold]o[/red]"
+    with StageLines() as lines:
+        lines.progress("fit_body", 1.0)
+        lines.summary(out, {"warnings": ["[/link] of [red]a\nb"]})
+    err = " ".join(capsys.readouterr().err.split())
+    assert "note: [/link] of [red]a\\nb" in err
+    assert "[bold]o[/red]" in err.replace(" ", "")
