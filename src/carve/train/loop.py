@@ -17,11 +17,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from carve.files.fence import fence
+from carve.files.text import check_file, read_json
+from carve.files.whole import whole, write_whole
 from carve.records import CarveError
 from carve.train.optimiser import Optimiser
 
@@ -236,12 +238,10 @@ def _save(run: Run, folder: Path, identity: Mapping[str, Any], pending: list[dic
     tensors |= {f"average.{k}": v for k, v in run.average.state_dict().items()}
     tensors |= {f"optimiser.{k}": v for k, v in run.optimiser.state().items()}
     name = f"checkpoint-{run.step}.safetensors"
-    part = folder / f"{name}.part"
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
-    part.replace(folder / name)
-    note = folder / "checkpoint.json.part"
-    note.write_text(json.dumps({"file": name, "step": run.step, "seconds": run.seconds, "pending": pending, **identity}, indent=1))
-    note.replace(folder / "checkpoint.json")
+    with whole(folder / name) as part:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
+    note = {"file": name, "step": run.step, "seconds": run.seconds, "pending": pending, **identity}
+    write_whole(folder / "checkpoint.json", json.dumps(note, indent=1))
     for old in folder.glob("checkpoint-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -252,21 +252,21 @@ def _resume(run: Run, folder: Path, identity: Mapping[str, Any]) -> list[dict[st
     path = folder / "checkpoint.json"
     if not path.is_file():
         return []
-    try:
-        note = json.loads(path.read_text())
+    with fence(f"The checkpoint {path}", f"delete {path.name} to start anew"):
+        note = read_json(path, f"The checkpoint {path}")
         different = [what for what, wanted in identity.items() if note.get(what) != wanted]
         if different:
             raise CarveError(f"{folder} holds a training with another {different[0]}; give another folder or the same options as before.")
-        tensors = load_file(folder / note["file"])
+        file = folder / Path(note["file"]).name
+        check_file(file)
+        tensors = load_file(file)
         part = lambda name: {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}  # noqa: E731
         run.network.load_state_dict(part("network"))
         run.average.load_state_dict(part("average"))
         run.optimiser.load_state(part("optimiser"))
         run.step, run.seconds = int(note["step"]), float(note["seconds"])
         pending: list[dict[str, float]] = note.get("pending", [])
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise CarveError(f"The checkpoint in {folder} is damaged or of another network; delete {path.name} to start anew.") from error
-    return pending
+        return pending
 
 
 class _Log:
@@ -295,12 +295,10 @@ class _Log:
         path = self._folder / name
         rows = [r for r in read_log(path) if r["step"] < row["step"]] + [dict(row)]
         names = list(dict.fromkeys(k for r in rows for k in r))
-        pending = path.with_suffix(".part")
-        with pending.open("w", newline="") as file:
+        with whole(path) as pending, pending.open("w", newline="") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(rows)
-        pending.replace(path)
 
     def draw(self) -> None:
         """loss.png: the loss and the figures of the evaluations against steps."""
@@ -330,4 +328,5 @@ def draw_curves(path: Path, losses: list[dict[str, float]], found: list[dict[str
         plot.set_xlabel("step")
         if name != "loss":
             plot.plot([r["step"] for r in found if name in r], [r[name] for r in found if name in r], marker=".")
-    figure.savefig(path, dpi=90)
+    with whole(path) as pending:
+        figure.savefig(pending, dpi=90)
