@@ -22,7 +22,7 @@ from fuzz.targets import TARGETS, attempt
 
 HANG_SECONDS = 10.0
 PEAK_MIB = 1024.0
-CHUNK = 100
+CHUNK = 250
 
 
 def _memory(key: str) -> float:
