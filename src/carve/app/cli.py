@@ -151,12 +151,14 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
 
 def _glb(path: Path) -> Path:
     """The avatar's GLB: the file itself, or avatar.glb of an output folder."""
+    from carve.files.fence import fence
     from carve.records import CarveError
 
-    file = path / "avatar.glb" if path.is_dir() else path
-    if not file.is_file():
-        raise CarveError(f"{file} does not exist; give an output folder of `carve reconstruct` or a GLB file.")
-    return file
+    with fence(f"The avatar {path}"):
+        file = path / "avatar.glb" if path.is_dir() else path
+        if not file.is_file():
+            raise CarveError(f"{file} does not exist; give an output folder of `carve reconstruct` or a GLB file.")
+        return file
 
 
 def _preview(arguments: argparse.Namespace) -> int:

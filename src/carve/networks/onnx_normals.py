@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from carve.files.fence import fence
 from carve.files.text import read_json, readable
 from carve.networks import onnx_process
 from carve.records import CarveError
@@ -97,9 +98,10 @@ def load_onnx(path: Path, conventions_path: Path | None = None) -> OnnxConventio
 
     Raises CarveError if a file is missing or broken, or the model has other inputs, outputs or sizes than the conventions say.
     """
-    where = conventions_path or path.with_suffix(".json")
-    described = onnx_process.describe(path)
-    conventions = _read_conventions(where, path)
+    with fence(f"The model {path}"):
+        described = onnx_process.describe(path)
+        where = conventions_path or path.with_suffix(".json")
+        conventions = _read_conventions(where, path)
     sources = (conventions.image_input, conventions.mask_input, conventions.body_front_input, conventions.body_back_input)
     channels = dict(zip(sources, (3, 1, 3, 3), strict=True))
     inputs = {info["name"]: info for info in described["inputs"]}
