@@ -9,7 +9,7 @@ import pytest
 
 from fuzz.targets import TARGETS, attempt
 
-COUNT = {"models": 10, "avatars": 12, "garments": 20, "bodies": 25}
+COUNT = {"models": 10, "weights": 15, "avatars": 12, "garments": 20, "bodies": 25}
 """Damaged files a reader, 40 where nothing else is said; the slow ones get fewer."""
 
 
