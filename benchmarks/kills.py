@@ -41,7 +41,12 @@ def start(arguments: argparse.Namespace, out: Path, *more: str) -> subprocess.Po
     """A reconstruction as a process of its own."""
     command = [sys.executable, "-m", "carve.app.entry", "reconstruct", str(arguments.photo), "--out", str(out), "--quiet", *more]
     command += ["--preset", arguments.preset, *(word for setting in arguments.set for word in ("--set", setting))]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_heed_interrupts)
+
+
+def _heed_interrupts() -> None:
+    """What is started in the background inherits that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def main() -> int:
