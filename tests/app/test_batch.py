@@ -131,8 +131,9 @@ def test_what_cannot_be_done_is_said_before_anything_runs(tmp_path: Path) -> Non
 def test_interrupted_it_stops_its_processes_and_keeps_what_is_finished(tmp_path: Path) -> None:
     folder, out = photos(tmp_path / "in", a="good", b="slow", c="slow"), tmp_path / "out"
     script = f"""
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
 from carve.app import batch_jobs, cli
 batch_jobs.command = lambda job: [sys.executable, "-c", {MAKER!r}, str(job.photo), str(job.out)]
 sys.exit(cli.run(["batch", {str(folder)!r}, "--out", {str(out)!r}, "--workers", "2", "--quiet"]))

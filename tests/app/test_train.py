@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small network, no pictures of curves."""
-    monkeypatch.setattr("carve.train.normals.Architecture", lambda: TINY)
+    monkeypatch.setattr("carve.train.normals.ARCHITECTURE", TINY)
     monkeypatch.setattr("carve.train.loop.draw_curves", lambda path, losses, found: path.write_bytes(b"drawn"))
 
 

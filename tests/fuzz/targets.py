@@ -148,11 +148,11 @@ def _read_motion(path: Path) -> None:
 @cache
 def avatars() -> dict[str, bytes]:
     """avatar.glb of a small figure."""
-    from carve.io import glb
+    from carve.export.glb import write_avatar_glb
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "avatar.glb"
-        glb.write_avatar_glb(path, capsule_avatar())
+        write_avatar_glb(path, capsule_avatar())
         return {"avatar.glb": path.read_bytes()}
 
 

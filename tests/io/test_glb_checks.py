@@ -44,7 +44,7 @@ def accessor(tree: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda t: t["nodes"][1].update(children=[10**6]), "nodes that is not there"),
         (lambda t: t["nodes"][0].update(mesh=True), "meshes that is not there"),
         (lambda t: t["nodes"][0].update(mesh=-1), "meshes that is not there"),
-        (lambda t: t["skins"][0]["joints"].append(1), "one of them twice"),
+        (lambda t: t["skins"][0]["joints"].append(t["skins"][0]["joints"][0]), "one of them twice"),
         (lambda t: t["skins"][0].update(joints=[]), "no joints"),
         (lambda t: t["skins"][0].pop("inverseBindMatrices"), "no bind pose"),
         (lambda t: accessor(t, "POSITION").update(type="VEC4"), "asks for VEC3"),

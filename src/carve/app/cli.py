@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from carve.io.run_folder import Existing
 
 PRESETS = ("fast", "standard", "best")
-STAGES = ("observe", "fit_body", "evidence", "refit_body", "normals", "canonical", "refine", "texture", "rig")
+STAGES = ("observe", "fit_body", "evidence", "refit_body", "fit_face", "normals", "canonical", "refine", "texture", "rig")
 """Copies of `carve.settings`' closed choices, which cannot be imported without torch; a test holds them equal."""
 
 DONE, STAGE_FAILED, UNUSABLE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141

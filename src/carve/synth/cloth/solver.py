@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from scipy.sparse import csgraph, csr_matrix
 from scipy.spatial import cKDTree
 
+from carve.geometry.compiled import compiled
 from carve.geometry.mesh import unique_edges
 from carve.geometry.queries import wp
 
@@ -147,7 +147,7 @@ def _stencils(rest: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return stencil, np.column_stack([c03 + c04, c01 + c02, -c01 - c03, -c02 - c04]), areas
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@compiled(fastmath=True, error_model="numpy")
 def _sweep_edges(x: np.ndarray, w: np.ndarray, edges: np.ndarray, length: np.ndarray, compliance: float) -> None:
     for k in range(len(edges)):
         i, j = edges[k, 0], edges[k, 1]
@@ -166,7 +166,7 @@ def _sweep_edges(x: np.ndarray, w: np.ndarray, edges: np.ndarray, length: np.nda
         x[j, 2] -= b * dz
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@compiled(fastmath=True, error_model="numpy")
 def _sweep_ropes(x: np.ndarray, w: np.ndarray, end: np.ndarray, rope: np.ndarray) -> None:
     """No particle gets farther from what holds it than the cloth is long (Kim et al., "Long Range Attachments", SCA 2012)."""
     for i in range(len(x)):
@@ -182,7 +182,7 @@ def _sweep_ropes(x: np.ndarray, w: np.ndarray, end: np.ndarray, rope: np.ndarray
             x[i, 2] += s * dz
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@compiled(fastmath=True, error_model="numpy")
 def _sweep_bends(
     x: np.ndarray, w: np.ndarray, quads: np.ndarray, c: np.ndarray, stiffness: np.ndarray, curvature: np.ndarray, dt2: float
 ) -> None:
@@ -205,7 +205,7 @@ def _sweep_bends(
             x[s, d] += w[s] * f * way
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@compiled(fastmath=True, error_model="numpy")
 def _sweep_pairs(x: np.ndarray, w: np.ndarray, pairs: np.ndarray, apart: float) -> None:
     for k in range(len(pairs)):
         i, j = pairs[k, 0], pairs[k, 1]
@@ -222,7 +222,7 @@ def _sweep_pairs(x: np.ndarray, w: np.ndarray, pairs: np.ndarray, apart: float) 
             x[j, d] -= w[j] * way
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _touch(
     x: np.ndarray,
     old: np.ndarray,

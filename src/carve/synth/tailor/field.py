@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
+from carve.geometry.compiled import compiled
 from carve.synth.tailor.figure import Figure
 
 CELL = 0.009
@@ -72,7 +72,7 @@ class BodyGrid:
         return mask
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill(corners: np.ndarray, count: np.ndarray) -> None:
     """Add to count (X, Y, Z) the winding number of triangles with corners (F, 3, 3), in nodes, by rays along +z."""
     for f in range(len(corners)):
