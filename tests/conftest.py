@@ -48,7 +48,9 @@ def canonical(clothed: Truth) -> CanonicalSurface:
 @pytest.fixture(scope="session")
 def refined(clothed: Truth, canonical: CanonicalSurface, true_maps: NormalMaps) -> PosedSurface:
     """The same mesh, refined in the photo's pose."""
-    return refine.refine(clothed.observation, clothed.body, canonical, true_maps, replace(refine.Params(), align=False, fine=0.0))
+    return refine.refine(
+        clothed.observation, clothed.body, canonical, true_maps, replace(refine.Params(), align=False, fine=0.0, settle=False)
+    )
 
 
 @pytest.fixture(scope="session")

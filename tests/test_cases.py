@@ -46,9 +46,9 @@ def test_avatars(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, 
 
 @pytest.mark.parametrize(("name", "says"), [("frame_time.bvh", "frame time"), ("not_finite.bvh", "has no OFFSET")])
 def test_motions(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, says: str) -> None:
-    from carve.io import glb
+    from carve.export.glb import write_avatar_glb
 
-    glb.write_avatar_glb(tmp_path / "avatar.glb", capsule_avatar())
+    write_avatar_glb(tmp_path / "avatar.glb", capsule_avatar())
     err = told(capsys, "animate", tmp_path / "avatar.glb", "--motion", CASES / name, "--out", tmp_path / "out.glb")
     assert name in err and says in err
     assert {file.name for file in tmp_path.iterdir()} == {"avatar.glb"}

@@ -117,7 +117,9 @@ def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
 
 def run(fakes: Fakes, out: Path, assignments: list[str] | None = None, **options: Any) -> Avatar:
     """`fast`, whose canonical stage is the one that is faked, unless the assignments name another preset."""
-    return pipeline.reconstruct(fakes.photo, make_settings(assignments=["preset=fast", "observe.pose=full", *(assignments or [])]), out=out, **options)
+    return pipeline.reconstruct(
+        fakes.photo, make_settings(assignments=["preset=fast", "observe.pose=full", *(assignments or [])]), out=out, **options
+    )
 
 
 def some_setting(stage: str) -> str:

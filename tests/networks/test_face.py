@@ -6,7 +6,8 @@ import pytest
 
 from carve.io.image import read_photo
 from carve.networks.face import CHIN, LEFT_EYE, NOSE, POINTS, RIGHT_EYE, Expected, Face, faces_in, find_face
-from carve.networks.person import POSE_NAMES, run_pose
+from carve.networks.person import POSE_NAMES, detect_people
+from carve.networks.pose import run_pose
 
 EXAMPLE = next((Path(__file__).parents[2] / "examples").glob("*.jpg"))
 
@@ -22,7 +23,7 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def expected(pixels: np.ndarray) -> Expected:
-    run = run_pose(pixels)
+    run = run_pose(pixels, detect_people(pixels)[0])
     assert run is not None
     at = {name: run.pixels[k] for k, name in enumerate(POSE_NAMES)}
     size = 0.13 * float(np.linalg.norm(at["left_shoulder"] - at["left_ankle"]))

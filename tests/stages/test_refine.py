@@ -9,17 +9,18 @@ import pytest
 from scipy import ndimage
 
 from carve.body.model import REGIONS
-from carve.geometry.mesh import is_watertight, signed_volume
+from carve.geometry.mesh import is_watertight, signed_volume, uniform_laplacian
 from carve.geometry.normal_maps import front_and_back
 from carve.geometry.raster import rasterise
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.networks.hyper import load_hyper_net
 from carve.records import CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
+from carve.stages import refine as stage
 from carve.stages.refine import Params, refine
 from synthetic import Truth
 
-OUTLINE = replace(Params(), detail=False)
-SAME_MESH = replace(Params(), align=False, fine=0.0)
+OUTLINE = replace(Params(), detail=False, settle=False)
+SAME_MESH = replace(Params(), align=False, fine=0.0, settle=False)
 """Detail alone, on the vertices that are there."""
 
 
@@ -165,3 +166,17 @@ def test_a_fit_that_is_given_up_leaves_the_coarse_surface_and_a_warning(
     after = refine(clothed.observation, clothed.body, canonical, true_maps, replace(FIELD, start="random", steps=1))
     np.testing.assert_allclose(after.vertices, before.vertices, atol=1e-9)
     assert "coarse surface was kept" in after.notes[0] and not before.notes
+
+
+def test_what_crumples_between_the_legs_is_smoothed_and_nothing_else(canonical: CanonicalSurface) -> None:
+    hips = [
+        canonical.skeleton.heads[canonical.skeleton.names.index(canonical.skeleton.humanoid[f"{s}UpperLeg"])] for s in ("left", "right")
+    ]
+    fork = np.mean(hips, 0) - [0, 0.05 * np.ptp(canonical.vertices[:, 1]), 0]
+    away = np.linalg.norm((canonical.vertices - fork)[:, :2], axis=1) / np.ptp(canonical.vertices[:, 1])
+    noise = np.random.default_rng(0).normal(0, 0.003, canonical.vertices.shape)
+    settled = stage._settled(canonical.vertices + noise, canonical)
+    far = away > 0.1
+    np.testing.assert_array_equal(settled[far], (canonical.vertices + noise)[far])
+    rough = [np.abs(uniform_laplacian(canonical.faces, len(v)) @ v)[away < 0.04].mean() for v in (canonical.vertices + noise, settled)]
+    assert rough[1] < 0.2 * rough[0]

@@ -15,6 +15,7 @@ from carve.geometry.mesh import vertex_normals
 from carve.geometry.raster import rasterise
 from carve.records import CanonicalSurface, Landmarks, Observation, Photo, Pose, PosedSurface, Skeleton, TexturedSurface
 from carve.stages.texture import Params, bake_texture
+from carve.stages.unseen_feet import SHOE
 
 PARAMS = Params(size=512)
 BACKGROUND = np.array([255, 0, 255], np.uint8)
@@ -307,4 +308,8 @@ def test_without_any_valid_pixel_the_texture_is_plain(front: Scene) -> None:
     nothing = replace(front.observation, mask=np.zeros_like(front.observation.mask))
     baked = bake_texture(nothing, front.posed, front.params)
     assert baked.seen.max() == 0
-    assert np.ptp(baked.albedo.reshape(-1, 3), axis=0).max() <= 1
+    colours = np.unique(baked.albedo.reshape(-1, 3), axis=0).astype(int)
+    # One grey, shoes, and what lies between them at the border of the shoes' charts.
+    grey = colours.max(0)
+    assert np.ptp(grey) <= 1 and (np.abs(colours - SHOE).max(1) <= 1).any()
+    assert (colours >= SHOE - 1).all() and (np.abs(colours - grey).max(1) <= 6).sum() == len(colours) - 1

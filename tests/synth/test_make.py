@@ -48,7 +48,7 @@ def test_the_data_set_is_complete(made: Path) -> None:
     assert header["licences"]
     assert not list(made.rglob("*.part"))
     shards = open_shards(made, "train")
-    assert len(shards) == 4
+    assert len(shards) == 6
     assert len(digests(made)) == 2
     for person in range(2):
         info = shards.person(person)

@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 import cv2
 import numpy as np
 from pydantic import Field
+from scipy import sparse
 
 from carve.body.face_surface import expression_on, features_on
 from carve.body.finishing import finer_surface
@@ -26,7 +27,7 @@ from carve.body.model import REGIONS
 from carve.body.zones import face_zone
 from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps, Weight
 from carve.geometry.camera import Camera
-from carve.geometry.mesh import diffuse, vertex_normals
+from carve.geometry.mesh import diffuse, uniform_laplacian, vertex_normals
 from carve.geometry.normal_flow import normal_flow
 from carve.geometry.normal_integration import Wanted, integrate_normals
 from carve.geometry.outline import SurfaceMover, find_rim, mask_field
@@ -91,6 +92,8 @@ class Params:
     """Trust in the normals of the face, where the body model's own detail is good."""
     margin: Length = 0.006
     """Width of the strip along outlines whose normals are not trusted, metres."""
+    settle: bool = True
+    """Whether the surface is smoothed where legs crumple it between them."""
     farthest: Length = 0.03
     """How far the detail may move a vertex, metres."""
 
@@ -140,6 +143,8 @@ def refine(
             canonical, posed = _finer(posed, canonical, normals, body.camera, params)
             expression = expression_on(canonical, body)
             posed = _with_fine_detail(posed, canonical, normals, body.camera, params)
+    if params.settle:
+        posed = _settled(posed, canonical)
     smiling = canonical.vertices if expression is None else canonical.vertices + expression
     start = skin(smiling, transforms, canonical.bones, canonical.weights)
     posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
@@ -153,6 +158,35 @@ def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.nda
     """(V,) share of a movement that a vertex makes: less where blended bones flatten space, since the way back would stretch it."""
     blended = blended_transforms(transforms, canonical.bones, canonical.weights)[..., :3]
     return np.clip(np.linalg.svd(blended, compute_uv=False)[:, -1] / 0.5, 0, 1)
+
+
+_FORK = ((0.05, 0.1), 0.05)
+"""Distances from the fork of the legs within and beyond which the surface is smoothed fully and not at all; how far the fork lies below
+the hip joints. Shares of the height."""
+_FORK_ROUNDS = 120
+
+
+def _settled(posed: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:
+    """Posed vertices (V, 3), smoothed where legs that stand closer than in the canonical pose crumple the surface between them."""
+    skeleton = canonical.skeleton
+    if not {"leftUpperLeg", "rightUpperLeg"} <= set(skeleton.humanoid):
+        return posed
+    height = float(np.ptp(canonical.vertices[:, 1]))
+    (near, far), below = _FORK
+    hips = [skeleton.heads[skeleton.names.index(skeleton.humanoid[f"{side}UpperLeg"])] for side in ("left", "right")]
+    fork = np.mean(hips, 0) - np.array([0.0, below * height, 0.0])
+    # Front and back of the trunk lie as far from it as thighs do: depth does not count.
+    away = np.linalg.norm((canonical.vertices - fork)[:, :2], axis=1) / height
+    share = np.clip((far - away) / (far - near), 0, 1) ** 2
+    local = share[canonical.faces].max(1) > 0
+    used, faces = np.unique(canonical.faces[local], return_inverse=True)
+    step = sparse.diags(0.5 * share[used]) @ uniform_laplacian(faces.reshape(-1, 3), len(used))
+    places = posed[used]
+    for _ in range(_FORK_ROUNDS):
+        places = places - step @ places
+    smooth = posed.copy()
+    smooth[used] = places
+    return smooth
 
 
 _BLURS = ((8.0, 4.0, 2.0), (4.0, 2.0, 1.0), (2.0, 1.0))

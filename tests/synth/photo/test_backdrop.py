@@ -25,8 +25,8 @@ def scenery() -> Scenery:
 
 def background(scenery: Scenery, environment: Environment | None, seed: int) -> np.ndarray:
     up, empty = np.array([0.0, 1.0, 0.0]), np.zeros((SIZE, SIZE), np.float32)
-    lighting = Lighting("lamps", cap(up, np.pi, np.ones(3)), -1, up, np.zeros(3), environment, np.eye(3))
-    truth = Truth(Camera.centred(SIZE, SIZE, 150.0), up, empty, empty > 0, {}, None, None, None, np.zeros((0, 4)))
+    lighting = Lighting("lamps", cap(up, np.pi, np.ones(3)), (), environment, np.eye(3))
+    truth = Truth(Camera.centred(SIZE, SIZE, 150.0), up, empty, empty > 0, {}, None, {}, None, {}, np.zeros((0, 4)))
     return draw_background(scenery, lighting, truth, Motion(angle=0.2), np.ones(3), np.random.default_rng(seed))
 
 

@@ -157,11 +157,14 @@ def open_shards(folder: Path, split: Split, verify: bool = True, framing: Framin
         if verify:
             _verify(folder, record)
         entries += _index(folder, record, number)
-    whole = header.get("settings", {}).get("views")
+    settings = header.get("settings")
+    whole = settings.get("views") if isinstance(settings, dict) else None
+    if not (whole is None or isinstance(whole, int)):
+        raise CarveError(f"{path} has malformed settings; make or copy the data set again.")
     starts, firsts = [0], []
     for entry in entries:
         count = len(entry.views)
-        of_person = count if whole is None else min(count, int(whole))
+        of_person = count if whole is None else min(count, whole)
         firsts.append(of_person if framing == "close" else 0)
         starts.append(starts[-1] + {"whole": of_person, "close": count - of_person, "all": count}[framing])
     return ShardSet(folder, split, header, tuple(r.file for r in chosen), tuple(entries), tuple(starts), tuple(firsts))
