@@ -46,8 +46,11 @@ def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def unique_edges(faces: np.ndarray) -> np.ndarray:
     """(E, 2) undirected edges, each once, smaller index first."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    return np.unique(edges, axis=0)
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
+    # One number an edge: sorting rows takes ten times as long.
+    count = int(edges.max(initial=0)) + 1
+    keys = np.sort(edges[:, 0] * count + edges[:, 1])
+    return np.column_stack(np.divmod(keys[np.flatnonzero(np.diff(keys, prepend=-1))], count))
 
 
 def adjacency(faces: np.ndarray, count: int) -> sparse.csr_matrix:
