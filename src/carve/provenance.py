@@ -60,7 +60,8 @@ def source_hash(package: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*")):
         inside = file.relative_to(package)
-        if file.suffix == ".safetensors" or inside.parts[0] in _NO_PRODUCT or "__pycache__" in inside.parts or not file.is_file():
+        told_by_card = file.suffix == ".safetensors" and inside.parts[:2] == ("networks", "weights")
+        if told_by_card or inside.parts[0] in _NO_PRODUCT or "__pycache__" in inside.parts or not file.is_file():
             continue
         data = file.read_bytes()
         digest.update(f"{inside.as_posix()} {len(data)} ".encode())

@@ -9,12 +9,13 @@ import pytest
 
 from carve.app.cli import run
 from carve.app.export import FORMATS
-from carve.export.folder import read_avatar
+from carve.export.folder import STAGE_RECORDS, read_avatar
 from carve.export.options import Format
 from carve.io.archive import save_record
 from carve.io.glb_reader import read_glb
 from carve.io.run_folder import to_json
 from carve.records import CarveError
+from carve.settings import STAGES
 from naked_bodies import naked_avatar
 from optional import needs
 
@@ -30,7 +31,7 @@ def folder(anny_body, tmp_path_factory: pytest.TempPathFactory) -> Path:
     known = {"photo": avatar.observation.photo}
     records = {
         "observe": avatar.observation,
-        "refit_body": avatar.body,
+        "fit_face": avatar.body,
         "normals": avatar.normals,
         "canonical": surface.canonical,
         "refine": surface,
@@ -115,3 +116,7 @@ def test_other_folders_are_refused(tmp_path: Path, folder: Path) -> None:
     (broken / "report.json").write_text(json.dumps({"photo": {"name": "x"}}))
     with pytest.raises(CarveError, match="damaged"):
         read_avatar(broken)
+
+
+def test_every_stage_with_a_record_that_an_export_needs_is_known() -> None:
+    assert set(STAGE_RECORDS) == set(STAGES) - {"evidence", "normals", "rig"}

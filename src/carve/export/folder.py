@@ -19,6 +19,7 @@ STAGE_RECORDS: dict[str, type] = {
     "observe": Observation,
     "fit_body": BodyFit,
     "refit_body": BodyFit,
+    "fit_face": BodyFit,
     "canonical": CanonicalSurface,
     "refine": PosedSurface,
     "texture": TexturedSurface,

@@ -15,15 +15,18 @@ from typing import Any, no_type_check
 import numpy as np
 import warp as wp
 
-# Without warp's banner and its news of every kernel. The line on stderr about a missing CUDA driver is printed by warp's native library at
-# its start and has no switch.
+from carve.native_output import quiet
+
+# Without warp's banner and its news of every kernel. The line about a missing CUDA driver comes from its native library.
 wp.config.log_level = wp.LOG_ERROR
 try:
-    wp.init()
+    with quiet():
+        wp.init()
 except OSError:  # no folder of the user's can be written: the kernels are kept for this run
     _kernels = TemporaryDirectory(prefix="carve-kernels-")
     wp.config.kernel_cache_dir = _kernels.name
-    wp.init()
+    with quiet():
+        wp.init()
 wp.config.log_level = wp.LOG_WARNING
 wp.set_module_options({"enable_backward": False})
 

@@ -6,7 +6,6 @@ mediapipe is imported when the first graph is built, so that importing this modu
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -15,19 +14,7 @@ from typing import Any
 
 import numpy as np
 
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """mediapipe's C++ side writes its start-up log to file descriptor 2: send it away while a graph starts. Exceptions pass as they are."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
+from carve.native_output import quiet
 
 
 @cache
