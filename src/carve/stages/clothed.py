@@ -32,6 +32,7 @@ from carve.body.zones import FEET, HANDS, HEAD
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.isosurface import Grid, zero_level
 from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth
+from carve.geometry.queries import MeshQueries
 from carve.networks.implicit import ClothedField, ImplicitNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, StageError
 
@@ -194,6 +195,17 @@ class _Field:
         self._chin = float(zones[0].low[1])
         self._chest = float(heads[names.index(humanoid["chest"]), 1])
         self._ankle = min(float(heads[names.index(humanoid[f"{side}Foot"]), 1]) for side in ("left", "right"))
+        self._winding = MeshQueries(skin.vertices, skin.faces, winding=True)
+
+    def _near(self, points: np.ndarray) -> BodyPoints:
+        """What the skin says of points (N, 3). Closed toes have folds that touch: there the winding number tells inside from outside."""
+        near = self._skin.near(points)
+        doubtful = np.flatnonzero((near.distance < 0) & (points[:, 1] < self._ankle))
+        if not len(doubtful):
+            return near
+        distance = near.distance.copy()
+        distance[doubtful] *= np.where(self._winding.inside(points[doubtful]), 1, -1)
+        return replace(near, distance=distance)
 
     def _ask(self, points: np.ndarray, near: BodyPoints) -> tuple[np.ndarray, np.ndarray]:
         """f and the log of its error, where parts of the body meet as a mixture of what is said of a point of either.
@@ -217,12 +229,12 @@ class _Field:
 
     def bound(self, points: np.ndarray) -> np.ndarray:
         """(N,) zero where the surface may be, else a distance that it surely keeps, negative inside."""
-        distance = self._skin.near(points).distance
+        distance = self._near(points).distance
         return np.maximum(distance - self._params.reach, 0) + np.minimum(distance + self._params.depth, 0)
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """(N,) metres, negative inside."""
-        p, near = self._params, self._skin.near(points)
+        p, near = self._params, self._near(points)
         f, log_scale = self._ask(points, near)
         body = near.distance
         # What hangs from the head behind the back is guessed from its ends at the sides.
