@@ -13,24 +13,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
+from carve.evaluate.cases import CASE_JOINTS
 from carve.geometry.camera import Camera
 from carve.geometry.raster import rasterise
 from carve.geometry.skinning import forward_kinematics
 from carve.records import BodyFit
 
-CASE_NAMES = {"neck": "Neck", "head": "Head"} | {
-    f"{side}{vrm}": f"{side.capitalize()}{case}"
-    for side in ("left", "right")
-    for vrm, case in (
-        ("UpperArm", "Arm"),
-        ("LowerArm", "ForeArm"),
-        ("Hand", "Hand"),
-        ("UpperLeg", "UpLeg"),
-        ("LowerLeg", "Leg"),
-        ("Foot", "Foot"),
-    )
-}
-"""Humanoid bone -> joint of a case, those that the scorer looks at."""
 LIMBS = tuple(
     (f"{side}{a}", f"{side}{b}")
     for side in ("left", "right")
@@ -67,7 +55,7 @@ def load_truth(case: Path) -> Truth:
     p = np.array(view["projection"], float)
     p = p / -p[2, 2]
     return Truth(
-        joints={vrm: where[name] for vrm, name in CASE_NAMES.items() if name in where},
+        joints={vrm: where[name] for vrm, name in CASE_JOINTS.items() if name in where},
         points=points[np.random.default_rng(0).permutation(len(points))[:20_000]],
         camera=Camera(int(view["width"]), int(view["height"]), float(p[0, 0]), float(-p[0, 2]), float(-p[1, 2])),
         up=np.array(json.loads((case / "meta.json").read_text())["up_in_camera_frame"], float),
@@ -87,7 +75,7 @@ def joints_of(fit: BodyFit) -> dict[str, np.ndarray]:
 def measure(fit: BodyFit, truth: Truth) -> dict[str, float | list[str]]:
     """All figures of one fit: millimetres, centimetres, degrees."""
     found = joints_of(fit)
-    names = [name for name in CASE_NAMES if name in found and name in truth.joints]
+    names = [name for name in CASE_JOINTS if name in found and name in truth.joints]
     true = np.array([truth.joints[name] for name in names])
     moved = _registration(fit, np.array([found[name] for name in names]), true, truth.camera)
     p = moved(np.array([found[name] for name in names]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from carve.files.whole import write_whole
 from carve.records import CarveError
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic"})
@@ -170,9 +172,8 @@ def _line(values: dict[str, str]) -> Line:
 def write_lines(path: Path, lines: Iterable[Line]) -> None:
     """Write batch.csv, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pending = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with pending.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Line)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(line) for line in lines)
-    pending.replace(path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [f.name for f in fields(Line)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(line) for line in lines)
+    write_whole(path, text.getvalue())

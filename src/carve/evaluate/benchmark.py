@@ -17,6 +17,7 @@ from carve import __version__
 from carve.evaluate.cases import Case, find_cases, read_case
 from carve.evaluate.scoring import read_joints, read_projection, read_shape, score
 from carve.evaluate.tables import Result, as_csv, as_html, as_latex, as_text, rows
+from carve.files.whole import write_whole
 from carve.records import CarveError, StageError
 
 OWN = {"carve": "posed.glb", "body": "body.glb"}
@@ -73,11 +74,11 @@ def evaluate(
             results.append(result)
             progress(f"{case.name} {method.name}: {result.problem or 'scored'}")
     lines = rows(results)
-    write_text(out / "table.txt", as_text(lines))
-    write_text(out / "table.csv", as_csv(results))
-    write_text(out / "table.tex", as_latex(lines))
-    write_text(out / "index.html", as_html(lines, results, pictures))
-    write_text(out / "results.json", json.dumps([asdict(result) for result in results], indent=1) + "\n")
+    _write(out / "table.txt", as_text(lines))
+    _write(out / "table.csv", as_csv(results))
+    _write(out / "table.tex", as_latex(lines))
+    _write(out / "index.html", as_html(lines, results, pictures))
+    _write(out / "results.json", json.dumps([asdict(result) for result in results], indent=1) + "\n")
     return results
 
 
@@ -96,7 +97,7 @@ def _judge(case: Case, method: Method, out: Path, reconstruct: Callable[[Path, P
             shape, projection = read_shape(folder / method.mesh), read_projection(folder / "camera.json")
             joints = read_joints(folder / "pose.json") if (folder / "pose.json").is_file() else None
             figures = score(case, shape, projection, joints)
-            write_text(kept, json.dumps({"fingerprint": key, "figures": figures}, indent=1) + "\n")
+            _write(kept, json.dumps({"fingerprint": key, "figures": figures}, indent=1) + "\n")
     except (CarveError, StageError) as error:
         return Result(case.name, method.name, "fitted", {}, str(error))
     return Result(case.name, method.name, "fitted", figures)
@@ -111,12 +112,10 @@ def _fingerprint(case: Case, files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all, with the folders that it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pending = path.with_name(f".{path.name}.part")
-    pending.write_text(text, encoding="utf-8")
-    pending.replace(path)
+    write_whole(path, text)
 
 
 def _kept(path: Path, key: str) -> dict[str, Any] | None:
