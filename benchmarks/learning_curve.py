@@ -38,7 +38,7 @@ def main() -> None:
     for share in arguments.shares:
         folder = arguments.work / f"{share:g}"
         run = train_normals(
-            arguments.data,
+            [arguments.data],
             arguments.assets,
             folder,
             schedule,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 
 from carve.body.anny import AnnyBody
 from carve.body.model import REGIONS, rest_pose
-from carve.body.plain import GAP, plain_body
+from carve.body.plain import GAP, plain_body, plain_shapes
 from carve.body.zones import FEET
 from carve.geometry.mesh import components, signed_volume, vertex_normals
 from carve.geometry.queries import MeshQueries
@@ -75,8 +71,14 @@ def test_faces_keep_their_shapes(anny_body: AnnyBody, plain: AnnyBody) -> None:
     assert plain.faces is anny_body.faces and torch.equal(plain.heads, anny_body.heads)
 
 
-def test_a_matrix_of_another_mesh_is_refused(anny_body: AnnyBody, tmp_path: Path) -> None:
-    none = {"rows": np.zeros(1, np.uint16), "columns": np.zeros(1, np.uint16), "values": np.ones(1, np.float32)}
-    save_file(none, tmp_path / "other.safetensors", metadata={"vertices": "7"})
-    with pytest.raises(ValueError, match="made for 7 vertices"):
-        plain_body(replace(anny_body), tmp_path / "other.safetensors")
+def test_a_matrix_of_another_mesh_is_refused(anny_body: AnnyBody) -> None:
+    with pytest.raises(ValueError, match=f"made for {len(anny_body.template)} vertices, the body has 7"):
+        plain_shapes(torch.zeros(7, 3), 7)
+
+
+def test_the_matrix_serves_a_person_as_it_serves_the_model(anny_body: AnnyBody, plain: AnnyBody) -> None:
+    rng = torch.Generator().manual_seed(1)
+    code = 0.3 * torch.randn(len(anny_body.shapes), generator=rng)
+    person = anny_body.template + torch.einsum("s,svc->vc", code, anny_body.shapes)
+    expected = plain.template + torch.einsum("s,svc->vc", code, plain.shapes)
+    assert torch.allclose(plain_shapes(person, len(person)), expected, atol=1e-5)

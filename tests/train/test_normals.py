@@ -422,7 +422,7 @@ SCHEDULE = Schedule((Phase(64, 3, 2), Phase(96, 1, 1)), learning_rate=1e-3, warm
 
 def tiny_run(data: Path, folder: Path, schedule: Schedule = SCHEDULE, **options: Any) -> Any:
     defaults: dict[str, Any] = {"architecture": TINY, "validation": 2, "evaluate_every": 2, "workers": 0}
-    return train_normals(data / "people", data / "assets", folder, schedule, **(defaults | options))
+    return train_normals([data / "people"], data / "assets", folder, schedule, **(defaults | options))
 
 
 @pytest.mark.usefixtures("no_picture")
@@ -438,7 +438,7 @@ def test_a_tiny_training_ends_with_weights_that_load(data: Path, tmp_path: Path)
     # A network that has hardly begun says what the body says.
     assert found[1]["front_ratio_fitted"] == pytest.approx(1, abs=0.15)
     figures = {"front_fitted": found[1]["front_fitted"]}
-    note = json.loads(json.dumps(card(run, data / "people", SCHEDULE, figures, "abc+")))
+    note = json.loads(json.dumps(card(run, [data / "people"], SCHEDULE, figures, "abc+")))
     write_weights(tmp_path, "normals", run.average, note)
     assert load_normals_net(tmp_path).architecture == TINY
     assert note["network"] == "normals"
@@ -490,7 +490,7 @@ def test_a_training_begins_with_given_weights_and_their_architecture(data: Path,
     assert run.network.architecture == replace(TINY, context=ARCHITECTURE.context)
     for name, value in load_normals_net(tmp_path / "given").state_dict().items():
         assert torch.equal(value, run.network.state_dict()[name]), name
-    note = card(run, data / "people", still, {}, "abc", tmp_path / "given")
+    note = card(run, [data / "people"], still, {}, "abc", tmp_path / "given")
     assert note["start"]["seed"] == 5 and note["start"]["sha256"] == read_card("normals", tmp_path / "given")["sha256"]
     with pytest.raises(CarveError, match="another settings"):
         tiny_run(data, tmp_path / "run", still)
@@ -532,5 +532,5 @@ def test_data_without_anybody_to_judge_by_or_no_steps_are_told_before_anything_i
 
 def test_the_card_needs_no_more_than_the_header(data: Path) -> None:
     run = SimpleNamespace(network=NormalsNet(TINY), step=7, seconds=12.6)
-    note = card(run, data / "people", SCHEDULE, {"a": np.float64(1.23456)}, "unknown")  # type: ignore[arg-type, dict-item]
+    note = card(run, [data / "people"], SCHEDULE, {"a": np.float64(1.23456)}, "unknown")  # type: ignore[arg-type, dict-item]
     assert (note["seconds"], note["figures"]) == (13, {"a": 1.2346})

@@ -43,11 +43,16 @@ def add_train(command: argparse.ArgumentParser) -> None:
     """The arguments of `carve train`."""
     networks = command.add_subparsers(dest="network", required=True, metavar="NETWORK")
     normals = networks.add_parser("normals", help="front and back normals, mask and depth from a photo")
-    _add_common(normals, samples=60000, batch=8, rate=1.5e-3, validation=64)
+    _add_common(normals, samples=60000, batch=8, rate=1.5e-3, validation=64, several=True)
     normals.add_argument(
         "--finish", type=share, default=0.15, metavar="SHARE", help="share of the samples at 512 px, at the end (default: 0.15)"
     )
     normals.add_argument("--people", type=share, default=1.0, metavar="SHARE", help="share of the people to learn from (default: all)")
+    detail = networks.add_parser("detail", help="the normals' detail from close-ups, at the photo's own resolution")
+    _add_common(detail, samples=150000, batch=4, rate=2e-3, validation=32, several=True)
+    detail.add_argument(
+        "--person", type=Path, metavar="DIR", help="the person network whose answers it corrects (default: the one that ships)"
+    )
     implicit = networks.add_parser("implicit", help="the clothed person's signed distance in canonical space")
     _add_common(implicit, samples=12000, batch=4, rate=1.5e-3, validation=48)
     hyper = networks.add_parser("hyper", help="weights for the fit of a signed distance to one person to begin with")
@@ -55,9 +60,10 @@ def add_train(command: argparse.ArgumentParser) -> None:
     hyper.add_argument("--inner", type=whole, default=0, metavar="N", help="steps of a fit before the loss counts (default: 0)")
 
 
-def _add_common(command: argparse.ArgumentParser, samples: int, batch: int, rate: float, validation: int) -> None:
+def _add_common(command: argparse.ArgumentParser, samples: int, batch: int, rate: float, validation: int, several: bool = False) -> None:
     """What all networks take."""
-    command.add_argument("data", type=Path, help="a folder of `carve synth make`")
+    folders = "a folder of `carve synth make`" + several * ", or several"
+    command.add_argument("data", type=Path, nargs="+" if several else None, help=folders)
     command.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder; a run that was stopped goes on in it")
     command.add_argument(
@@ -89,17 +95,20 @@ def run_train(arguments: argparse.Namespace) -> int:
     import torch
 
     from carve.networks.encoder import SIZE
-    from carve.networks.weights import write_weights
-    from carve.train import hyper, implicit, normals
+    from carve.networks.weights import FOLDER, write_weights
+    from carve.train import detail, hyper, implicit, normals
     from carve.train.loop import Phase, Run, Schedule, read_log
 
     if arguments.device != "cpu" and not torch.cuda.is_available():
         raise CarveError(f"This machine has no device {arguments.device}; use --device cpu.")
     fit: Callable[..., Run]
-    card: Callable[[Run, Path, Schedule, dict[str, float], str, Path | None], dict[str, Any]]
+    card: Callable[[Run, Any, Schedule, dict[str, float], str, Path | None], dict[str, Any]]
     if arguments.network == "normals":
         fit, card = partial(normals.train_normals, share=arguments.people), normals.card
         phases = normals.phases(arguments.samples, arguments.finish, arguments.batch)
+    elif arguments.network == "detail":
+        fit, card = partial(detail.train_detail, person=arguments.person or FOLDER), detail.card
+        phases = (Phase(detail.SIZE, arguments.samples // arguments.batch, arguments.batch),)
     elif arguments.network == "hyper":
         fit, card = partial(hyper.train_hyper, params=hyper.Params(inner=arguments.inner)), hyper.card
         phases = (Phase(0, arguments.samples // arguments.batch, arguments.batch),)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,26 +50,37 @@ NEAR = 40
 FILE = Path(__file__).with_name("plain_anny.safetensors")
 
 
-def plain_body(body: AnnyBody, file: Path = FILE) -> AnnyBody:
+def plain_body(body: AnnyBody) -> AnnyBody:
     """The same model without anatomy. Raises ValueError if the stored matrix belongs to another mesh."""
-    with safe_open(file, framework="np") as archive:
-        count = int(archive.metadata()["vertices"])
+    plain = partial(plain_shapes, count=len(body.template))
+    return replace(body, template=plain(body.template), shapes=plain(body.shapes), face_shapes=plain(body.face_shapes))
+
+
+def plain_shapes(shapes: torch.Tensor, count: int) -> torch.Tensor:
+    """Surfaces, or changes of them, (..., V, 3) without anatomy; `count` is V.
+
+    Raises:
+        ValueError: the stored matrix belongs to another mesh.
+    """
+    matrix, changed = _stored(count)
+    stacked = shapes.reshape(-1, count, 3).transpose(0, 1)
+    moved = torch.from_numpy(matrix @ stacked.reshape(count, -1).double().numpy()).to(shapes.dtype)
+    out = shapes.clone()
+    out.view(-1, count, 3)[:, changed] = moved.view(len(changed), -1, 3).transpose(0, 1)
+    return out
+
+
+@lru_cache(maxsize=1)
+def _stored(count: int) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """(C, V) what the C vertices that change are made of, and which they are."""
+    with safe_open(FILE, framework="np") as archive:
+        made_for = int(archive.metadata()["vertices"])
         rows, columns, values = (archive.get_tensor(name) for name in ("rows", "columns", "values"))
-    if count != len(body.template):
-        raise ValueError(f"{file.name} is made for {count} vertices, the body has {len(body.template)}; make it again")
+    if made_for != count:
+        raise ValueError(f"{FILE.name} is made for {made_for} vertices, the body has {count}; make it again")
     matrix = sparse.csr_matrix((values.astype(float), (rows.astype(np.int64), columns.astype(np.int64))), shape=(count, count))
     changed = np.unique(rows).astype(np.int64)
-    matrix = matrix[changed]
-
-    def plain(shapes: torch.Tensor) -> torch.Tensor:
-        """Of (..., V, 3)."""
-        stacked = shapes.reshape(-1, count, 3).transpose(0, 1)
-        moved = torch.from_numpy(matrix @ stacked.reshape(count, -1).double().numpy()).to(shapes.dtype)
-        out = shapes.clone()
-        out.view(-1, count, 3)[:, changed] = moved.view(len(changed), -1, 3).transpose(0, 1)
-        return out
-
-    return replace(body, template=plain(body.template), shapes=plain(body.shapes), face_shapes=plain(body.face_shapes))
+    return matrix[changed], changed
 
 
 def plain_matrix(

@@ -53,6 +53,10 @@ class Architecture:
     """Attention heads at 1/32."""
     context: int = 4
     """Transformer blocks at 1/32 after the first attention: how limbs lie is told by the whole person, and there it costs little."""
+    decode: int = 1
+    """Residual blocks on the way up at 1/16 to 1/4."""
+    fine: int = 0
+    """Residual blocks on the way up at 1/2, after the convolution there: the folds of cloth are told here."""
     labels: int = 0
     """L, or 0 for a network that tells no labels."""
     places: bool = False
@@ -154,9 +158,11 @@ class NormalsNet(nn.Module):
         upward = list(zip(widths[:0:-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList([nn.Conv2d(a, b, 1) for a, b in upward])
         self.skip = nn.ModuleList([nn.Conv2d(b, b, 1) for _, b in upward])
-        # Convolutions at half resolution are dear: a single one there.
         self.decode = nn.ModuleList([Block(b) for _, b in upward[:-1]])
+        more = self.architecture.decode - 1
+        self.decode_more = nn.ModuleList([nn.Sequential(*[Block(b) for _ in range(more)]) for _, b in upward[:-1]])
         self.last = nn.Conv2d(widths[0], widths[0], 3, padding=1)
+        self.fine = nn.Sequential(*[Block(widths[0]) for _ in range(self.architecture.fine)])
         self.head = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
         more = 2 * self.architecture.labels + 4 * self.architecture.places
         self.maps = nn.Conv2d(widths[0], more, 3, padding=1) if more else None
@@ -183,8 +189,9 @@ class NormalsNet(nn.Module):
         for down, encode in zip(self.down, self.encode, strict=True):
             levels.append(encode(down(functional.silu(levels[-1]))))
         y = self.context(self.attention(levels[-1]))
-        for up, skip, decode, level in zip(self.up, self.skip, [*self.decode, self.last], levels[-2::-1], strict=True):
-            y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + skip(level))
+        decoders = zip([*self.decode, self.last], [*self.decode_more, self.fine], strict=True)
+        for up, skip, (decode, more), level in zip(self.up, self.skip, decoders, levels[-2::-1], strict=True):
+            y = more(decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + skip(level)))
         y = functional.silu(y)
         out = functional.pixel_shuffle(self.head(y), 2).float()
         toward = torch.tensor([0.0, 0.0, 0.5], device=out.device)[:, None, None]

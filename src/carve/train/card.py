@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,30 @@ from carve.train.loop import Run, Schedule
 
 
 def card_of(
-    name: str, run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None, **more: Any
+    name: str,
+    run: Run,
+    data: Path | Sequence[Path],
+    schedule: Schedule,
+    figures: Mapping[str, float],
+    commit: str,
+    start: Path | None,
+    **more: Any,
 ) -> dict[str, Any]:
     """JSON-ready: data, seed, steps, commit, figures, licences, the same of what they started from, and `more`."""
-    header = json.loads((data / "dataset.json").read_text())
+    folders = [data] if isinstance(data, Path) else list(data)
+    headers = [json.loads((folder / "dataset.json").read_text()) for folder in folders]
+    told = [{key: header[key] for key in ("carve", "fingerprint", "seed", "people", "settings")} for header in headers]
+    licences = {json.dumps(licence, sort_keys=True): licence for header in headers for licence in header["licences"]}
     return {
         "network": name,
         "architecture": run.network.architecture.as_json(),  # type: ignore[union-attr, operator]
-        "data": {key: header[key] for key in ("carve", "fingerprint", "seed", "people", "settings")},
+        "data": told[0] if len(told) == 1 else told,
         "schedule": asdict(schedule),
         "steps": run.step,
         "seconds": round(run.seconds),
         "commit": commit,
         "figures": {key: round(float(value), 4) for key, value in figures.items()},
         **more,
-        "licences": header["licences"],
+        "licences": list(licences.values()),
         **({} if start is None else {"start": {k: v for k, v in read_card(name, start).items() if k != "licences"}}),
     }

@@ -6,8 +6,7 @@ scale of the angle's error, see `carve.networks.normals`; e the error of a place
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Subset
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
 from carve.networks.weights import read_card
 from carve.records import LABELS, CarveError
 from carve.synth.photo.augmentation import Field
 from carve.synth.samples.dataset import SyntheticPhotos
+from carve.synth.store.shards import Split
 from carve.train.card import card_of
+from carve.train.joined import Joined
 from carve.train.loop import Batch, Phase, Run, Schedule, train
 
 FIELDS: tuple[Field, ...] = (
     "normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth", "label_front", "label_back", "place",
 )  # fmt: skip
-ARCHITECTURE = Architecture(labels=len(LABELS), places=True)
+ARCHITECTURE = Architecture(blocks=(3, 3, 3, 3), decode=2, fine=2, labels=len(LABELS), places=True)
 """What is trained if nothing else is asked for."""
 RARE = 4.0
 """A rare label counts at most so many times as much as a common one."""
@@ -43,7 +44,7 @@ class Params:
     true_body: float = 0.15
     """Share that is given the true one instead of one with fit errors."""
     gradient: float = 0.5
-    """Weight of the differences between neighbours' normals, at distances of 1, 2 and 4 pixels."""
+    """Weight of the differences between neighbours' normals, at distances of 1, 2, 4 and 8 pixels."""
     back: float = 0.5
     """Weight of the back against the front."""
     doubt: float = 0.1
@@ -73,8 +74,8 @@ def normals_loss(network: nn.Module, batch: Batch, step: int, params: Params) ->
     with torch.autocast(device, torch.bfloat16):
         out: NormalsOutput = network(batch["image"], batch["rough_mask"], *bodies)
     seen = batch["weight"] * batch["visible"]
-    front, front_doubt, front_edges = _normal_terms(out.front, out.log_scale_front, batch["normal_front"], seen)
-    back, back_doubt, back_edges = _normal_terms(out.back, out.log_scale_back, batch["normal_back"], seen)
+    front, front_doubt, front_edges = normal_terms(out.front, out.log_scale_front, batch["normal_front"], seen)
+    back, back_doubt, back_edges = normal_terms(out.back, out.log_scale_back, batch["normal_back"], seen)
     mask = functional.binary_cross_entropy_with_logits(out.mask_logit, batch["visible"] * batch["weight"].clamp(min=0.0))
     depth = _depth_term(out, batch, seen)
     total = front + params.gradient * front_edges + params.back * (back + params.gradient * back_edges)
@@ -96,19 +97,19 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp(min=1.0)
 
 
-def _normal_terms(predicted: Tensor, log_scale: Tensor, true: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def normal_terms(predicted: Tensor, log_scale: Tensor, true: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean chord; the chords' likelihood, which teaches the scale alone; mean error of the differences between neighbours."""
     weight = weight * (true.square().sum(1, keepdim=True) > 0.25)
     error = predicted - true
     chord = (error.square().sum(1, keepdim=True) + 1e-6).sqrt()
     doubt = _mean(chord.detach() * (-log_scale).exp() + 2 * log_scale, weight)
     edges = predicted.new_zeros(())
-    for distance in (1, 2, 4):
+    for distance in (1, 2, 4, 8):
         for axis in (2, 3):
             span = predicted.shape[axis] - distance
             change = (error.narrow(axis, distance, span) - error.narrow(axis, 0, span)).abs().sum(1, keepdim=True)
             both = weight.narrow(axis, distance, span) * weight.narrow(axis, 0, span)
-            edges = edges + _mean(change, both) / 6
+            edges = edges + _mean(change, both) / 8
     return _mean(chord, weight), doubt, edges
 
 
@@ -230,7 +231,7 @@ def _certainty(errors: Tensor, log_scale: Tensor) -> float:
 
 
 def train_normals(
-    data: Path,
+    data: Sequence[Path],
     assets: Path,
     folder: Path,
     schedule: Schedule,
@@ -247,10 +248,10 @@ def train_normals(
     verify: bool = True,
     report: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> Run:
-    """Train on the data set's train split, or on its first `share` of the people; judge on `validation` pairs of the other split.
+    """Train on the data sets' train splits, or on the first `share` of each one's people; judge on `validation` pairs of the other split.
 
-    `start` is a folder with weights and their card to begin with, in place of random ones and of `architecture`; context blocks
-    that the latter has and the weights lack begin as the identity, labels and places knowing nothing.
+    `start` is a folder with weights and their card to begin with, in place of random ones; blocks that `architecture` has and the weights
+    lack begin as the identity, labels and places knowing nothing. The widths are the weights' own.
 
     Raises:
         CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
@@ -258,36 +259,28 @@ def train_normals(
     params, architecture = params or Params(), architecture or ARCHITECTURE
     begin = None if start is None else load_normals_net(start)
     if begin is not None:
-        own = begin.architecture
-        architecture = replace(
-            own,
-            context=max(architecture.context, own.context),
-            labels=max(architecture.labels, own.labels),
-            places=architecture.places or own.places,
-        )
+        architecture = _grown(begin.architecture, architecture)
     if not schedule.steps:
         raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
 
-    def source(size: int) -> _Share:
-        photos = SyntheticPhotos(
-            data, "train", assets, size=size, fields=FIELDS, observed=True, seed=schedule.seed, verify=verify  # type: ignore[arg-type]
-        )  # fmt: skip
-        return _Share(photos, share)
+    def photos(folder: Path, split: Split, **options: Any) -> SyntheticPhotos:
+        found = SyntheticPhotos(folder, split, assets, fields=FIELDS, observed=True, verify=verify, **options)
+        if not found.shards.header["splits"].get(split, {}).get("people"):
+            raise CarveError(f"{folder} has nobody in its split {split}; make ten people or more, every tenth is for validation.")
+        return found
 
-    size = schedule.phases[-1].size
-    held = SyntheticPhotos(
-        data, "val", assets, size=size, fields=FIELDS, augmented=False, observed=True, seed=1, verify=verify  # type: ignore[arg-type]
-    )  # fmt: skip
-    for split in ("train", "val"):
-        if not held.shards.header["splits"].get(split, {}).get("people"):
-            raise CarveError(f"{data} has nobody in its split {split}; make ten people or more, every tenth is for validation.")
-    chosen = torch.linspace(0, len(held) - 1, min(validation, len(held))).round().int().tolist()
-    batches: DataLoader[Batch] = DataLoader(Subset(held, chosen), batch_size=4)
+    def source(size: int) -> Joined:
+        return Joined([photos(folder, "train", size=size, seed=schedule.seed) for folder in data], share)
+
+    held = [photos(folder, "val", size=schedule.phases[-1].size, augmented=False, seed=1) for folder in data]
+    joined: ConcatDataset[Batch] = ConcatDataset(held)
+    chosen = torch.linspace(0, len(joined) - 1, min(validation, len(joined))).round().int().tolist()
+    batches: DataLoader[Batch] = DataLoader(Subset(joined, chosen), batch_size=4)
     settings = {
         "params": asdict(params),
         "architecture": architecture.as_json(),
-        "data": held.shards.header["fingerprint"],
-        "people": held.shards.header["people"],
+        "data": [one.shards.header["fingerprint"] for one in held],
+        "people": [one.shards.header["people"] for one in held],
         "share": share,
         "start": None if start is None else read_card("normals", start)["sha256"],
     }
@@ -314,23 +307,18 @@ def train_normals(
     )
 
 
-class _Share:
-    """The pairs of the first people of a data set."""
-
-    def __init__(self, photos: SyntheticPhotos, share: float) -> None:
-        self._photos = photos
-        people = max(1, math.ceil(share * len(photos.shards.people())))
-        self._count = photos.shards.starts[people]
-
-    def __len__(self) -> int:
-        return self._count
-
-    def draw(self, i: int, epoch: int) -> Batch:
-        """Item i of an epoch."""
-        return self._photos.draw(i, epoch)
+def _grown(own: Architecture, wanted: Architecture) -> Architecture:
+    """The architecture of weights with the blocks and heads of another that they lack."""
+    return replace(
+        own,
+        blocks=tuple(map(max, own.blocks, wanted.blocks)),  # type: ignore[arg-type]
+        **{name: max(getattr(own, name), getattr(wanted, name)) for name in ("context", "decode", "fine", "labels", "places")},
+    )
 
 
-def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None) -> dict[str, Any]:
+def card(
+    run: Run, data: Sequence[Path], schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None
+) -> dict[str, Any]:
     """See `carve.train.card`."""
     return card_of("normals", run, data, schedule, figures, commit, start, variance=f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}")
 

@@ -11,12 +11,13 @@ by forward kinematics.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy import sparse
 
+from carve.body.plain import plain_shapes
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import matrix_from_rotvec
 from carve.geometry.skinning import bone_transforms
@@ -84,7 +85,7 @@ class FittedBodies:
             self._of[bone] = own.get(bone, self._of[parent] if parent >= 0 else 0)
 
     def draw(self, arrays: Mapping[str, np.ndarray], rotation: np.ndarray, translation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(V, 3) posed vertices in the camera frame.
+        """(V, 3) posed vertices in the camera frame, without anatomy (`carve.body.plain`) like those that are fitted to photos.
 
         Args:
             arrays: `ARRAYS` of the person.
@@ -92,10 +93,12 @@ class FittedBodies:
             translation: (3,) of the same.
             rng: of the errors.
         """
-        return self.posed(self.fit(arrays, rotation, translation, rng))
+        fitted = self.fit(arrays, rotation, translation, rng)
+        plain = plain_shapes(torch.from_numpy(fitted.canonical), len(fitted.canonical)).numpy()
+        return self.posed(replace(fitted, canonical=plain))
 
     def fit(self, arrays: Mapping[str, np.ndarray], rotation: np.ndarray, translation: np.ndarray, rng: np.random.Generator) -> FittedBody:
-        """The body that `draw` draws, in both spaces."""
+        """The body that `draw` draws, in both spaces, with anatomy."""
         size = float(rng.uniform(0.0, 1.6))
         true = rotation @ arrays["transforms"][:, :, :3].astype(float)
         heads = arrays["heads_posed"].astype(float) @ rotation.T + translation

@@ -1,0 +1,100 @@
+"""The detail network: corrects the person network's normals from the photo at its own resolution.
+
+It sees some centimetres of cloth, skin or hair at a time, and is convolutional: trained on patches, asked about whole pictures. All its
+convolutions run at half the patch's resolution and below; what is lost in shuffling two by two pixels into channels is nothing.
+
+Notation: S side of a patch, a multiple of 8. n coarse unit normals, d the network's answer; the corrected ones are unit(n + d).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from carve.networks.blocks import Block
+from carve.networks.weights import FOLDER, load_network
+
+INPUTS = 8
+"""Colour, coarse normals, their log b, mask."""
+OUTPUTS = 4
+"""Difference of the normals, log b of what error is left."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the network's weights fit."""
+
+    widths: tuple[int, int, int] = (32, 64, 96)
+    """Channels at 1/2, 1/4, 1/8 of the resolution."""
+    blocks: int = 1
+    """Residual blocks a level on the way down, and on the way up."""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DetailOutput:
+    """What the network says of B patches of S x S pixels."""
+
+    normals: Tensor
+    """(B, 3, S, S) unit normals of the nearest surface, camera frame."""
+    log_scale: Tensor
+    """(B, 1, S, S) log b, radians, as in `carve.networks.normals`."""
+
+
+class DetailNet(nn.Module):
+    """See the module's head."""
+
+    def __init__(self, architecture: Architecture | None = None) -> None:
+        super().__init__()
+        self.architecture = architecture or Architecture()
+        widths, blocks = self.architecture.widths, self.architecture.blocks
+        self.stem = nn.Conv2d(4 * INPUTS, widths[0], 3, padding=1)
+        self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
+        self.encode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(blocks)]) for w in widths])
+        self.up = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in pairwise(widths)])
+        self.decode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(blocks)]) for w in widths[:-1]])
+        self.head = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor, normals: Tensor, log_scale: Tensor, mask: Tensor) -> DetailOutput:
+        """Patches to patches.
+
+        Args:
+            image: (B, 3, S, S) sRGB 0..1.
+            normals: (B, 3, S, S) coarse unit normals, camera frame; anything outside the mask.
+            log_scale: (B, 1, S, S) log b of theirs.
+            mask: (B, 1, S, S) 1 where the person is.
+        """
+        inputs = torch.cat([4 * (image - 0.45), normals * mask, (log_scale + 1.5) * mask, 2 * mask - 1], 1)
+        y = self.stem(functional.pixel_unshuffle(inputs, 2).contiguous(memory_format=torch.channels_last))
+        levels = []
+        for number, encode in enumerate(self.encode):
+            y = encode(y if number == 0 else self.down[number - 1](functional.silu(y)))
+            levels.append(y)
+        for up, decode, level in zip(list(self.up)[::-1], list(self.decode)[::-1], levels[-2::-1], strict=True):
+            y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + level)
+        out = functional.pixel_shuffle(self.head(functional.silu(y)), 2).float()
+        turned = normals.float() + out[:, :3]
+        return DetailOutput(
+            normals=turned * (turned.square().sum(1, keepdim=True) + 1e-8).rsqrt(),
+            log_scale=(log_scale.float() + out[:, 3:4]).clamp(-5.5, -0.5),
+        )
+
+
+def load_detail_net(folder: Path = FOLDER) -> DetailNet:
+    """The network with the weights that ship, or those of another folder, ready to be asked.
+
+    Raises:
+        CarveError: weights or card are missing or damaged, or do not fit each other.
+    """
+    return load_network("detail", folder, Architecture, DetailNet)
