@@ -58,6 +58,7 @@ def add_options(command: argparse.ArgumentParser, formats: bool) -> None:
 def options_from(arguments: argparse.Namespace) -> ExportOptions:
     """The options, checked; a CarveError says what cannot be."""
     from carve.export.options import ExportOptions, vrm_meta
+    from carve.export.tools import check_tools
 
     wanted: dict[str, Format] = {"vrm": "vrm", "usd": "usdz", "fbx": "fbx", "lod": "lod"}
     formats: tuple[Format, ...] = tuple(kind for flag, kind in wanted.items() if getattr(arguments, flag, False))
@@ -67,7 +68,7 @@ def options_from(arguments: argparse.Namespace) -> ExportOptions:
             key: getattr(arguments, f"vrm_{key}") for key in ("avatar_permission", "commercial_usage", "credit_notation", "modification")
         }
         meta = vrm_meta(arguments.vrm_name, arguments.vrm_author, arguments.vrm_licence, choices, arguments.vrm_allow, arguments.copyright)
-    return ExportOptions(
+    options = ExportOptions(
         rest=arguments.rest,
         skeleton=arguments.skeleton,
         prefix=arguments.prefix,
@@ -80,6 +81,8 @@ def options_from(arguments: argparse.Namespace) -> ExportOptions:
         vrm=meta,
         copyright=arguments.copyright,
     )
+    check_tools(options, (*formats, *((arguments.to,) if getattr(arguments, "to", None) else ())))
+    return options
 
 
 def run_export(arguments: argparse.Namespace) -> list[Path]:
