@@ -137,6 +137,22 @@ def test_output_folders_that_may_not_be_written(capsys: pytest.CaptureFixture[st
     assert [file.name for file in (tmp_path / "full").iterdir()] == ["letter.txt"]
 
 
+def test_output_folders_behind_links_that_lead_nowhere(capsys: pytest.CaptureFixture[str], tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "lost").symlink_to(tmp_path / "nothing")
+    for out in (tmp_path / "ring" / "out", tmp_path / "lost", tmp_path / "lost" / "out"):
+        code, _, err = carve(capsys, "reconstruct", photo, "--out", out)
+        assert (code, one_line(err)) == (2, True) and "leads nowhere" in err
+
+
+def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = "import os, sys; os.rmdir(os.getcwd()); from carve.app.cli import main; sys.argv = ['carve', 'settings']; main()"
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path / "gone", capture_output=True, text=True, check=False)
+    assert (result.returncode, one_line(result.stderr)) == (2, True), result.stderr
+    assert "current folder" in result.stderr
+
+
 def test_options_reach_the_pipeline(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,10 +216,8 @@ def _animate(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     from carve.app.export import run_export
-    from carve.io.run_folder import writing
 
-    with writing(arguments.out or arguments.avatar):
-        files = run_export(arguments)
+    files = run_export(arguments)
     for file in files:
         print(file)
     return DONE
@@ -284,6 +282,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     from carve.records import CarveError, StageError
 
+    try:
+        Path.cwd()
+    except OSError:
+        _complain("the current folder is gone or may not be entered; change to another")
+        return UNUSABLE
     try:
         return _COMMANDS[arguments.command](arguments)
     except CarveError as error:
