@@ -14,6 +14,8 @@ from carve.person_height import height_doubt, standing_height
         (175, 1.75),
         ("1.75", 1.75),
         ("1,75", 1.75),
+        ("1.75 metres", 1.75),
+        ("175 centimeters", 1.75),
         ("1,75 m", 1.75),
         ("1m75", 1.75),
         ("175", 1.75),

@@ -7,6 +7,14 @@ import tempfile
 from pathlib import Path
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something; False also where the folders above it may not be looked into."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def cache_folder() -> Path:
     """`$CARVE_CACHE`, else `$XDG_CACHE_HOME/carve`, else `~/.cache/carve`."""
     try:

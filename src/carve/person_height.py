@@ -10,7 +10,7 @@ SHORTEST, TALLEST = 0.4, 2.6
 _INCH = 0.0254
 _WAYS = "give metres (1.75 or 1,75), centimetres (175), feet and inches (5'9) or inches (69in)"
 _NUMBER = r"(\d{1,4}(?:[.,]\d{1,4})?)"
-_METRIC = re.compile(_NUMBER + r"\s*(m|cm|mm)?")
+_METRIC = re.compile(_NUMBER + r"\s*(m|cm|mm|(?:centi|milli)?met(?:re|er)s?)?")
 _METRES_CENTIMETRES = re.compile(r"([12])\s*m\s*(\d{2})")
 _FEET = re.compile(_NUMBER + r"\s*(?:'|ft\.?|feet|foot)\s*(?:" + _NUMBER + r"\s*(?:\"|''|in\.?|inches)?)?")
 _INCHES = re.compile(_NUMBER + r"\s*(?:\"|''|in\.?|inch(?:es)?)")
@@ -54,5 +54,5 @@ def _from_text(text: str) -> float | None:
         return number(inches[1]) * _INCH
     if (metric := _METRIC.fullmatch(text)) is None:
         return None
-    unit = {"m": 1.0, "cm": 0.01, "mm": 0.001}.get(metric[2] or "")
+    unit = {"m": 1.0, "cm": 0.01, "ce": 0.01, "mm": 0.001, "mi": 0.001, "me": 1.0}.get((metric[2] or "")[:2])
     return _from_number(number(metric[1])) if unit is None else number(metric[1]) * unit

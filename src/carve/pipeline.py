@@ -125,6 +125,7 @@ def reconstruct(
                 write_outputs(files, avatar, extras, excerpt)
                 avatar.report["warnings"] += write_avatar(files, avatar, export or ExportOptions())
                 avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
+                avatar.report["peak_memory_mib"]["whole"] = run.peak_so_far()
                 write_report(files, avatar.report)
     return avatar
 
@@ -231,7 +232,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
         "settings": as_plain(settings),
         "versions": versions(),
         "seconds": {**run.seconds, "loading": round(run.loading, 3)},
-        "peak_memory_mib": dict(run.memory),
+        "peak_memory_mib": {**run.memory, "whole": run.peak_so_far()},
         "kept_stages": list(run.kept),
         "warnings": [note for note in notes if note],
         "people": as_plain([whole_box(box, excerpt) for box in observation.people]),

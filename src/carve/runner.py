@@ -53,7 +53,9 @@ class StageRunner:
     """Fingerprints of `known`."""
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
-    """Peak resident memory, MiB."""
+    """Peak resident memory of each stage, MiB."""
+    peak: float = 0.0
+    """Peak before the last new measurement began, MiB; see `peak_so_far`."""
     loading: float = 0.0
     """Seconds for inputs that were loaded when a stage needed them (the body model)."""
     kept: list[str] = field(default_factory=list)
@@ -80,6 +82,11 @@ class StageRunner:
         """Write a JSON file for people to edit beside the stages' records, if there is a folder."""
         if self.folder:
             self.folder.write_json(name, value)
+
+    def peak_so_far(self) -> float:
+        """Peak resident memory of the process up to now, between the stages too, MiB."""
+        self.peak = max(self.peak, round(peak_memory(), 1))
+        return self.peak
 
     def __call__(self, stage: StageName, kind: type[Record], function: Callable[..., Record], *inputs: Any) -> Record:
         """The record of `stage`: kept if nothing that it depends on has changed, else ``function(*inputs)``."""
@@ -141,6 +148,7 @@ class StageRunner:
         self.progress(stage, 0.0)
         np.random.seed(self.seed)  # noqa: NPY002  # for libraries that draw from the global generator
         torch.manual_seed(self.seed)
+        self.peak_so_far()
         reset_peak_memory()
         begin = time.perf_counter()
         try:

@@ -146,3 +146,32 @@ sys.exit(cli.run(["batch", {str(folder)!r}, "--out", {str(out)!r}, "--workers", 
     assert process.wait(30) != 0
     assert {line.state for line in read_lines(out / "batch.csv").values()} == {"done"}
     assert not (out / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("list.csv", b"photo,height\n\x00", "CSV"),
+        ("list.csv", b"photo\n\xff\xfe\xfa.jpg", "list.csv"),
+        ("list.csv", b"", "photo"),
+        ("pipe", None, "no ordinary file"),
+        ("missing.jpg", ..., "does not exist"),
+    ],
+)
+def test_inputs_that_cannot_be_read_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: object, says: str
+) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    elif content is None:
+        os.mkfifo(tmp_path / name)
+    assert run(tmp_path / name, "--out", tmp_path / "out") == 2
+    err = capsys.readouterr().err
+    assert says in err and err.count("\n") == 1
+
+
+def test_an_output_folder_that_cannot_be_made_is_told_before_any_photo_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = photos(tmp_path / "in", a="good")
+    (tmp_path / "file").write_text("")
+    assert run(folder, "--out", tmp_path / "file" / "out") == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -101,16 +101,29 @@ def test_a_bad_photo(capsys: pytest.CaptureFixture[str], tmp_path: Path, content
         (["--set", "texture.colour=blue"], "no setting 'texture.colour'"),
         (["--set", "seed=x"], "'seed' cannot be 'x'"),
         (["--from", "refine"], "no finished stage 'observe'"),
-        (["--from", "refine", "--mask", "MASK"], "--from observe"),
+        (["--from", "refine", "--mask", "FITS"], "--from observe"),
     ],
 )
 def test_bad_options(capsys: pytest.CaptureFixture[str], tmp_path: Path, photo: Path, options: list[str], says: str) -> None:
     write_png(tmp_path / "mask.png", np.full((48, 48), 255, np.uint8))
-    options = [str(tmp_path / "mask.png") if option == "MASK" else option for option in options]
+    write_png(tmp_path / "fits.png", np.full((96, 64), 255, np.uint8))
+    files = {"MASK": str(tmp_path / "mask.png"), "FITS": str(tmp_path / "fits.png")}
+    options = [files.get(option, option) for option in options]
     code, _, err = carve(capsys, "reconstruct", photo, "--out", tmp_path / "out", "--quiet", *options)
     assert (code, one_line(err)) == (2, True), err
     assert says in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("option", "content"), [("--mask", b"no picture"), ("--landmarks", b'{"nose": 1}')])
+def test_what_lies_beside_the_photo_is_read_before_the_stages_are_loaded(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, option: str, content: bytes
+) -> None:
+    monkeypatch.setitem(sys.modules, "carve.pipeline", None)
+    (tmp_path / "given").write_bytes(content)
+    code, _, err = carve(capsys, "reconstruct", photo, "--out", tmp_path / "out", "--quiet", option, tmp_path / "given")
+    assert (code, one_line(err)) == (2, True)
+    assert str(tmp_path / "given") in err
 
 
 def test_output_folders_that_may_not_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, photo: Path) -> None:
@@ -122,6 +135,22 @@ def test_output_folders_that_may_not_be_written(capsys: pytest.CaptureFixture[st
         assert one_line(err)
         assert says in err
     assert [file.name for file in (tmp_path / "full").iterdir()] == ["letter.txt"]
+
+
+def test_output_folders_behind_links_that_lead_nowhere(capsys: pytest.CaptureFixture[str], tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "lost").symlink_to(tmp_path / "nothing")
+    for out in (tmp_path / "ring" / "out", tmp_path / "lost", tmp_path / "lost" / "out"):
+        code, _, err = carve(capsys, "reconstruct", photo, "--out", out)
+        assert (code, one_line(err)) == (2, True) and "leads nowhere" in err
+
+
+def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = "import os, sys; os.rmdir(os.getcwd()); from carve.app.cli import main; sys.argv = ['carve', 'settings']; main()"
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path / "gone", capture_output=True, text=True, check=False)
+    assert (result.returncode, one_line(result.stderr)) == (2, True), result.stderr
+    assert "current folder" in result.stderr
 
 
 def test_options_reach_the_pipeline(

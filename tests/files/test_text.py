@@ -72,3 +72,4 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_names_that_are_no_text_become_one_readable_line() -> None:
     name = os.fsdecode(b"a\xff\n\x1b[31m[red]\xc3\xa9")
     assert readable(name) == "a\\xff\\n\\x1b[31m[red]é"
+    assert readable("a\ud800") == "a\\ud800"

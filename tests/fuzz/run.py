@@ -23,6 +23,8 @@ from fuzz.targets import TARGETS, attempt
 HANG_SECONDS = 10.0
 PEAK_MIB = 1024.0
 CHUNK = 250
+FOUND = Path(__file__).parents[2] / "out" / "fuzz"
+"""What atheris finds is kept here: the file's number among the seeds as one byte, then its bytes."""
 
 
 def _memory(key: str) -> float:
@@ -104,8 +106,10 @@ def guided(reader: str, minutes: float) -> NoReturn:
         if found:
             raise AssertionError(found)
 
-    options = [f"-max_total_time={int(60 * minutes)}", "-timeout=10", "-rss_limit_mb=3000", "-max_len=100000", "-verbosity=0"]
-    atheris.Setup([sys.argv[0], corpus.name, *options], once)
+    bounds = [f"-max_total_time={int(60 * minutes)}", f"-timeout={HANG_SECONDS:.0f}", f"-rss_limit_mb={_memory('VmRSS') + PEAK_MIB:.0f}"]
+    FOUND.mkdir(parents=True, exist_ok=True)
+    told = ["-verbosity=0", "-print_final_stats=1", f"-artifact_prefix={FOUND / reader}-"]
+    atheris.Setup([sys.argv[0], corpus.name, *bounds, "-max_len=100000", *told], once)
     atheris.Fuzz()
     sys.exit(0)
 

@@ -163,6 +163,29 @@ def _read_glb(path: Path) -> None:
 
 
 @cache
+def _clips() -> dict[str, bytes]:
+    """The walk of a small figure with Mixamo's names."""
+    from carve.app.animate import animate
+    from carve.export.glb import write_avatar_glb
+    from carve.export.options import ExportOptions
+
+    with TemporaryDirectory() as name:
+        rig, walk = Path(name) / "rig.glb", Path(name) / "walk.glb"
+        write_avatar_glb(rig, capsule_avatar(), ExportOptions(skeleton="mixamo", blendshapes="none"))
+        animate(rig, walk, None, None)
+        return {"walk.glb": walk.read_bytes()}
+
+
+def _read_clip(path: Path) -> None:
+    from carve.io.glb_motion import read_glb_motion
+    from carve.io.motion import skeleton_motion
+    from people import capsule_skeleton
+
+    frames = skeleton_motion(read_glb_motion(path), capsule_skeleton())
+    assert np.isfinite(frames.rotations).all() and np.isfinite(frames.root_positions).all()
+
+
+@cache
 def _bodies() -> dict[str, bytes]:
     from smpl_files import arrays_of
 
@@ -370,6 +393,7 @@ TARGETS: dict[str, Target] = {
     "settings": Target(cache(_settings), _read_settings, {}),
     "motions": Target(motions, _read_motion, {}),
     "avatars": Target(avatars, _read_glb, {".glb": damaged_glb}),
+    "clips": Target(_clips, _read_clip, {".glb": damaged_glb}),
     "bodies": Target(_bodies, _read_smpl, {".npz": damaged_zip}),
     "models": Target(_model, _read_onnx, {}),
     "conventions": Target(lambda: {"c.json": json.dumps(CONVENTIONS).encode()}, _read_conventions, _JSON),

@@ -19,7 +19,7 @@ from carve.records import CarveError, Landmarks, Observation, Photo
 from carve.stages import observe as stage
 from carve.stages import pose_reading
 from carve.stages.apart import without_heads
-from carve.stages.observe import Params, clean_mask, observe
+from carve.stages.observe import Params, checked_landmarks, clean_mask, observe
 from carve.stages.people import find_people
 
 QUICK = Params(scales=(1.0,), degrees=(0.0,), pose="full")
@@ -290,7 +290,8 @@ def test_given_landmarks_are_taken_as_they_are(example: Photo, observed: Observa
         confidence=np.where(np.arange(len(observed.landmarks.names)) < 17, 1.0, 0.0),
     )
     seen = observe(example, QUICK, landmarks=moved)
-    assert seen.landmarks is moved
+    assert seen.landmarks.names == moved.names
+    np.testing.assert_array_equal(seen.landmarks.pixels, moved.pixels)
     assert seen.visible_share == pytest.approx(6 / 12)  # both shoulders, elbows and wrists
 
 
@@ -468,3 +469,29 @@ def test_the_report_says_which_pose_networks_were_used(observed: Observation, mo
     assert "run `carve models`" in str(stage.pose_note(Params(), replace(observed, pose_models=("full",))))
     assert stage.pose_note(Params(pose="full"), replace(observed, pose_models=("full",))) is None
     assert stage.pose_note(Params(), replace(observed, pose_models=("full", "heavy"))) is None
+
+
+def trunk(**changes: tuple[float, float]) -> Landmarks:
+    """Landmarks of a trunk and a nose in a picture of 64 x 96 pixels, with changes."""
+    places = {"nose": (32.0, 10.0), "left_shoulder": (44.0, 24.0), "right_shoulder": (20.0, 24.0)}
+    places |= {"left_hip": (40.0, 50.0), "right_hip": (24.0, 50.0)} | changes
+    count = len(places)
+    return Landmarks(tuple(places), np.array(list(places.values())), np.ones(count), np.full((count, 3), np.nan), np.zeros((count, 3)))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"left_knie": (1.0, 1.0)}, "'left_knie'; the nearest is 'left_knee'"),
+        ({"left_hip": (np.nan, 1.0)}, "do not say where left_hip"),
+        ({"nose": (1e6, 1.0)}, "'nose' lies far outside"),
+    ],
+)
+def test_landmarks_that_cannot_be_a_persons(given: dict[str, tuple[float, float]], says: str) -> None:
+    with pytest.raises(CarveError, match=says):
+        checked_landmarks(trunk(**given), 64, 96)
+
+
+def test_landmarks_that_say_nothing_are_left_out() -> None:
+    kept = checked_landmarks(trunk(left_knee=(np.nan, np.nan)), 64, 96)
+    assert kept.names == trunk().names and np.isfinite(kept.pixels).all()

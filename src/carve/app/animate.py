@@ -65,7 +65,7 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, na
 
 def _clip(path: Path, names: Path | None) -> Motion:
     """The motion of a BVH file, or of the animation in a GLB file of any humanoid rig."""
-    return read_glb_motion(path) if path.suffix.lower() in (".glb", ".vrm", ".vrma") else read_motion(path, names)
+    return read_glb_motion(path, names) if path.suffix.lower() in (".glb", ".vrm", ".vrma") else read_motion(path, names)
 
 
 def add_animation(scene: GlbScene, motion: SkeletonMotion, name: str, loop: bool, stride: float = 0.0) -> None:

@@ -25,6 +25,7 @@ def add_batch(parser: argparse.ArgumentParser, presets: tuple[str, ...]) -> None
 def run_batch(arguments: argparse.Namespace) -> int:
     """Make all avatars; exit code 1 if any failed."""
     from carve.app.batch_jobs import find_jobs
+    from carve.files.whole import writing
     from carve.records import CarveError
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -33,6 +34,8 @@ def run_batch(arguments: argparse.Namespace) -> int:
         raise CarveError("--workers must be between 1 and 256.")
     given = {"preset": arguments.preset, "settings": arguments.settings}
     jobs = find_jobs(arguments.photos, arguments.out, {name: str(value) for name, value in given.items() if value is not None})
+    with writing(arguments.out):
+        arguments.out.mkdir(parents=True, exist_ok=True)
     lines = make_all(jobs, arguments.out / "batch.csv", min(workers, len(jobs)), max(1, cores // workers), arguments.quiet)
     return 1 if any(line.state == "failed" for line in lines) else 0
 

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from carve.files.fence import fence
+from carve.files.text import check_file, read_text
 from carve.files.whole import write_whole
 from carve.records import CarveError
 
@@ -27,6 +29,8 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 """Endings that count as photos when a folder is given."""
 OPTIONS = ("height", "person", "mask", "landmarks", "focal", "preset", "seed", "settings")
 """Columns of a list that are options of `carve reconstruct`."""
+MAX_LIST = 64 << 20
+"""Bytes of a list."""
 FILES = frozenset({"mask", "landmarks", "settings"})
 """Those that name a file; relative ones start at the list's folder."""
 
@@ -69,30 +73,34 @@ def find_jobs(inputs: Sequence[Path], out: Path, options: dict[str, str]) -> lis
     """
     jobs: list[Job] = []
     for source in inputs:
-        if source.is_dir():
-            found = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
-            if not found:
-                raise CarveError(f"The folder {source} holds no photos.")
-            jobs += [Job(photo, out / photo.stem, options) for photo in found]
-        elif not source.is_file():
-            raise CarveError(f"{source} does not exist.")
-        elif source.suffix.lower() == ".csv":
-            jobs += _listed(source, out, options)
-        else:
-            jobs.append(Job(source, out / source.stem, options))
+        with fence(str(source)):
+            jobs += _jobs_of(source, out, options)
     folders = [job.out.absolute() for job in jobs]
     if double := next((folder for folder in folders if folders.count(folder) > 1), None):
         raise CarveError(f"Two photos would be written into {double}; name their folders in a list with the columns photo and out.")
     return jobs
 
 
+def _jobs_of(source: Path, out: Path, options: dict[str, str]) -> list[Job]:
+    """The jobs of one input; inside a `fence`."""
+    if source.is_dir():
+        found = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
+        if not found:
+            raise CarveError(f"The folder {source} holds no photos.")
+        return [Job(photo, out / photo.stem, options) for photo in found]
+    check_file(source)
+    return _listed(source, out, options) if source.suffix.lower() == ".csv" else [Job(source, out / source.stem, options)]
+
+
 def _listed(path: Path, out: Path, options: dict[str, str]) -> list[Job]:
-    """The jobs of a list: a CSV file with the column `photo`, and any of `out` and OPTIONS."""
+    """The jobs of a list: a CSV file with the column `photo`, and any of `out` and OPTIONS; inside a `fence`."""
+    text = read_text(path, MAX_LIST)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            lines = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        if "\0" in text:
+            raise csv.Error("line contains NUL")
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        lines = list(reader)
+    except csv.Error as error:
         raise CarveError(f"The list {path} cannot be read as CSV: {error}.") from error
     columns = [column.strip() for column in reader.fieldnames or []]
     if "photo" not in columns or (unknown := sorted(set(columns) - {"photo", "out", *OPTIONS})):

@@ -127,13 +127,17 @@ def _assignments(arguments: argparse.Namespace) -> list[str]:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     from carve.app.export import options_from
     from carve.app.progress import StageLines
-    from carve.io.image import read_photo
+    from carve.io.image import read_mask, read_photo
+    from carve.io.landmark_file import read_landmarks
     from carve.io.run_folder import check_folder
 
     existing: Existing = "overwrite" if arguments.overwrite else "resume" if arguments.resume or arguments.start else "refuse"
     export = options_from(arguments)
     photo = read_photo(arguments.photo)
     check_folder(arguments.out, existing)
+    # What the user gives beside the photo is read before the stages are loaded: what is wrong with it is told at once.
+    mask = None if arguments.mask is None else read_mask(arguments.mask, photo.size)
+    landmarks = None if arguments.landmarks is None else read_landmarks(arguments.landmarks)
     with StageLines(arguments.quiet) as lines:
         lines.progress("loading", 0.0)
         gc.disable()  # what is imported stays: looking for garbage in it would take half a second
@@ -148,8 +152,8 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
             photo,
             settings,
             out=arguments.out,
-            mask=arguments.mask,
-            landmarks=arguments.landmarks,
+            mask=mask,
+            landmarks=landmarks,
             body_model=arguments.body_model,
             normals_front=arguments.normals_front,
             normals_back=arguments.normals_back,
@@ -212,10 +216,8 @@ def _animate(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     from carve.app.export import run_export
-    from carve.io.run_folder import writing
 
-    with writing(arguments.out or arguments.avatar):
-        files = run_export(arguments)
+    files = run_export(arguments)
     for file in files:
         print(file)
     return DONE
@@ -280,6 +282,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     from carve.records import CarveError, StageError
 
+    try:
+        Path.cwd()
+    except OSError:
+        _complain("the current folder is gone or may not be entered; change to another")
+        return UNUSABLE
     try:
         return _COMMANDS[arguments.command](arguments)
     except CarveError as error:

@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 from typing import Literal
 
 from carve import __version__
+from carve.cache import is_there
 
 State = Literal["ok", "missing", "optional"]
 """`missing` stops a reconstruction, `optional` does not."""
@@ -109,10 +110,10 @@ def _heavy_pose() -> Finding:
     from carve.networks import pose_models
 
     path = pose_models.heavy_path()
-    if not path.is_file():
+    if not is_there(path):
         return Finding("heavy pose network", "optional", "reads depth better than the bundled one: run `carve models`")
-    if not pose_models.is_heavy(path.read_bytes()):
-        return Finding("heavy pose network", "optional", f"{path} is damaged and is not used: run `carve models`")
+    if not pose_models.has_heavy() or not pose_models.is_heavy(path.read_bytes()):
+        return Finding("heavy pose network", "optional", f"{path} is damaged or may not be read and is not used: run `carve models`")
     return Finding("heavy pose network", "ok", str(path))
 
 
@@ -127,7 +128,7 @@ def _body_cache() -> Finding:
         read_cache(path)
         return Finding("body model", "ok", f"{path} ({path.stat().st_size / 2**20:.0f} MiB)")
     except CarveError as error:
-        problem = f"{error} " if path.exists() else ""
+        problem = f"{error} " if is_there(path) else ""
     try:
         with TemporaryFile(dir=_first_folder(path.parent)):
             return Finding("body model", "ok", f"{problem}{path} will be made at the next run")
@@ -137,7 +138,7 @@ def _body_cache() -> Finding:
 
 def _first_folder(path: Path) -> Path:
     """The nearest to `path` of what is there, itself or above it: a folder, if it can be made."""
-    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return next(folder for folder in (path, *path.absolute().parents) if is_there(folder))
 
 
 def _optional() -> Iterator[Finding]:

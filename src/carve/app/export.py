@@ -58,6 +58,7 @@ def add_options(command: argparse.ArgumentParser, formats: bool) -> None:
 def options_from(arguments: argparse.Namespace) -> ExportOptions:
     """The options, checked; a CarveError says what cannot be."""
     from carve.export.options import ExportOptions, vrm_meta
+    from carve.export.tools import check_tools
 
     wanted: dict[str, Format] = {"vrm": "vrm", "usd": "usdz", "fbx": "fbx", "lod": "lod"}
     formats: tuple[Format, ...] = tuple(kind for flag, kind in wanted.items() if getattr(arguments, flag, False))
@@ -67,7 +68,7 @@ def options_from(arguments: argparse.Namespace) -> ExportOptions:
             key: getattr(arguments, f"vrm_{key}") for key in ("avatar_permission", "commercial_usage", "credit_notation", "modification")
         }
         meta = vrm_meta(arguments.vrm_name, arguments.vrm_author, arguments.vrm_licence, choices, arguments.vrm_allow, arguments.copyright)
-    return ExportOptions(
+    options = ExportOptions(
         rest=arguments.rest,
         skeleton=arguments.skeleton,
         prefix=arguments.prefix,
@@ -80,16 +81,21 @@ def options_from(arguments: argparse.Namespace) -> ExportOptions:
         vrm=meta,
         copyright=arguments.copyright,
     )
+    check_tools(options, (*formats, *((arguments.to,) if getattr(arguments, "to", None) else ())))
+    return options
 
 
 def run_export(arguments: argparse.Namespace) -> list[Path]:
     """Write one format of a finished folder's avatar; the files."""
     from carve.export.folder import read_avatar
     from carve.export.outputs import FILES, write_format
+    from carve.files.whole import writing
     from carve.records import CarveError
 
     if arguments.to not in FORMATS:
         raise CarveError(f"--to cannot be '{arguments.to}'; choose from {', '.join(FORMATS)}.")
     options = options_from(arguments)
     avatar = read_avatar(arguments.avatar)
-    return write_format(arguments.out or arguments.avatar / FILES[arguments.to], arguments.to, avatar, options)
+    target = arguments.out or arguments.avatar / FILES[arguments.to]
+    with writing(target):
+        return write_format(target, arguments.to, avatar, options)

@@ -21,7 +21,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from carve.body.model import REGIONS, Keypoint, ShapePrior, bone_regions, rest_pose
-from carve.cache import cache_folder
+from carve.cache import cache_folder, is_there
 from carve.files.fence import fence, reason
 from carve.files.text import parse_json, read_bytes
 from carve.records import CarveError
@@ -191,7 +191,7 @@ def _compact_model(progress: Callable[[str, float], None]) -> tuple[dict[str, Te
     try:
         return read_cache(path)
     except CarveError as error:
-        if path.exists():
+        if is_there(path):
             warnings.warn(f"The body model was built anew: {error}", CacheWarning, stacklevel=3)
     from carve.body.anny_build import TITLE, build, write
 

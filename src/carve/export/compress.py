@@ -10,6 +10,7 @@ import pygltflib as gltf
 
 from carve.export.quantize import quantize
 from carve.export.simplify import meshopt
+from carve.export.tools import NO_DRACO
 from carve.io.gltf_buffer import append_bytes, read_array, view_bytes
 from carve.records import CarveError
 
@@ -129,7 +130,7 @@ def with_draco(document: gltf.GLTF2) -> bytes:
     try:
         import DracoPy
     except ImportError as error:
-        raise CarveError("Draco needs the package DracoPy: pip install 'carve[export]'.") from error
+        raise CarveError(NO_DRACO) from error
     primitive = document.meshes[0].primitives[0]
     given = primitive.attributes
     given._CONFIDENCE = None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from carve.files.fence import fence
+from carve.files.text import read_json
 from carve.io.archive import load_record
 from carve.records import Avatar, BodyFit, CanonicalSurface, CarveError, NormalMaps, Observation, Photo, PosedSurface, TexturedSurface
 
@@ -52,14 +51,15 @@ class _Stages(Mapping[str, Any]):
 def read_avatar(folder: Path) -> Avatar:
     """The avatar of a finished output folder, without photo and normals. Raises CarveError if the folder is not one or is damaged."""
     stages = folder / "stages"
-    if not (stages / "rig.npz").is_file() or not (folder / "report.json").is_file():
-        raise CarveError(f"{folder} is no finished output folder of `carve reconstruct` (stages/rig.npz and report.json are needed).")
-    try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        photo = Photo(np.zeros((1, 1, 3), np.uint8), None, None, str(report["photo"]["name"]))
-        avatar = load_record(stages / "rig.npz", Avatar, _Stages(stages, photo))
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise CarveError(
-            f"{folder} cannot be read: a stage's record is damaged or of another version; run `carve reconstruct` again."
-        ) from error
+    with fence(str(folder), "run `carve reconstruct` again"):
+        if not (stages / "rig.npz").is_file() or not (folder / "report.json").is_file():
+            raise CarveError(f"{folder} is no finished output folder of `carve reconstruct` (stages/rig.npz and report.json are needed).")
+        report = read_json(folder / "report.json", f"The report of {folder}")
+        try:
+            photo = Photo(np.zeros((1, 1, 3), np.uint8), None, None, str(report["photo"]["name"]))
+            avatar = load_record(stages / "rig.npz", Avatar, _Stages(stages, photo))
+        except (KeyError, TypeError) as error:
+            raise CarveError(
+                f"{folder} cannot be read: a stage's record is damaged or of another version; run `carve reconstruct` again."
+            ) from error
     return replace(avatar, report=report)

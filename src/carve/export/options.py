@@ -54,6 +54,8 @@ class ExportOptions:
         for name, kind in (("rest", RestPose), ("skeleton", SkeletonKind), ("blendshapes", Blendshapes), ("compress", Compression)):
             if getattr(self, name) not in get_args(kind):
                 raise CarveError(f"--{name} cannot be '{getattr(self, name)}'; choose from {', '.join(get_args(kind))}.")
+        if not (self.prefix + self.copyright).isprintable() or len(self.prefix) > 64:
+            raise CarveError("--prefix and --copyright take plain text on one line, a prefix of at most 64 characters.")
         if self.triangles is not None and self.triangles < FEWEST:
             raise CarveError(f"--triangles {self.triangles} is too few for a person with hands and a face; give {FEWEST} or more.")
         if self.texture is not None and not 64 <= self.texture <= 8192:

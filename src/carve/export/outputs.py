@@ -20,6 +20,7 @@ from carve.export.simplify import simplified
 from carve.export.thumbnail import thumbnail
 from carve.export.usd import usdz_bytes
 from carve.export.vrm import vrm_document
+from carve.files.whole import write_whole
 from carve.io.glb import write_posed_glb
 from carve.io.gltf_buffer import to_bytes
 from carve.io.image import write_png
@@ -102,12 +103,7 @@ def write_format(path: Path, kind: Format, avatar: Avatar, options: ExportOption
 
 def _whole(path: Path, data: bytes) -> Path:
     """Write a file as a whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, data)
     return path
 
 

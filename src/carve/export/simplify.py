@@ -14,6 +14,7 @@ import numpy as np
 
 from carve.body.model import REGIONS
 from carve.export.records import Asset, FaceShape
+from carve.export.tools import NO_MESHOPT
 from carve.records import CarveError
 
 NORMAL_WEIGHT = 0.25
@@ -27,9 +28,7 @@ def meshopt() -> Any:
     try:
         import meshoptimizer
     except ImportError as error:
-        raise CarveError(
-            "Fewer triangles need the package meshoptimizer: pip install 'carve[export]' (it is built on installation: g++ is needed)."
-        ) from error
+        raise CarveError(NO_MESHOPT) from error
     return meshoptimizer
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from carve.export.glb import ROUGHNESS, generator
 from carve.export.records import Asset, Bones
+from carve.export.tools import NO_USD
 from carve.records import CarveError
 
 JPEG_QUALITY = 92
@@ -21,7 +22,7 @@ def usdz_bytes(asset: Asset) -> bytes:
     try:
         from pxr import Sdf, UsdUtils
     except ImportError as error:
-        raise CarveError("USD needs the package usd-core: pip install 'carve[export]'.") from error
+        raise CarveError(NO_USD) from error
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         Image.fromarray(asset.albedo).save(folder / "albedo.jpg", "JPEG", quality=JPEG_QUALITY, subsampling=0)

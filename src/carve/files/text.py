@@ -133,7 +133,10 @@ def check_depth(value: Any, deepest: int = MAX_DEPTH) -> None:
 
 def readable(text: str) -> str:
     """Text that any terminal and any UTF-8 file takes, on one line: what a file's name may hold besides is escaped."""
-    shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+    try:
+        shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that stand for no byte, such as JSON may hold
+        shown = text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
 
 

@@ -1,116 +1,149 @@
-"""Motion out of the animation of a glTF file: any rig whose bones are named as Mixamo, VRM, Unreal, CMU, MakeHuman or Poser name them.
+"""Motion out of an animation of a glTF file: any humanoid rig whose bones VRM's extension, the names or a map tell.
 
-Notation: W_b(t) the world rotation of a bone's node at time t, W_b at rest (as the nodes stand in the file). The turn W_b(t) W_b^T, told in
-the body's axes and against the standard pose (`io.motion`), is the motion, whatever the bones' own axes are.
+Notation: W_b(t) the world matrix of a bone's node at time t, W_b at rest (as the nodes stand in the file). The turn of W_b(t) against W_b
+is the bone's motion, whatever its own axes are; which way is up is found from what is played (`io.motion_axes`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pygltflib as gltf
 
 from carve.files.fence import fence
-from carve.files.text import read_bytes
-from carve.geometry.rotations import matrix_from_quaternion
+from carve.files.text import read_bytes, readable
+from carve.geometry.rotations import matrix_from_quaternion, quaternion_from_matrix
 from carve.io.glb_checks import check_tree, json_chunk
-from carve.io.glb_reader import MAX_BYTES, humanoid_name
+from carve.io.glb_reader import MAX_BYTES, VRM_BONES, humanoid_name
 from carve.io.gltf_buffer import read_array
-from carve.io.motion import Motion, leg_length, standard_from_rest
-from carve.io.motion_names import CMU, TABLES
-from carve.io.unreal_names import UNREAL
+from carve.io.motion import Motion, motion_from_frames
+from carve.io.motion_names import REQUIRED, humanoid_joints, read_mapping
 from carve.records import CarveError
 
 FPS = 30.0
 LONGEST = 600.0
 """Seconds of a clip that are read."""
-NEEDED = ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "leftFoot", "leftUpperArm")
+MAX_NODE_FRAMES = 2_000_000
+"""Nodes above and among the bones, times frames, of which each takes some 300 bytes."""
+LARGEST = 1e6
+"""No way, scale or time is larger."""
+
+PARTS = ("rotation", "translation", "scale")
+"""What an animation moves of a node, by glTF's names."""
+
+Tracks = dict[tuple[int, str], tuple[np.ndarray, np.ndarray]]
+"""(node, one of PARTS) -> times (K,) and values (K, 3 or 4)."""
 
 
-def read_glb_motion(path: Path) -> Motion:
-    """The first animation of a GLB or VRM file. A CarveError says in one sentence what is wrong with it."""
+def read_glb_motion(path: Path, names: Path | None = None) -> Motion:
+    """The first animation of a GLB or VRM file that moves a humanoid; `names` is a JSON file of VRM bone names to node names.
+
+    A CarveError says in one sentence what is wrong with the file.
+    """
+    mapping = None if names is None else read_mapping(names)
     with fence(f"The clip {path}", "export it again as glTF 2.0, or give it as .bvh"):
         data = read_bytes(path, MAX_BYTES)
         if data[:4] != b"glTF":
             raise CarveError(f"{path} is no whole GLB file; give a clip as .glb (Blender converts FBX) or .bvh")
         try:
             check_tree(json_chunk(data))
-            return _motion(gltf.GLTF2.load_from_bytes(data))
+            document = gltf.GLTF2.load_from_bytes(data)
         except CarveError as error:
             raise CarveError(f"cannot use {path}: {error}") from error
+        return _motion(document, str(path), mapping)
 
 
-def _motion(document: gltf.GLTF2) -> Motion:
+def _motion(document: gltf.GLTF2, source: str, mapping: Mapping[str, str] | None) -> Motion:
     if not document.animations:
-        raise CarveError("it holds no animation")
-    joints = humanoid_nodes(document)
-    missing = [bone for bone in NEEDED if bone not in joints]
-    if missing:
-        raise CarveError(f"no bone is known for {missing[0]}; name the bones as VRM, Mixamo or Unreal do")
-    tracks = _tracks(document)
-    end = max((float(times[-1]) for times, _ in tracks.values()), default=0.0)
+        raise CarveError(f"{source}: it holds no animation")
+    above = {child: n for n, node in enumerate(document.nodes) for child in node.children or []}
+    joints = humanoid_nodes(document, above, source, mapping)
+    nodes = _with_ancestors(joints.values(), above)
+    tracks, notes = _first_tracks(document, set(nodes), source)
+    end = max(float(times[-1]) for times, _ in tracks.values())
+    if end > LONGEST:
+        notes = (*notes, f"The clip is {end:.0f} s long; its first {LONGEST:.0f} s were taken.")
     moments = np.arange(int(min(end, LONGEST) * FPS + 1e-6) + 1) / FPS
-    rest = _world(document, {}, 0)
-    heads = {vrm: rest[node][:3, 3] for vrm, node in joints.items()}
-    turn = body_axes(heads)
-    aligned = standard_from_rest({vrm: turn @ head for vrm, head in heads.items()})
-    sampled = {key: _sampled(times, values, moments, key[1] == "rotation") for key, (times, values) in tracks.items()}
-    rotations = np.empty((len(moments), len(joints), 3, 3))
-    hips = np.empty((len(moments), 3))
-    at_rest = {vrm: _rotation(rest[node]) for vrm, node in joints.items()}
-    for t in range(len(moments)):
-        world = _world(document, sampled, t)
-        hips[t] = world[joints["hips"]][:3, 3]
-        for j, (vrm, node) in enumerate(joints.items()):
-            rotations[t, j] = turn @ _rotation(world[node]) @ at_rest[vrm].T @ turn.T @ aligned[vrm].T
-    way = (hips - hips[:1]) @ turn.T / leg_length(heads)
-    return Motion(tuple(joints), rotations, way, FPS, grounded=False)
+    if len(moments) * len(nodes) > MAX_NODE_FRAMES:
+        raise CarveError(f"{source}: {len(moments)} frames of {len(nodes)} nodes are too many; cut the clip into shorter ones")
+    still = _bones(document, nodes, above, {}, 1, joints)
+    turned, places = _bones(document, nodes, above, _resampled(tracks, moments), len(moments), joints)
+    turned = turned @ np.swapaxes(still[0], -1, -2)
+    index = {vrm: j for j, vrm in enumerate(joints)}
+    motion = motion_from_frames(still[1][0], index, turned, places, FPS, source)
+    return Motion(motion.names, motion.rotations, motion.hips, motion.fps, motion.grounded, notes=(*notes, *motion.notes))
 
 
-def humanoid_nodes(document: gltf.GLTF2) -> dict[str, int]:
-    """VRM humanoid bone -> node: as the file's VRM extension says, else by the names of the best fitting table."""
+def humanoid_nodes(document: gltf.GLTF2, above: Mapping[int, int], source: str, mapping: Mapping[str, str] | None = None) -> dict[str, int]:
+    """VRM humanoid bone -> node: as the map or the file's VRM extension says, else by the names (`io.motion_names`).
+
+    `above` leads from a node to its parent. Raises CarveError if bones without which no motion can be read are unknown.
+    """
     vrm = (document.extensions or {}).get("VRMC_vrm") or (document.extensions or {}).get("VRMC_vrm_animation")
-    if vrm:
-        return {bone: int(entry["node"]) for bone, entry in vrm["humanoid"]["humanBones"].items()}
     told = {name: n for n, node in enumerate(document.nodes) if (name := humanoid_name(node))}
-    if "hips" in told and "leftUpperArm" in told:
+    if vrm and mapping is None:
+        told = {bone: entry["node"] for bone, entry in vrm["humanoid"]["humanBones"].items() if bone in VRM_BONES}
+        if not all(type(node) is int and 0 <= node < len(document.nodes) for node in told.values()):
+            raise CarveError(f"{source}: its VRM extension points to nodes that are not there")
+    if mapping is None and all(bone in told for bone in REQUIRED):
         return told
-    bare = {(node.name or "").rsplit(":", 1)[-1]: n for n, node in enumerate(document.nodes)}
-    bare |= {name.removeprefix("mixamorig"): n for name, n in bare.items() if name.startswith("mixamorig")}
-    tables = (*TABLES, UNREAL)
-    table = max(tables, key=lambda t: (sum(t[vrm] in bare for vrm in t if vrm in CMU), t["spine"] in bare))
-    return {vrm: bare[name] for vrm, name in table.items() if name in bare}
+    order = _with_ancestors(range(len(document.nodes)), above)
+    place = {node: i for i, node in enumerate(order)}
+    parents = np.array([place[above[node]] if node in above else -1 for node in order])
+    found = humanoid_joints([document.nodes[node].name or f"node_{node}" for node in order], parents, source, mapping)
+    return {bone: order[joint] for bone, joint in found.items()}
 
 
-def body_axes(heads: dict[str, np.ndarray]) -> np.ndarray:
-    """(3, 3) rotation from the file's axes to the body frame, from where the head and the left leg are at rest."""
-
-    def nearest_axis(vector: np.ndarray) -> np.ndarray:
-        largest = np.abs(vector).argmax()
-        return np.eye(3)[largest] * np.sign(vector[largest])
-
-    up = nearest_axis(heads["head"] - heads["hips"])
-    left = nearest_axis(heads["leftUpperLeg"] - heads["rightUpperLeg"])
-    if abs(up @ left) > 0.5 or not up.any() or not left.any():
-        raise CarveError("its rest pose does not stand upright; export the clip with a T-pose or A-pose at rest")
-    return np.stack([left, up, np.cross(left, up)])
+def _with_ancestors(nodes: Any, above: Mapping[int, int]) -> list[int]:
+    """The nodes and all above them, parents first; the graph has no rings (`io.glb_checks`)."""
+    order: dict[int, None] = {}
+    for node in nodes:
+        way = [node]
+        while way[-1] in above and way[-1] not in order:
+            way.append(above[way[-1]])
+        order |= dict.fromkeys(n for n in reversed(way) if n not in order)
+    return list(order)
 
 
-def _tracks(document: gltf.GLTF2) -> dict[tuple[int, str], tuple[np.ndarray, np.ndarray]]:
-    """(node, path) -> times (K,) and values (K, 3 or 4) of the first animation; of splines the values at the keys."""
-    animation, tracks = document.animations[0], {}
+def _first_tracks(document: gltf.GLTF2, nodes: set[int], source: str) -> tuple[Tracks, tuple[str, ...]]:
+    """The tracks of the first animation that moves any of the nodes, and what is to be said of the choice."""
+    for number, animation in enumerate(document.animations):
+        tracks = _tracks(document, animation, nodes, source)
+        if not tracks:
+            continue
+        named = f" ({readable(animation.name)[:60]})" if isinstance(animation.name, str) and animation.name else ""
+        note = f"{source} holds {len(document.animations)} animations; number {number + 1}{named} was taken."
+        return tracks, (note,) if len(document.animations) > 1 else ()
+    raise CarveError(f"{source}: none of its animations moves the humanoid's bones")
+
+
+def _tracks(document: gltf.GLTF2, animation: gltf.Animation, nodes: set[int], source: str) -> Tracks:
+    """What an animation does to the nodes; of splines the values at the keys."""
+    tracks: Tracks = {}
     for channel in animation.channels:
-        if channel.target.node is None or channel.target.path not in ("rotation", "translation"):
+        node, kind = channel.target.node, channel.target.path
+        if node not in nodes or kind not in PARTS:
             continue
         sampler = animation.samplers[channel.sampler]
         times, values = read_array(document, sampler.input).astype(float), read_array(document, sampler.output).astype(float)
         if sampler.interpolation == "CUBICSPLINE":
             values = values[1::3]
-        if len(times) != len(values) or len(times) == 0:
-            raise CarveError("its animation's keys and values do not fit together")
-        tracks[(channel.target.node, channel.target.path)] = (times, values)
+        if times.ndim != 1 or values.shape != (len(times), 4 if kind == "rotation" else 3):
+            raise CarveError(f"{source}: its animation's keys and values do not fit together")
+        if not (np.isfinite(values).all() and np.abs(values).max() < LARGEST and times[0] >= 0 and times[-1] < LARGEST):
+            raise CarveError(f"{source}: its animation holds numbers that are not finite or far too large")
+        if not (np.diff(times) >= 0).all():
+            raise CarveError(f"{source}: the times of its animation do not rise")
+        tracks[(node, kind)] = (times, values)
     return tracks
+
+
+def _resampled(tracks: Tracks, moments: np.ndarray) -> dict[tuple[int, str], np.ndarray]:
+    """The tracks' values at the moments."""
+    return {key: _sampled(times, values, moments, key[1] == "rotation") for key, (times, values) in tracks.items()}
 
 
 def _sampled(times: np.ndarray, values: np.ndarray, moments: np.ndarray, rotation: bool) -> np.ndarray:
@@ -122,40 +155,45 @@ def _sampled(times: np.ndarray, values: np.ndarray, moments: np.ndarray, rotatio
     return made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-9) if rotation else made
 
 
-def _world(document: gltf.GLTF2, sampled: dict[tuple[int, str], np.ndarray], t: int) -> np.ndarray:
-    """(nodes, 4, 4) world matrices with the sampled channels at moment t, the rest as in the file."""
-    parent = {child: n for n, node in enumerate(document.nodes) for child in node.children or []}
+def _bones(
+    document: gltf.GLTF2,
+    nodes: list[int],
+    above: Mapping[int, int],
+    sampled: Mapping[tuple[int, str], np.ndarray],
+    count: int,
+    joints: Mapping[str, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """World rotations (T, J, 3, 3) and places (T, J, 3) of the joints in `count` frames; what is not sampled stands as in the file."""
     world: dict[int, np.ndarray] = {}
-
-    def local(n: int) -> np.ndarray:
-        node, matrix = document.nodes[n], np.eye(4)
-        if node.matrix is not None:
-            matrix = np.array(node.matrix, float).reshape(4, 4).T
-        rotation = sampled[(n, "rotation")][t] if (n, "rotation") in sampled else node.rotation
-        translation = sampled[(n, "translation")][t] if (n, "translation") in sampled else node.translation
-        if rotation is not None:
-            matrix[:3, :3] = matrix_from_quaternion(np.asarray(rotation, float))
-        if node.scale is not None:
-            matrix[:3, :3] = matrix[:3, :3] * np.asarray(node.scale, float)
-        if translation is not None:
-            matrix[:3, 3] = translation
-        return matrix
-
-    def visit(n: int) -> np.ndarray:
-        chain = [n]
-        while chain[-1] not in world and chain[-1] in parent:
-            if len(chain) > len(document.nodes):
-                raise CarveError("its nodes form a ring")
-            chain.append(parent[chain[-1]])
-        for node in reversed(chain):
-            if node not in world:
-                world[node] = world[parent[node]] @ local(node) if node in parent else local(node)
-        return world[n]
-
-    return np.stack([visit(n) for n in range(len(document.nodes))])
+    for n in nodes:
+        local = _local(
+            document.nodes[n], {kind: sampled[(n, kind)] for kind in ("rotation", "translation", "scale") if (n, kind) in sampled}
+        )
+        made = world[above[n]] @ local if n in above else local
+        world[n] = np.broadcast_to(made, (count, 4, 4))
+    matrices = np.stack([world[n] for n in joints.values()], axis=1)
+    linear = matrices[..., :3, :3]
+    lengths = np.linalg.norm(linear, axis=-2, keepdims=True)
+    return linear / np.maximum(lengths, 1e-12), matrices[..., :3, 3]
 
 
-def _rotation(matrix: np.ndarray) -> np.ndarray:
-    """(3, 3) the rotation in a world matrix with uniform scale."""
-    linear = matrix[:3, :3]
-    return linear / np.maximum(np.linalg.norm(linear, axis=0), 1e-12)
+def _local(node: gltf.Node, sampled: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(T or 1, 4, 4) a node's matrix against its parent, with the sampled parts in place of the file's."""
+    parts = {kind: np.array([value], float) for kind in PARTS if (value := getattr(node, kind)) is not None}
+    if node.matrix is not None:
+        matrix = np.array(node.matrix, float).reshape(1, 4, 4).swapaxes(1, 2)
+        if not sampled:
+            return matrix
+        scale = np.linalg.norm(matrix[:, :3, :3], axis=1)
+        turn = quaternion_from_matrix(matrix[:, :3, :3] / np.maximum(scale[:, None], 1e-12))
+        parts = {"rotation": turn, "translation": matrix[:, :3, 3], "scale": scale}
+    parts |= sampled
+    made = np.tile(np.eye(4), (max((len(part) for part in parts.values()), default=1), 1, 1))
+    if "rotation" in parts:
+        length = np.linalg.norm(parts["rotation"], axis=-1, keepdims=True)
+        made[:, :3, :3] = matrix_from_quaternion(parts["rotation"] / np.maximum(length, 1e-9))
+    if "scale" in parts:
+        made[:, :3, :3] *= parts["scale"][:, None, :]
+    if "translation" in parts:
+        made[:, :3, 3] = parts["translation"]
+    return made

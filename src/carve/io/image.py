@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from carve.files.fence import fence
 from carve.files.text import check_file, readable
 from carve.files.whole import whole
 from carve.geometry.camera import focal_from_equivalent
+from carve.native_output import quiet
 from carve.records import CarveError, Photo
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
@@ -189,7 +190,8 @@ def _opened(path: Path, what: str) -> Iterator[_Picture]:
                 raise CarveError(f"The {what} {path} has over {_MAX_SCANS} scans, which no camera writes; save it anew as a plain JPEG.")
             if what == "photo":
                 _check_filled(image, path)
-            image.load()
+            with quiet() if image.format == "TIFF" else nullcontext():  # libtiff tells of damage on its own
+                image.load()
             yield _Picture(image, _orientation(image))  # some decoders turn the picture themselves, so this is asked last
 
 

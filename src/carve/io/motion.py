@@ -19,7 +19,7 @@ import numpy as np
 from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, quaternion_from_matrix, rotation_between
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.io.bvh import Bvh, read_bvh
-from carve.io.motion_axes import choose_axes, joint_places
+from carve.io.motion_axes import choose_axes, joint_places, zero_places
 from carve.io.motion_names import humanoid_joints, read_mapping
 from carve.records import CarveError, Skeleton
 
@@ -72,8 +72,15 @@ def motion_from_bvh(bvh: Bvh, source: str, mapping: Mapping[str, str] | None = N
     for joint, parent in enumerate(bvh.parents):
         local = played.rotations[:, joint]
         turned[:, joint] = local if parent < 0 else turned[:, parent] @ local
-    places = joint_places(played, turned)
-    axes = choose_axes(played, joints, turned, places, source)
+    return motion_from_frames(zero_places(played), joints, turned, joint_places(played, turned), 1 / (bvh.seconds * step), source)
+
+
+def motion_from_frames(
+    zero: np.ndarray, joints: Mapping[str, int], turned: np.ndarray, places: np.ndarray, fps: float, source: str
+) -> Motion:
+    """The motion of the humanoid `joints` (VRM name -> joint) from the places of all joints in the zero pose (J, 3) and in the frames
+    (T, J, 3), and their global rotations against the zero pose (T, J, 3, 3), all in the file's axes."""
+    axes = choose_axes(zero, joints, turned, places, source)
     heads = {vrm: axes.heads[joint] for vrm, joint in joints.items()}
     aligned = standard_from_rest(heads)
     before = {vrm: axes.reference[joint].T @ axes.body_from_reference.T @ aligned[vrm].T for vrm, joint in joints.items()}
@@ -82,7 +89,7 @@ def motion_from_bvh(bvh: Bvh, source: str, mapping: Mapping[str, str] | None = N
     if not all(np.isfinite(r).all() for r in rotations):
         raise CarveError(f"{source}: the motion is not finite; this is not a usable skeleton")
     way = (root - root[:1]) @ axes.body_from_world.T / leg_length(heads)
-    return Motion(tuple(joints), np.stack(rotations, 1), way, 1 / (bvh.seconds * step), grounded=False, notes=axes.notes)
+    return Motion(tuple(joints), np.stack(rotations, 1), way, fps, grounded=False, notes=axes.notes)
 
 
 def _calibration_frames(bvh: Bvh) -> int:

@@ -63,14 +63,20 @@ def joint_places(bvh: Bvh, turned: np.ndarray) -> np.ndarray:
     return places
 
 
-def choose_axes(bvh: Bvh, joints: Mapping[str, int], turned: np.ndarray, places: np.ndarray, source: str) -> Axes:
-    """The axes of a motion of the humanoid `joints` (VRM name -> joint), with all joints' global rotations and places.
-
-    Raises CarveError if neither the zero pose nor any frame stands upright.
-    """
+def zero_places(bvh: Bvh) -> np.ndarray:
+    """(J, 3) where the joints are in the zero pose, in the file's axes."""
     zero = np.zeros_like(bvh.offsets)
     for joint, parent in enumerate(bvh.parents):
         zero[joint] = bvh.offsets[joint] + (zero[parent] if parent >= 0 else 0.0)
+    return zero
+
+
+def choose_axes(zero: np.ndarray, joints: Mapping[str, int], turned: np.ndarray, places: np.ndarray, source: str) -> Axes:
+    """The axes of a motion of the humanoid `joints` (VRM name -> joint), with all joints' places in the zero pose (J, 3) and in the frames
+    (T, J, 3), and their global rotations against the zero pose (T, J, 3, 3).
+
+    Raises CarveError if neither the zero pose nor any frame stands upright.
+    """
     legs = _leg_length(zero, joints, source)
     axes = _standing_axes(zero, joints)
     if axes is not None:

@@ -173,6 +173,8 @@ REQUIRED = ("hips", "head", "leftUpperLeg", "rightUpperLeg", "leftLowerLeg", "le
 _PREFIXES = re.compile(
     r"^(mixamorig\d*|bip0*\d*|valvebiped(?:bip0*\d*)?|def|org|mch|ccbase|character\d*|jbip|jsec|armature|skeleton\d*)(?=.)"
 )
+_NUMBER = re.compile(r"[._]\d{1,4}$")
+"""What Blender puts behind names that are taken (`Hips.001`) and Sketchfab behind all (`mixamorig:Hips_01`)."""
 _SIDE = re.compile(r"^(left|right)(?=[a-z0-9])|(left|right)$")
 _LETTER = re.compile(r"(?:^|[\s._\-])([LlRr])(?=[\s._\-]|$)|^([lr])(?=[A-Z])")
 
@@ -226,10 +228,17 @@ def _roots(parents: np.ndarray) -> np.ndarray:
 
 
 def _best(names: Sequence[str], members: np.ndarray) -> dict[str, int]:
+    """The joints by the table that knows most of them, without the numbers that programs put behind names where they do not fit with."""
+    found = _by_table(names, members, False)
+    return found if all(bone in found for bone in REQUIRED) else max(found, _by_table(names, members, True), key=len)
+
+
+def _by_table(names: Sequence[str], members: np.ndarray, unnumbered: bool) -> dict[str, int]:
     """The joints by the table that knows most of them; fingers do not count: CMU's and Mixamo's names differ in the spine."""
     keys: dict[tuple[str, str], int] = {}
     for joint in members.tolist():
-        keys.setdefault(name_key(names[joint].split("#")[0]), joint)
+        name = names[joint].split("#")[0]
+        keys.setdefault(name_key(_NUMBER.sub("", name) if unnumbered else name), joint)
     tables = [{vrm: keys[name_key(name)] for vrm, name in table.items() if name_key(name) in keys} for table in TABLES]
     return max(tables, key=lambda t: (sum(vrm in t for vrm in CMU), "spine" in t, len(t)))
 

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from carve.files.fence import fence
 from carve.files.text import read_bytes
 from carve.io.image import MAX_BYTES, MAX_PIXELS
+from carve.native_output import quiet
 from carve.records import CarveError
 
 Facing = Literal["front", "back"]
@@ -91,7 +92,8 @@ def _decode(path: Path, size: tuple[int, int]) -> np.ndarray:
                 sizes = f"{image.width} x {image.height} pixels but the photo is {size[0]} x {size[1]}"
                 raise CarveError(f"The normal map {path} is {sizes}; they must be equal.")
             image.load()  # Pillow notices damage that OpenCV passes over
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # which keeps 16 bits of colour where Pillow does not
+        with quiet():  # libpng tells of damage on its own
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # keeps 16 bits of colour where Pillow does not
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] < 3:
         raise CarveError(f"The normal map {path} has no colours; write {CONVENTION}.")
     return pixels

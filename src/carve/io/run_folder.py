@@ -58,6 +58,8 @@ def check_folder(path: Path, existing: Existing) -> None:
     with writing(path):
         if path.exists() and not path.is_dir():
             raise CarveError(f"{path} is a file; --out needs a folder.")
+        if lost := next((folder for folder in (path, *path.absolute().parents) if folder.is_symlink() and not folder.exists()), None):
+            raise CarveError(f"{lost} is a link that leads nowhere; choose another --out.")
         nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
         if not nearest.is_dir():
             raise CarveError(f"{nearest} is a file, so {path} cannot be made; choose another --out.")

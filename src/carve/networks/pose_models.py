@@ -12,7 +12,8 @@ from importlib import util
 from pathlib import Path
 from typing import Literal
 
-from carve.cache import cache_folder
+from carve.cache import cache_folder, is_there
+from carve.files.whole import write_whole, writing
 from carve.records import CarveError
 
 PoseModel = Literal["full", "heavy"]
@@ -29,7 +30,7 @@ def heavy_path() -> Path:
 def has_heavy() -> bool:
     """Whether the heavy network is there, whole by its size."""
     path = heavy_path()
-    return path.is_file() and path.stat().st_size == HEAVY_BYTES
+    return is_there(path) and path.is_file() and path.stat().st_size == HEAVY_BYTES and os.access(path, os.R_OK)
 
 
 def is_heavy(data: bytes) -> bool:
@@ -42,17 +43,16 @@ def install_heavy(data: bytes, source: str) -> Path:
     if not is_heavy(data):
         raise CarveError(f"{source} is not the pose network that carve knows ({HEAVY_BYTES:,} bytes, sha256 {HEAVY_SHA256[:12]}...).")
     path = heavy_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pending = path.with_name(f"{path.name}.{os.getpid()}.pending")
-    pending.write_bytes(data)
-    pending.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, data)
     return path
 
 
 def model_bytes(model: PoseModel) -> bytes:
     """The network as a TensorFlow Lite file. Raises CarveError if it is not there or not whole."""
     if model == "heavy":
-        data = heavy_path().read_bytes() if heavy_path().is_file() else b""
+        data = heavy_path().read_bytes() if has_heavy() else b""
         if not is_heavy(data):
             raise CarveError(f"{heavy_path()} is not there or not whole: run `carve models`, or use --set observe.pose=full.")
         return data

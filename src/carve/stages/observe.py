@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 import cv2
@@ -42,6 +43,18 @@ DISTANCES = (1.2, 100.0)
 """Metres between which people are photographed from head to feet: nearer, they fill more than the widest lenses see."""
 
 FOCAL_IGNORED = "The focal length that the file gives cannot be right for this picture; an ordinary one was taken (give it with --focal)."
+
+FOCAL_DOUBTED = (
+    "A focal length of {:g} pixels can hardly be right for this picture: it is asked for in pixels of the photo, not millimetres."
+)
+
+TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+"""Landmarks without which nothing says where and how large a person is."""
+
+LANDMARK_NAMES = frozenset(
+    [*POSE_NAMES, *(f"{side}_hand_{k}" for side in ("left", "right") for k in range(21)), *(f"face_{k}" for k in range(478))]
+)
+"""What a landmark may be called."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,7 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
     """
     width, height = photo.size
     _check_mask(mask, width, height)
+    given = None if landmarks is None else checked_landmarks(landmarks, width, height)
     people, chosen = _whom(photo.pixels, params, mask)
     person = people[chosen]
     if 2 * person.radius < params.smallest_person:
@@ -97,7 +111,7 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
     window, runs = _run(shown, person, others if mask is None else [], params)
     beside = _beside(photo.pixels, person, near, params) if mask is None else []
     notes: list[str] = []
-    marks = landmarks if landmarks is not None else _landmarks(shown, window, runs)
+    marks = given if given is not None else _landmarks(shown, window, runs)
     final, source, contested = _outline(photo, mask, window, runs, beside, params)
     if photo.alpha is not None and source == "detector":
         notes.append(ALPHA_IGNORED)
@@ -108,6 +122,8 @@ def observe(photo: Photo, params: Params, mask: np.ndarray | None = None, landma
     if focal_source == "exif" and visible == 1 and not likely_focal(focal, marks):
         focal, focal_source = focal_from_equivalent(photo.size, params.default_equivalent), "default"
         notes.append(FOCAL_IGNORED)
+    if focal_source == "argument" and visible == 1 and not likely_focal(focal, marks):
+        notes.append(FOCAL_DOUBTED.format(focal))
     return Observation(
         photo=photo,
         person=chosen,
@@ -142,6 +158,33 @@ def _check_mask(mask: np.ndarray | None, width: int, height: int) -> None:
         raise CarveError(f"The mask is {given} pixels but the photo is {width} x {height}: give a mask of the photo's size.")
     if mask is not None and mask.max() < 0.5:
         raise CarveError("The mask is empty: paint the person white on black.")
+
+
+def checked_landmarks(landmarks: Landmarks, width: int, height: int) -> Landmarks:
+    """The given landmarks that say where something is; a CarveError if they cannot be those of a person in a photo of this size."""
+    unknown = [name for name in landmarks.names if name not in LANDMARK_NAMES]
+    if unknown:
+        near = get_close_matches(unknown[0], sorted(LANDMARK_NAMES), 1, 0)[0]
+        raise CarveError(f"There is no landmark '{unknown[0][:60]}'; the nearest is '{near}'.")
+    there = np.isfinite(landmarks.pixels).all(1)
+    seen = there & (landmarks.confidence > 0)
+    placed, sure = ({landmarks.names[i] for i in np.flatnonzero(which)} for which in (there, seen))
+    missing = [name for name in TRUNK if name not in placed]
+    if missing or len(sure.intersection(TRUNK)) < 2:
+        missing = missing or [name for name in TRUNK if name not in sure]
+        raise CarveError(f"The landmarks do not say where {', '.join(missing)} are; without these nothing says where the person is.")
+    beyond = np.abs(landmarks.pixels - np.array([width, height]) / 2).max(1) > 2 * max(width, height)
+    if (seen & beyond).any():
+        name = landmarks.names[int(np.flatnonzero(seen & beyond)[0])]
+        raise CarveError(f"The landmark '{name}' lies far outside of the photo ({width} x {height} pixels); is the file of another photo?")
+    kept = np.flatnonzero(there)
+    return Landmarks(
+        names=tuple(landmarks.names[i] for i in kept),
+        pixels=landmarks.pixels[kept],
+        confidence=landmarks.confidence[kept],
+        world=landmarks.world[kept],
+        spread=np.nan_to_num(landmarks.spread[kept]),
+    )
 
 
 def _whom(pixels: np.ndarray, params: Params, mask: np.ndarray | None) -> tuple[list[Detection], int]:

@@ -43,7 +43,9 @@ def write_member(folder: Path, name: str, meta: dict[str, object], arrays: dict[
         folder.mkdir(parents=True, exist_ok=True)
         for ending, data in ((".npz", pack_arrays(arrays)), (".json", json.dumps(meta, indent=1).encode())):
             partial = folder / f"{name}{ending}.part"
-            partial.write_bytes(data)
+            partial.unlink(missing_ok=True)
+            with partial.open("xb") as file:  # no link that lies there is followed
+                file.write(data)
             partial.replace(folder / f"{name}{ending}")
 
 

@@ -7,7 +7,6 @@ MakeHuman's axes are those of the body frame (+Y up, facing +Z); its unit is the
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +20,11 @@ from safetensors.torch import save_file
 
 from carve.body.anny import HipMark, cache_path, hip_marks, load_anny, move_hip
 from carve.body.model import canonical_rotations
+from carve.files.fence import fence
+from carve.files.whole import whole
 from carve.geometry.frames import body_from_anny
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.records import CarveError
 
 SKIN_VERTICES = 13380
 """Base-mesh vertices below this index are skin; above are helpers, among them the eyes."""
@@ -122,15 +124,22 @@ def full_cache_path() -> Path:
     return cache_path().with_name(cache_path().name.replace("anny-", "anny-whole-"))
 
 
+def _read_cache(path: Path) -> tuple[dict[str, list[str]], dict[str, torch.Tensor]]:
+    """Names and tensors of the cache. Raises CarveError if it is missing or damaged."""
+    with fence(f"The whole body's cache {path}", "it is built anew"), safe_open(path, framework="pt") as archive:
+        meta = json.loads(archive.metadata()["carve"])
+        return meta, {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
+
+
 @lru_cache(maxsize=1)
 def load_full_body() -> FullBody:
-    """The whole Anny; writes its cache (about 200 MB) on first use, half a minute."""
+    """The whole Anny; writes its cache (about 200 MB) on first use and where it is damaged, half a minute."""
     path = full_cache_path()
-    if not path.exists():
+    try:
+        meta, tensors = _read_cache(path)
+    except CarveError:
         _build(path, lambda _message, _share: None)
-    with safe_open(path, framework="pt") as archive:
-        meta = json.loads(archive.metadata()["carve"])
-        tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
+        meta, tensors = _read_cache(path)
     slim = load_anny(anatomical_hips=False)
     corner = slim.uv[slim.uv_faces] * np.array([1.0, -1.0]) + np.array([0.0, 1.0])
     weights = tensors["weights"].numpy().astype(np.float64)
@@ -174,12 +183,8 @@ def _build(path: Path, progress: Callable[[str, float], None]) -> None:
     data["base"] = slim.base_mesh_vertex_indices.to(torch.int32).contiguous()
     meta = {"faces": list(model.facial_action_labels), "locals": list(model.local_change_labels)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(data, partial, metadata={"carve": json.dumps(meta)})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as pending:
+        save_file(data, pending, metadata={"carve": json.dumps(meta)})
 
 
 def _coefficients(body: FullBody, traits: Traits) -> torch.Tensor:

@@ -260,7 +260,8 @@ class _Tar:
 
     def _open(self) -> tuple[_Digested, tarfile.TarFile]:
         if self._file is None or self._tar is None:
-            self._file = _Digested(self.part.open("wb", buffering=1 << 20))
+            self.part.unlink(missing_ok=True)
+            self._file = _Digested(self.part.open("xb", buffering=1 << 20))  # no link that lies there is followed
             self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # type: ignore[call-overload]  # noqa: SIM115
         return self._file, self._tar
 
@@ -303,7 +304,8 @@ def full_disk(folder: Path) -> Iterator[None]:
 def _write_json(path: Path, value: Any) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as file:
+        part.unlink(missing_ok=True)
+        with part.open("x", encoding="utf-8") as file:
             json.dump(as_plain(value), file, indent=1, allow_nan=False)
             file.flush()
             os.fsync(file.fileno())
