@@ -1,208 +1,227 @@
 """What the avatar's files are worth in the programs that read them.
 
-    python benchmarks/asset.py FOLDER [--cases N] [--blender PYTHON_WITH_BPY]
+    python benchmarks/asset.py FOLDER [--only NAME ...] [--parts files shape browser blender fbx] [--keep WORK] [--blender PYTHON_WITH_BPY]
 
-FOLDER holds output folders of `carve reconstruct`. Validator messages (besides "this extension is not known"), volume of twisted wrists and
-bent elbows, the walk's feet, normals of 20,000 triangles with their map against the full mesh, sizes and seconds; with Chromium also
-three-vrm and TalkingHead, with Blender bones and IK. Results go to asset.json beside this file.
+FOLDER holds output folders of `carve reconstruct`. Each part is measured for itself, one avatar after the other, and asset.json beside this
+file keeps what is measured: a run that was stopped goes on where it was, and what other sources of carve gave is measured anew.
+
+files: seconds of the processor and sizes of all formats, validator messages (but for "this extension is not known"), usdchecker's.
+shape: volume of twisted wrists and bent elbows, the walk's feet, normals of 20,000 triangles with their map, the face's texels, mips.
+browser: three-vrm and TalkingHead in Chromium. blender: bones and IK on default import. fbx: its seconds; both need a Python with bpy.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import shutil
 import subprocess
-import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import cv2
 import numpy as np
 
+from asset_figures import face_density, mip_error, normal_angle, walking
 from carve.app.animate import animate
 from carve.export.asset import make_asset
 from carve.export.folder import read_avatar
 from carve.export.options import ExportOptions, Format, vrm_meta
-from carve.export.outputs import dressed, reduced, write_format
-from carve.export.records import Asset
+from carve.export.outputs import dressed, reduced, write_avatar, write_format
 from carve.export.volume import elbow_volume, wrist_volume
-from carve.geometry.raster import rasterise
-from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.io.gait import walk
-from carve.io.motion import on_the_ground, skeleton_motion
-from carve.io.planting import TOE_OFF, TOUCH, planted
-from carve.io.render import view_camera
-from carve.records import Avatar, Skeleton
+from carve.provenance import HOME, source_hash
+from carve.records import Avatar
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
 META = vrm_meta(None, ["benchmark"], "https://vrm.dev/licenses/1.0/", {}, [])
+ALL = ExportOptions(formats=("vrm", "usdz", "lod"), vrm=META)
+"""Of the files that `carve reconstruct --vrm --usd --lod` writes beside avatar.glb, posed.glb, pose.json and two pictures."""
 VARIANTS: dict[str, tuple[Format, ExportOptions]] = {
-    "vrm.glb": ("glb", ExportOptions()),
-    "a_pose.glb": ("glb", ExportOptions(rest="a")),
-    "mixamo.glb": ("glb", ExportOptions(skeleton="mixamo")),
-    "unreal.glb": ("glb", ExportOptions(skeleton="unreal", blendshapes="none")),
-    "small.glb": ("glb", ExportOptions(skeleton="mixamo", triangles=20_000)),
+    "a_pose.glb": ("glb", ExportOptions(rest="a", triangles=8_000)),
+    "mixamo.glb": ("glb", ExportOptions(skeleton="mixamo", triangles=20_000)),
+    "unreal.glb": ("glb", ExportOptions(skeleton="unreal", triangles=8_000)),
+    "cloth.vrm": ("vrm", ExportOptions(vrm=META, cloth_bones=True, triangles=20_000)),
     "meshopt.glb": ("glb", ExportOptions(triangles=20_000, texture=2048, compress="meshopt")),
     "draco.glb": ("glb", ExportOptions(triangles=20_000, compress="draco")),
-    "avatar.vrm": ("vrm", ExportOptions(vrm=META)),
-    "lod_lod0.glb": ("lod", ExportOptions()),
-    "avatar.usdz": ("usdz", ExportOptions()),
 }
+"""Further files, each with options of its own."""
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length one."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
-def rendered_normals(asset: Asset, camera: Any, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) shading normals from the front, by the normal map if there is one, and (H, W) where the avatar is."""
-    raster = rasterise(asset.vertices[asset.corner] + shift, asset.split_faces, camera)
-    normal = unit(raster.interpolate(asset.normals[asset.corner], asset.split_faces))
-    if asset.normal_map is not None and asset.tangents is not None:
-        side = np.cross(asset.normals[asset.corner], asset.tangents[:, :3]) * asset.tangents[:, 3:]
-        tangent, bitangent = (unit(raster.interpolate(values, asset.split_faces)) for values in (asset.tangents[:, :3], side))
-        uv = (raster.interpolate(asset.uv, asset.split_faces) * asset.normal_map.shape[0] - 0.5).astype(np.float32)
-        m = cv2.remap(asset.normal_map.astype(np.float32), uv[..., 0], uv[..., 1], cv2.INTER_LINEAR) / 127.5 - 1
-        normal = unit(tangent * m[..., :1] + bitangent * m[..., 1:2] + normal * m[..., 2:])
-    return normal, raster.mask
-
-
-def normal_angle(fine: Asset, coarse: Asset) -> float:
-    """Mean degrees between what both show from the front."""
-    camera, shift = view_camera(fine.vertices, 800, 640)
-    (a, seen_a), (b, seen_b) = (rendered_normals(asset, camera, shift) for asset in (fine, coarse))
-    both = seen_a & seen_b
-    return float(np.degrees(np.arccos(np.clip((a * b).sum(-1)[both], -1, 1))).mean())
-
-
-def walking(asset: Asset) -> dict[str, float]:
-    """How far standing feet slide in a step (the worse foot, cm) and how deep a foot goes (mm)."""
-    bones = asset.skeleton
-    skeleton = Skeleton(bones.names, bones.parents, bones.heads, bones.humanoid)
-    mesh = (asset.vertices, asset.bones, asset.weights)
-    frames, stride = planted(on_the_ground(skeleton_motion(walk(), skeleton), *mesh, skeleton, True), *mesh, skeleton)
-    count = len(frames.rotations)
-    slid, deepest = [], 0.0
-    for side, shift in (("left", 0.0), ("right", 0.5)):
-        foot = np.isin(asset.bones[:, 0], [bones.index(f"{side}Foot"), bones.index(f"{side}Toes")])
-        points = []
-        for t in range(count):
-            rotations, heads = forward_kinematics(frames.rotations[t], bones.heads, bones.parents, frames.root_positions[t])
-            maps = bone_transforms(rotations, heads, bones.heads)
-            points.append(skin(asset.vertices[foot], maps, asset.bones[foot], asset.weights[foot]) + np.array([0, 0, stride * t / count]))
-        phase = (np.arange(count) / count + shift) % 1
-        order = np.flatnonzero(phase <= TOE_OFF)[np.argsort(phase[phase <= TOE_OFF])]
-        total = 0.0
-        for now, after in pairwise(order):
-            low = (points[now][:, 1] < TOUCH) & (points[after][:, 1] < TOUCH)
-            step = points[after] - points[now] + np.array([0, 0, stride if after < now else 0])
-            total += float(np.linalg.norm(step[low][:, [0, 2]].mean(0))) if low.any() else 0.0
-        slid.append(100 * total)
-        deepest = max(deepest, -1000 * min(float(p[:, 1].min()) for p in points))
-    return {"slide_cm": max(slid), "below_floor_mm": deepest}
-
-
-def validator_messages(files: list[Path]) -> int:
-    """Messages of every kind in all files, but for extensions that the validator does not know and what only those use."""
-    command = ["node", "validate.mjs", *map(str, files)]
-    done = subprocess.run(command, cwd=TESTS / "validator", capture_output=True, text=True, check=True)
-    known = ("UNSUPPORTED_EXTENSION", "UNUSED_OBJECT")
-    return sum(m["code"] not in known for report in json.loads(done.stdout).values() for m in report["issues"]["messages"])
-
-
-def in_the_browser(scenario: str, *files: Path) -> dict[str, Any] | None:
-    """What the tests' page says of the files; None without Chromium."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        return None
-    command = ["node", "run.mjs", chromium, scenario, *map(str, files)]
-    done = subprocess.run(command, cwd=TESTS / "browser", capture_output=True, text=True, check=False)
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
-
-
-def figures(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
-    """All figures of one avatar; its files are written into `folder`."""
-    seconds: dict[str, float] = {}
+def files(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
+    """Write everything; seconds, sizes, what validators say."""
+    begin = time.process_time()
+    notes = write_avatar(folder, avatar, ALL)
+    result: dict[str, Any] = {"seconds_all_formats": time.process_time() - begin, "formats_that_failed": len(notes)}
     for name, (kind, options) in VARIANTS.items():
         begin = time.process_time()
         write_format(folder / name, kind, avatar, options)
-        seconds[name] = time.process_time() - begin
+        result[f"seconds_{name}"] = time.process_time() - begin
+    made = sorted([*folder.glob("*.glb"), *folder.glob("*.vrm")])
+    checked, messages = validator_messages(made)
+    exported = make_asset(avatar)
+    error = np.linalg.norm(exported.pose.vertices - avatar.surface.vertices, axis=1)
+    return result | {
+        "validated_files": checked,
+        "validator_messages": messages,
+        "usdchecker_messages": usd_messages(folder / "avatar.usdz"),
+        "posed_error_mm": 1000 * float(error.max()),
+        "height_error_mm": 1000 * abs(exported.asset.height - float(exported.asset.vertices[:, 1].max())),
+        "full_mb": (folder / "avatar.glb").stat().st_size / 1e6,
+        "meshopt_20k_mb": (folder / "meshopt.glb").stat().st_size / 1e6,
+        "draco_20k_mb": (folder / "draco.glb").stat().st_size / 1e6,
+    }
+
+
+def shape(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
+    """What the asset is worth by itself."""
     exported = make_asset(avatar)
     full = dressed(exported, avatar, ExportOptions())
     plain = make_asset(avatar, ExportOptions(skeleton="mixamo")).asset
     coarse = reduced(full, 20_000)
-    error = np.linalg.norm(exported.pose.vertices - avatar.surface.vertices, axis=1)
-    animate(folder / "mixamo.glb", folder / "clip.glb", None, None)
-    result: dict[str, Any] = {
-        "validator_messages": validator_messages(sorted([*folder.glob("*.glb"), folder / "avatar.vrm"])),
-        "posed_error_mm": 1000 * float(error.max()),
-        "height_error_mm": 1000 * abs(full.height - float(full.vertices[:, 1].max())),
+    return {
         "wrist_volume": min(wrist_volume(a, side) for a in (full, plain) for side in ("left", "right")),
         "elbow_volume": min(elbow_volume(a, side) for a in (full, plain) for side in ("left", "right")),
         "normals_20k_deg": normal_angle(full, coarse),
         "normals_20k_without_map_deg": normal_angle(full, replace(coarse, normal_map=None)),
-        "meshopt_20k_mb": (folder / "meshopt.glb").stat().st_size / 1e6,
+        "face_density": face_density(avatar),
+        "fifth_mip_error_of_255": mip_error(avatar, 5),
         **walking(full),
-        "seconds": seconds,
-        "seconds_all": sum(seconds.values()),
     }
-    vrm, head = in_the_browser("vrm", folder / "avatar.vrm", folder / "clip.glb"), in_the_browser("talkinghead", folder / "mixamo.glb")
-    if vrm is not None and head is not None:
-        result["three_vrm_floor_cm"] = 100 * max(map(abs, vrm["low"])) if "low" in vrm else None
-        result["talkinghead"] = head.get("visemes") == 15
-    if blender is not None:
-        files = [str(folder / name) for name in ("vrm.glb", "mixamo.glb", "unreal.glb")]
-        done = subprocess.run([blender, str(HERE / "blender_bones.py"), "--", *files], capture_output=True, text=True, check=True)
-        said = json.loads(done.stdout.splitlines()[-1]).values()
-        result |= {key: max(entry[key] for entry in said) for key in ("largest_angle_deg", "wrist_miss_cm")}
-    return result
+
+
+def browser(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
+    """What three-vrm and TalkingHead make of it."""
+    write_format(folder / "avatar.vrm", "vrm", avatar, ExportOptions(vrm=META, triangles=20_000))
+    write_format(folder / "mixamo.glb", "glb", avatar, ExportOptions(skeleton="mixamo", triangles=20_000))
+    animate(folder / "mixamo.glb", folder / "clip.glb", None, None)
+    vrm = in_the_browser("vrm", folder / "avatar.vrm", folder / "clip.glb")
+    head = in_the_browser("talkinghead", folder / "mixamo.glb")
+    (folder / "clip.glb").unlink()
+    return {
+        "three_vrm_floor_cm": 100 * max(map(abs, vrm["low"])),
+        "three_vrm_expressions": len(vrm["expressions"]),
+        "talkinghead": head.get("visemes") == 15,
+    }
+
+
+def bones(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
+    """What Blender's default import makes of all three skeletons."""
+    assert blender is not None
+    made = []
+    for kind in ("vrm", "mixamo", "unreal"):
+        made.append(folder / f"bones_{kind}.glb")
+        write_format(made[-1], "glb", avatar, ExportOptions(skeleton=kind, triangles=8_000))
+    command = [blender, str(HERE / "blender_bones.py"), "--", *map(str, made)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout.splitlines()[-1]).values()
+    for file in made:
+        file.unlink()
+    return {key: max(entry[key] for entry in said) for key in ("largest_angle_deg", "wrist_miss_cm")}
+
+
+def fbx(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
+    """Seconds of Blender's own process for the full mesh."""
+    os.environ["CARVE_BLENDER"] = str(blender)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    (path,) = write_format(folder / "avatar.fbx", "fbx", avatar, ExportOptions())
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return {"seconds_fbx_by_blender": spent, "fbx_mb": path.stat().st_size / 1e6}
+
+
+PARTS: dict[str, Callable[[Avatar, Path, str | None], dict[str, Any]]] = {
+    "files": files,
+    "shape": shape,
+    "browser": browser,
+    "blender": bones,
+    "fbx": fbx,
+}
+
+
+def validator_messages(made: list[Path]) -> tuple[int, int]:
+    """How many files the validator read, and its messages but for extensions that it does not know and what only those use."""
+    command = ["node", "validate.mjs", *(str(file.resolve()) for file in made)]
+    done = subprocess.run(command, cwd=TESTS / "validator", capture_output=True, text=True, check=True)
+    known = ("UNSUPPORTED_EXTENSION", "UNUSED_OBJECT")
+    reports = json.loads(done.stdout)
+    return len(reports), sum(m["code"] not in known for report in reports.values() for m in report["issues"]["messages"])
+
+
+def usd_messages(file: Path) -> int:
+    """What the program usdchecker complains of."""
+    from pxr import Usd, UsdValidation
+
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    return len(UsdValidation.ValidationContext(validators).Validate(Usd.Stage.Open(str(file))))
+
+
+def in_the_browser(scenario: str, *made: Path) -> dict[str, Any]:
+    """What the tests' page says of the files."""
+    chromium = shutil.which("chromium") or "chromium"
+    command = ["node", "run.mjs", chromium, scenario, *(str(file.resolve()) for file in made)]
+    done = subprocess.run(command, cwd=TESTS / "browser", capture_output=True, text=True, check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    if "error" in report:
+        raise SystemExit(f"{scenario}: {report['error']}")
+    return report
 
 
 def main() -> None:
-    """Measure all folders, print a line each and the medians, write asset.json."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure all folders, print a line for each part, then median and worst of every figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--cases", type=int)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these folders alone")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["files", "shape", "browser"])
+    parser.add_argument("--keep", type=Path, default=Path("out/asset"), help="where the files are written (out/asset)")
     parser.add_argument("--blender", help="a Python that has bpy")
+    parser.add_argument("--json", type=Path, default=HERE / "asset.json")
     arguments = parser.parse_args()
-    found = sorted(report.parent for report in arguments.folder.glob("*/report.json"))
-    cases = {}
-    for path in found if arguments.cases is None else found[:: max(1, len(found) // arguments.cases)][: arguments.cases]:
-        with tempfile.TemporaryDirectory() as made:
-            cases[path.name] = figures(read_avatar(path), Path(made), arguments.blender)
-        summary(cases)
-        print(
-            path.name,
-            {key: round(v, 3) if isinstance(v, float) else v for key, v in cases[path.name].items() if key != "seconds"},
-            flush=True,
-        )
-    table = summary(cases)
-    for key, row in table.items():
-        print(f"{key:<30} median {row['median']:.3f}   worst {row['worst']:.3f}")
+    if arguments.blender is None and {"blender", "fbx"} & set(arguments.parts):
+        parser.error("the parts blender and fbx need --blender PYTHON_WITH_BPY")
+    known = json.loads(arguments.json.read_text(encoding="utf-8"))["cases"] if arguments.json.is_file() else {}
+    sources = source_hash(HOME)
+    for path in sorted(report.parent for report in arguments.folder.glob("*/report.json")):
+        if arguments.only and path.name not in arguments.only:
+            continue
+        case = known.setdefault(path.name, {})
+        missing = [part for part in arguments.parts if case.get(part, {}).get("sources") != sources]
+        avatar = read_avatar(path) if missing else None
+        for part in missing:
+            assert avatar is not None
+            folder = arguments.keep / path.name
+            folder.mkdir(parents=True, exist_ok=True)
+            case[part] = PARTS[part](avatar, folder, arguments.blender) | {"sources": sources}
+            print(path.name, part, {k: round(v, 3) for k, v in case[part].items() if isinstance(v, int | float)}, flush=True)
+            write(arguments.json, known)
+    for key, row in summary(known).items():
+        print(f"{key:<30} {row['cases']:>3} avatars   median {row['median']:.3f}   worst {row['worst']:.3f}")
+
+
+def write(path: Path, cases: dict[str, dict[str, Any]]) -> None:
+    """All that is known, with its summary first."""
+    path.write_text(json.dumps({"summary": summary(cases), "cases": cases}, indent=1) + "\n", encoding="utf-8")
 
 
 def summary(cases: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Median and worst of every figure; all of it goes into asset.json."""
-    numbers = [key for key, value in next(iter(cases.values())).items() if isinstance(value, int | float)]
-    table = {}
-    for key in numbers:
-        values = [case[key] for case in cases.values() if case.get(key) is not None]
-        table[key] = {"median": float(median(values)), "worst": float(_worst(key, values))}
-    (HERE / "asset.json").write_text(json.dumps({"summary": table, "cases": cases}, indent=1) + "\n", encoding="utf-8")
-    return table
+    """Number of avatars, median and worst of every figure."""
+    values: dict[str, list[float]] = {}
+    for case in cases.values():
+        for part in case.values():
+            for key, value in part.items():
+                if isinstance(value, int | float):
+                    values.setdefault(key, []).append(value)
+    return {key: {"cases": len(v), "median": float(median(v)), "worst": float(_worst(key, v))} for key, v in values.items()}
 
 
 def _worst(key: str, values: list[float]) -> float:
     """The smallest of volumes and of what is true, else the largest."""
-    return min(values) if key.endswith("volume") or key == "talkinghead" else max(values)
+    return min(values) if key.endswith("volume") or key in ("talkinghead", "face_density") else max(values)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pytest
 
 from carve.geometry.atlas import Atlas, _pack, texels, to_image, unwrap
 from carve.geometry.charts import signed_areas
+from carve.geometry.mesh import face_normals
 from carve.geometry.sampling import sample
 
 SIZE = 256
@@ -86,14 +87,38 @@ def test_filtered_lookups_at_chart_borders_see_no_other_colour(atlas: Atlas) -> 
     np.testing.assert_allclose(found, np.repeat(colours[atlas.chart], 3, axis=0), atol=0.5)
 
 
-def test_beyond_the_gutter_lies_the_mean(atlas: Atlas) -> None:
+def test_mip_levels_hold_means_of_charts_alone(atlas: Atlas) -> None:
     grid = texels(atlas, SIZE)
-    values = np.zeros((len(grid.index), 1), np.uint8)
-    values[: len(values) // 2] = 100
-    image = to_image(values, grid, gutter=0)[..., 0].ravel()
-    empty = np.setdiff1d(np.arange(SIZE * SIZE), grid.index)
-    assert np.array_equal(image[grid.index], values[:, 0])
-    assert (image[empty] == 50).all()
+    values = np.random.default_rng(1).integers(0, 255, (len(grid.index), 3)).astype(np.uint8)
+    image = to_image(values, grid, gutter=0)
+    assert np.array_equal(image.reshape(-1, 3)[grid.index], values)
+    known = np.zeros((SIZE * SIZE, 4))
+    known[grid.index] = np.column_stack([values, np.ones(len(values))])
+    levels = image.astype(float), known.reshape(SIZE, SIZE, 4)
+    # Halved once and again: each level's texel is the mean of those below it that hold anything of a chart.
+    for _ in range(5):
+        mip, own = (a[::2, ::2] + a[1::2, ::2] + a[::2, 1::2] + a[1::2, 1::2] for a in levels)
+        some = own[..., 3] > 0
+        own[some] /= own[some][:, 3:]
+        mip /= 4
+        np.testing.assert_allclose(mip[some], own[some][:, :3], atol=1.0)
+        levels = mip, own
+
+
+def test_an_odd_size_is_filled_too(torus: tuple[np.ndarray, np.ndarray], atlas: Atlas) -> None:
+    grid = texels(atlas, SIZE - 3)
+    image = to_image(np.full((len(grid.index), 1), 77, np.uint8), grid, gutter=2)
+    assert image.shape == (SIZE - 3, SIZE - 3, 1) and (image == 77).all()
+
+
+def test_a_dense_chart_has_more_texels(torus: tuple[np.ndarray, np.ndarray]) -> None:
+    points, faces = torus
+    near = points[faces][:, :, 0].min(1) > 0
+    atlas = unwrap(points, faces, near.astype(np.int64), SIZE, padding=4, density=np.where(near, 2.0, 1.0))
+    true = np.linalg.norm(face_normals(points, faces), axis=1) / 2
+    flat = np.abs(signed_areas(atlas.uv, atlas.faces))
+    ratio = (flat[near].sum() / true[near].sum()) / (flat[~near].sum() / true[~near].sum())
+    assert 1.8 < np.sqrt(ratio) < 2.2
 
 
 def test_packing_moves_charts_alike_and_bears_one_without_area() -> None:

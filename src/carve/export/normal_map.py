@@ -14,9 +14,12 @@ import numpy as np
 
 from carve.export.records import Asset
 from carve.geometry.atlas import Atlas, texels, to_image
+from carve.geometry.compiled import compiled
 
 GUTTER = 32
 """Texels around charts that repeat them: holds to the fifth mip level."""
+LEAST_UP = 0.05
+"""Of a stored normal, along the coarse surface's own: a map cannot show what looks away from it."""
 
 
 def with_normal_map(coarse: Asset, fine: Asset, size: int) -> Asset:
@@ -65,12 +68,36 @@ def baked(coarse: Asset, fine: Asset, size: int) -> np.ndarray:
     known[target.index] = True
     normal, tangent = coarse.normals[coarse.corner], coarse.tangents[:, :3]
     bitangent = np.cross(normal, tangent) * coarse.tangents[:, 3:]
-    n, t, b = (_unit(here.interpolate(values, coarse.split_faces).astype(float)) for values in (normal, tangent, bitangent))
-    fine_normal = np.where(known[here.index, None], _unit(wanted[here.index]), n)
-    frame = np.stack([t, b, n], axis=-1)
-    local = _unit(np.linalg.solve(frame + 1e-9 * np.eye(3), fine_normal[..., None])[..., 0])
-    local[:, 2] = np.maximum(local[:, 2], 0.05)
-    return to_image(np.round((_unit(local) + 1) * 127.5).astype(np.uint8), here, GUTTER * size // 2048)
+    frame = here.interpolate(np.hstack([normal, tangent, bitangent]), coarse.split_faces)
+    coded = np.full((len(frame), 3), [128, 128, 255], np.uint8)
+    _encode(frame, np.where(known[here.index, None], wanted[here.index], frame[:, :3]), coded)
+    return to_image(coded, here, GUTTER * size // 2048)
+
+
+@compiled(nogil=True)
+def _encode(frame: np.ndarray, wanted: np.ndarray, coded: np.ndarray) -> None:  # pragma: no cover - compiled
+    """Normals (N, 3) in frames n, t, b (N, 9), neither of them unit, as bytes; by Cramer's rule. A frame that is flat keeps its byte."""
+    for i in range(len(frame)):
+        nx, ny, nz = _units(frame[i, 0], frame[i, 1], frame[i, 2])
+        tx, ty, tz = _units(frame[i, 3], frame[i, 4], frame[i, 5])
+        bx, by, bz = _units(frame[i, 6], frame[i, 7], frame[i, 8])
+        wx, wy, wz = _units(wanted[i, 0], wanted[i, 1], wanted[i, 2])
+        ax, ay, az = ty * bz - tz * by, tz * bx - tx * bz, tx * by - ty * bx
+        volume = ax * nx + ay * ny + az * nz
+        if abs(volume) < 1e-3 or wx * wx + wy * wy + wz * wz < 0.5:
+            continue
+        x = ((by * nz - bz * ny) * wx + (bz * nx - bx * nz) * wy + (bx * ny - by * nx) * wz) / volume
+        y = ((ny * tz - nz * ty) * wx + (nz * tx - nx * tz) * wy + (nx * ty - ny * tx) * wz) / volume
+        x, y, z = _units(x, y, (ax * wx + ay * wy + az * wz) / volume)
+        for k, value in enumerate(_units(x, y, max(z, LEAST_UP))):
+            coded[i, k] = np.uint8(np.floor((value + 1) * 127.5 + 0.5))
+
+
+@compiled(nogil=True)
+def _units(x: float, y: float, z: float) -> tuple[float, float, float]:  # pragma: no cover - compiled
+    """A vector of length one, or zero."""
+    length = max(np.sqrt(float(x) * x + float(y) * y + float(z) * z), 1e-12)
+    return x / length, y / length, z / length
 
 
 def _atlas(asset: Asset) -> Atlas:

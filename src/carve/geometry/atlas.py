@@ -64,14 +64,19 @@ def unwrap(
     padding: int,
     stretch_limit: float = 6.0,
     smallest: int | None = None,
+    density: np.ndarray | None = None,
 ) -> Atlas:
     """Texture coordinates for a mesh whose triangles carry labels (F,): charts never cross from one label to another.
 
     `padding` is the gap between charts in texels of a `size` x `size` image; `stretch_limit` and `smallest` (triangles) are those of
-    `charts.cut_and_flatten`, the latter a 300th of all by default. All charts get the same texel density.
+    `charts.cut_and_flatten`, the latter a 300th of all by default. All charts get the same texel density, or that times the median of
+    `density` (F,) over their triangles; where it is high, a chart may also be stretched as many times more before it is cut.
     """
     smallest = max(len(faces) // 300, 20) if smallest is None else smallest
-    chart, flat = cut_and_flatten(vertices, faces, labels, stretch_limit, smallest)
+    limit = stretch_limit if density is None else stretch_limit * np.maximum(density, 1)
+    chart, flat = cut_and_flatten(vertices, faces, labels, limit, smallest)
+    if density is not None:
+        flat = [own * np.median(density[chart == k]) for k, own in enumerate(flat)]
     order = np.argsort(chart, kind="stable")
     key = np.repeat(chart[order], 3) * len(vertices) + faces[order].ravel()
     unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
@@ -158,7 +163,8 @@ def texels(atlas: Atlas, size: int) -> Texels:
 def to_image(values: np.ndarray, texels: Texels, gutter: int) -> np.ndarray:
     """Texel values (N, C) uint8 as an image (T, T, C).
 
-    Empty texels within `gutter` of a chart repeat its nearest texel, so that filtering does not bleed; those further off hold the mean.
+    Empty texels within `gutter` of a chart repeat its nearest texel, so that filtering does not bleed. Those further off hold the mean of
+    what lies in the smallest square of the mip levels around them that holds anything: so the levels hold means of charts alone.
     """
     size = texels.size
     empty = np.ones(size * size, np.uint8)
@@ -167,8 +173,24 @@ def to_image(values: np.ndarray, texels: Texels, gutter: int) -> np.ndarray:
     # Labels number the filled texels; the texel that carries a label is the filled one at its place.
     row_of_label = np.zeros(len(texels.index) + 1, np.int64)
     row_of_label[nearest.ravel()[texels.index]] = np.arange(len(texels.index))
-    image = np.empty((size * size, values.shape[1]), np.uint8)
-    image[:] = np.round(values.mean(0)) if len(values) else 0
     near = np.flatnonzero(distance.ravel() <= gutter)
-    image[near] = values[row_of_label[nearest.ravel()[near]]]
-    return image.reshape(size, size, -1)
+    known = np.zeros((size * size, values.shape[1] + 1), np.float32)
+    known[near, :-1], known[near, -1] = values[row_of_label[nearest.ravel()[near]]], 1
+    image = _pushed(known.reshape(size, size, -1))
+    return np.round(image).astype(np.uint8)
+
+
+def _pushed(known: np.ndarray) -> np.ndarray:
+    """(H, W, C) the picture (H, W, C + 1), premultiplied by its last channel of 0 or 1, with its holes filled from halved pictures.
+
+    Gortler et al., "The lumigraph", SIGGRAPH 1996, section 3.4 (pull-push), with a box for a filter as mip maps have it.
+    """
+    height, width = known.shape[:2]
+    share = known[..., -1:]
+    if height * width == 1:
+        return known[..., :-1] / np.maximum(share, 1e-12)
+    full = np.pad(known, ((0, height % 2), (0, width % 2), (0, 0)))
+    halved = full[::2, ::2] + full[1::2, ::2] + full[::2, 1::2] + full[1::2, 1::2]
+    coarse = _pushed(halved / np.maximum(halved[..., -1:], 1))
+    spread = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return np.where(share > 0, known[..., :-1], spread)

@@ -79,7 +79,9 @@ def flatten(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     if len(free):
         part = system[:, free]
         normal = (part.conj().T @ part).tocsc() + 1e-12 * sparse.identity(len(free), format="csc")
-        z[free] = splu(normal).solve(-(part.conj().T @ (system[:, pinned] @ z[pinned])))
+        # Hermitian and positive definite: no pivoting, and an ordering for such matrices, halve the time.
+        solver = splu(normal, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        z[free] = solver.solve(-(part.conj().T @ (system[:, pinned] @ z[pinned])))
     uv = np.stack([z.real, z.imag], axis=1)
     extent = float(np.ptp(vertices, axis=0).max())
     if not _fits(uv, faces, area, extent):
@@ -99,9 +101,12 @@ def _fits(uv: np.ndarray, faces: np.ndarray, area: float, extent: float) -> bool
 
 def _rim(faces: np.ndarray) -> np.ndarray:
     """Vertices on the border; all of them where there is none."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    unique, count = np.unique(edges, axis=0, return_counts=True)
-    return np.unique(unique[count == 1]) if (count == 1).any() else np.unique(faces)
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
+    most = int(edges.max()) + 1
+    key = np.sort(edges[:, 0] * most + edges[:, 1])  # one number an edge: sorting rows takes ten times as long
+    new = np.flatnonzero(np.diff(key, prepend=-1))
+    single = key[new[np.diff(new, append=len(key)) == 1]]
+    return np.unique(np.divmod(single, most)) if len(single) else np.unique(faces)
 
 
 def signed_areas(uv: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -124,16 +129,17 @@ def stretch(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> float:
 
 
 def cut_and_flatten(
-    vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, stretch_limit: float, smallest: int
+    vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, stretch_limit: float | np.ndarray, smallest: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Charts of a surface: (F,) chart of each triangle, and for each chart its flat triangles (n, 3, 2) in metres.
 
-    A chart starts as a connected set of equal labels (F,); one that does not flatten within `stretch_limit` is halved along its longest
-    axis. Charts of fewer than `smallest` triangles join a neighbour, whatever its label.
+    A chart starts as a connected set of equal labels (F,); one that does not flatten within `stretch_limit` (of most of its triangles, if
+    there is one for each) is halved along its longest axis. Charts of fewer than `smallest` triangles join a neighbour, whatever its label.
     """
     neighbours = face_neighbours(faces)
     start = absorb_small(connected(labels, neighbours), neighbours, smallest)
     centres = vertices[faces].mean(1)
+    limits = np.broadcast_to(stretch_limit, len(faces))
     chart = np.zeros(len(faces), np.int64)
     flat: list[np.ndarray] = []
     queue = [np.flatnonzero(start == k) for k in range(start.max() + 1)]
@@ -141,7 +147,7 @@ def cut_and_flatten(
         members = queue.pop()
         own_vertices, own_faces, _ = compact(vertices, faces[members])
         uv = flatten(own_vertices, own_faces)
-        if len(members) >= 2 * smallest and stretch(own_vertices, own_faces, uv) > stretch_limit:
+        if len(members) >= 2 * smallest and stretch(own_vertices, own_faces, uv) > np.median(limits[members]):
             offsets = centres[members] - centres[members].mean(0)
             axis = np.linalg.svd(offsets.T @ offsets)[0][:, 0]
             far = offsets @ axis > np.median(offsets @ axis)

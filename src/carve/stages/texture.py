@@ -19,11 +19,13 @@ import numpy as np
 
 from carve.body.anny import EYES
 from carve.body.face_surface import features_on
+from carve.body.model import REGIONS
 from carve.body.zones import (
     FEET,
     HANDS,
     HEAD,
     MIRRORED,
+    face_zone,
 )
 from carve.geometry.atlas import Texels, texels, to_image, unwrap
 from carve.geometry.mesh import diffuse, vertex_normals
@@ -36,12 +38,17 @@ from carve.stages.texture_tone import base_colours, skin_tone
 from carve.stages.texture_view import View, facing, find_behind_arms, look, photo_weight
 from carve.stages.unseen_feet import shod
 
+FACE_CHART = 2 * len(REGIONS)
+"""The label of the face's triangles, beside those of the regions' fronts and backs."""
+
 
 def bake_texture(observation: Observation, posed: PosedSurface, params: Params, body: BodyFit | None = None) -> TexturedSurface:
     """Unwrap the surface and colour it from the photo. With the body under the surface the face becomes one face (`texture_face`)."""
     surface = posed.canonical
     normals = vertex_normals(posed.vertices, surface.faces)
-    atlas = unwrap(surface.vertices, surface.faces, _chart_labels(surface), params.size, params.padding)
+    labels, density = _chart_labels(surface), np.ones(len(surface.faces))
+    density[labels == FACE_CHART] = params.face_density
+    atlas = unwrap(surface.vertices, surface.faces, labels, params.size, params.padding, density=density)
     grid = texels(atlas, params.size)
     view = look(observation, posed, normals, grid, params, None if body is None else features_on(surface, body, whole=True))
     behind_arms = find_behind_arms(surface)
@@ -70,12 +77,14 @@ def _for_features(params: Params) -> Params:
 
 
 def _chart_labels(surface: CanonicalSurface) -> np.ndarray:
-    """(F,) label of each triangle: its region, front or back (above or below for hands and feet)."""
+    """(F,) label of each triangle: its region, front or back (above or below for hands and feet), or the face's own."""
     smooth = diffuse(vertex_normals(surface.vertices, surface.faces), surface.faces, 20)
     region = surface.region[surface.faces[:, 0]].astype(np.int64)
     axis = np.where(np.isin(region, HANDS + FEET), 1, 2)
     facing = smooth[surface.faces].mean(1)[np.arange(len(region)), axis] > 0
-    return 2 * region + facing
+    labels = 2 * region + facing
+    labels[face_zone(surface)[surface.faces].all(1) & facing] = FACE_CHART
+    return labels
 
 
 def _paint(

@@ -18,8 +18,10 @@ class Params:
     """Texels along a side of the texture."""
     padding: Annotated[int, Field(ge=0, le=64)] = 6
     """Gap between charts, texels."""
+    face_density: Annotated[float, Field(ge=0.5, le=5)] = 2.5
+    """How many times more texels a metre the face has."""
     gutter: Annotated[int, Field(ge=0, le=64)] = 8
-    """How far colours continue beyond the charts, texels."""
+    """How far the rims' colours continue beyond the charts, texels; further off lie means, for the mip levels."""
     outline_margin: Annotated[float, Field(ge=0, le=0.1)] = 0.003
     """How far inside the person's outline a pixel must lie before it counts, share of the person's height in the photo."""
     occlusion_margin: Annotated[float, Field(ge=0, le=0.1)] = 0.004
