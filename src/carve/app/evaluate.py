@@ -14,7 +14,14 @@ def add_evaluate(command: argparse.ArgumentParser, presets: tuple[str, ...]) -> 
         "--methods",
         default="carve,body",
         metavar="LIST",
-        help="carve, body (the same runs without clothes), NAME=FOLDER with another program's outputs (default: carve,body)",
+        help="carve, body (the same runs without clothes), NAME=FOLDER with another program's outputs, NAME@true=FOLDER with those on "
+        "true bodies (default: carve,body)",
+    )
+    command.add_argument(
+        "--tracks",
+        default="fitted,true",
+        metavar="LIST",
+        help="fitted: the body that carve finds; true: the case's own body given to it, a run more (default: both)",
     )
     command.add_argument("--preset", choices=presets, default="standard", help="of carve's own runs (default: standard)")
     command.add_argument("--only", nargs="+", default=[], metavar="CASE", help="these cases alone")
@@ -23,6 +30,7 @@ def add_evaluate(command: argparse.ArgumentParser, presets: tuple[str, ...]) -> 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate, print the table; exit code 1 if something could not be scored."""
+    import functools
     import importlib.util
 
     from rich.console import Console
@@ -31,21 +39,28 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
     if importlib.util.find_spec("skimage") is None:
         raise CarveError("carve evaluate needs scikit-image: pip install 'carve[evaluate]'.")
+    from carve.body.anny import load_anny
     from carve.evaluate.benchmark import evaluate, parse_methods
-    from carve.evaluate.tables import as_text, rows
+    from carve.evaluate.cases import Case
+    from carve.evaluate.tables import TRACKS, Track, as_text, rows
+    from carve.evaluate.true_body import fit_true_body
     from carve.pipeline import reconstruct
     from carve.settings import make_settings
 
-    settings = make_settings(arguments.preset)
+    tracks = [track for track in TRACKS if track in arguments.tracks.split(",")]
+    if not tracks or len(tracks) < len(arguments.tracks.split(",")):
+        raise CarveError(f"--tracks takes {' and '.join(TRACKS)}, with a comma between them, not '{arguments.tracks}'.")
+    settings, model = make_settings(arguments.preset), functools.cache(functools.partial(load_anny, anatomy=False))
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
 
-    def run(photo: Path, folder: Path) -> None:
-        with console.status(f"reconstructing {photo.parent.name}", refresh_per_second=2):
-            reconstruct(photo, settings, out=folder, existing="resume" if folder.exists() else "refuse")
+    def run(case: Case, folder: Path, track: Track) -> None:
+        with console.status(f"reconstructing {case.name} ({track} body)", refresh_per_second=2):
+            body = fit_true_body(case, model()) if track == "true" else None
+            reconstruct(case.photo, settings, out=folder, body=body, existing="resume" if folder.exists() else "refuse")
 
     def tell(line: str) -> None:
         console.print(line, markup=False)
 
-    results = evaluate(arguments.cases, parse_methods(arguments.methods), arguments.out, run, frozenset(arguments.only), tell)
+    results = evaluate(arguments.cases, parse_methods(arguments.methods), arguments.out, run, frozenset(arguments.only), tell, tracks)
     print(as_text(rows(results)), end="")
     return 1 if any(result.problem for result in results) else 0
