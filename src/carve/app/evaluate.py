@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 
 def add_evaluate(command: argparse.ArgumentParser, presets: tuple[str, ...]) -> None:
     """The arguments of `carve evaluate`."""
-    command.add_argument("cases", type=Path, help="a folder of cases (docs/evaluation.md)")
+    command.add_argument("cases", type=Path, help="a folder of cases (docs/evaluation.md), or with --dataset the data set's")
+    command.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="the folder is a data set as downloaded (docs/datasets.md): thuman2, thuman2.1, cape, cape-nfp, renderpeople, customhumans, "
+        "mvp-human, buff, 4d-dress, cloth3d; its protocol's pictures become cases in OUT/cases",
+    )
+    command.add_argument("--body-model", type=Path, metavar="FILE", help="with --dataset: SMPL or SMPL-X, for joints and true bodies")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="runs, figures, tables; goes on where it was stopped")
     command.add_argument(
         "--methods",
@@ -24,7 +32,7 @@ def add_evaluate(command: argparse.ArgumentParser, presets: tuple[str, ...]) -> 
         help="fitted: the body that carve finds; true: the case's own body given to it, a run more (default: both)",
     )
     command.add_argument("--preset", choices=presets, default="standard", help="of carve's own runs (default: standard)")
-    command.add_argument("--only", nargs="+", default=[], metavar="CASE", help="these cases alone")
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these cases alone, or these people of the data set")
     command.add_argument("--quiet", action="store_true", help="print the table alone")
 
 
@@ -61,6 +69,27 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     def tell(line: str) -> None:
         console.print(line, markup=False)
 
-    results = evaluate(arguments.cases, parse_methods(arguments.methods), arguments.out, run, frozenset(arguments.only), tell, tracks)
+    methods, only, cases = parse_methods(arguments.methods), frozenset(arguments.only), arguments.cases
+    if arguments.dataset is not None:
+        only, cases = _staged(arguments, tell), arguments.out / "cases"
+    elif arguments.body_model is not None:
+        raise CarveError("--body-model goes with --dataset: cases know their joints.")
+    results = evaluate(cases, methods, arguments.out, run, only, tell, tracks)
     print(as_text(rows(results)), end="")
     return 1 if any(result.problem for result in results) else 0
+
+
+def _staged(arguments: argparse.Namespace, tell: Callable[[str], None]) -> frozenset[str]:
+    """Write the cases of a data set; their names."""
+    from carve.body.smpl import load_smpl
+    from carve.evaluate.datasets.known import DATASETS
+    from carve.evaluate.staging import stage
+    from carve.records import CarveError
+
+    data = DATASETS.get(arguments.dataset.lower())
+    if data is None:
+        raise CarveError(f"There is no data set '{arguments.dataset}'; known are {', '.join(DATASETS)}.")
+    if not arguments.cases.is_dir():
+        raise CarveError(f"The folder of {data.title} {arguments.cases} does not exist.")
+    model = None if arguments.body_model is None else load_smpl(arguments.body_model)
+    return stage(data, arguments.cases, arguments.out / "cases", frozenset(arguments.only), model, tell)

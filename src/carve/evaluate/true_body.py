@@ -30,6 +30,7 @@ from carve.body.surface_evidence import robust
 from carve.evaluate.cases import Case
 from carve.evaluate.views import welded_normals
 from carve.geometry.camera import Camera
+from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import matrix_from_rotvec
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import BodyFit, CarveError, Pose
@@ -196,7 +197,7 @@ def _whole_loss(problem: _Problem, state: _Unknowns, surface: _Surface, step: in
     places = problem.body.skin(shaped, posed, state.log_scale.exp()[None])
     if step % REFRESH == 0:
         with torch.no_grad():
-            normals = welded_normals(_full_body(problem, state).posed, problem.model.faces)[problem.sample]
+            normals = vertex_normals(_full_body(problem, state).posed, problem.model.faces)[problem.sample]
         surface.look(places.detach().numpy(), normals)
     return problem.loss(state, posed) + surface.loss(places)
 
