@@ -123,13 +123,18 @@ def reconstruct(
         run = StageRunner(settings.seed, folder, start, progress, warnings=notes)
         avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own, given)
         if folder:
-            with folder.publishing() as files:
-                begin = time.perf_counter()
-                write_outputs(files, avatar, extras, excerpt)
-                avatar.report["warnings"] += write_avatar(files, avatar, export or ExportOptions())
-                avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
-                write_report(files, avatar.report)
+            _publish(folder, avatar, excerpt, extras, export or ExportOptions())
     return avatar
+
+
+def _publish(folder: RunFolder, avatar: Avatar, excerpt: Excerpt | None, extras: Sequence[Extra], export: ExportOptions) -> None:
+    """Write all outputs; they appear together, the report last."""
+    with folder.publishing() as files:
+        begin = time.perf_counter()
+        write_outputs(files, avatar, extras, excerpt)
+        avatar.report["warnings"] += write_avatar(files, avatar, export)
+        avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
+        write_report(files, avatar.report)
 
 
 def run_stages(

@@ -17,23 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from carve.humanoid import table
 from carve.records import CarveError
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 """What reading a damaged file of a case raises."""
 
-CASE_JOINTS = {"neck": "Neck", "head": "Head"} | {
-    f"{side}{humanoid}": f"{side.capitalize()}{case}"
-    for side in ("left", "right")
-    for humanoid, case in (
-        ("UpperArm", "Arm"),
-        ("LowerArm", "ForeArm"),
-        ("Hand", "Hand"),
-        ("UpperLeg", "UpLeg"),
-        ("LowerLeg", "Leg"),
-        ("Foot", "Foot"),
-    )
-}
+CASE_JOINTS = table("- - - - Neck Head", "- Arm ForeArm Hand UpLeg Leg Foot -", lambda side, name: f"{side.title()}{name}")
 """Humanoid bone (VRM 1.0) -> the joint at its head in a case's skeleton (Mixamo's names, or VRM's own)."""
 
 FACING = ("leftUpperLeg", "rightUpperLeg", "neck")
