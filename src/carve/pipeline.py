@@ -27,7 +27,7 @@ from carve.body.smpl import load_smpl
 from carve.export.options import ExportOptions
 from carve.export.outputs import write_avatar
 from carve.geometry.excerpt import Excerpt
-from carve.io.archive import as_plain
+from carve.io.archive import as_plain, fingerprint
 from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks
 from carve.io.outputs import Extra, write_outputs, write_report
@@ -74,6 +74,7 @@ def reconstruct(
     mask: Path | str | np.ndarray | None = None,
     landmarks: Path | str | Landmarks | None = None,
     body_model: Path | str | None = None,
+    body: BodyFit | None = None,
     normals_front: Path | str | None = None,
     normals_back: Path | str | None = None,
     normals_model: Path | str | None = None,
@@ -92,6 +93,7 @@ def reconstruct(
         mask: the person's mask, (H, W) float 0..1 or a picture of the photo's size; replaces the detector's.
         landmarks: the person's 2D landmarks or a file such as OUT/stages/landmarks.json; replaces the detector's.
         body_model: an SMPL or SMPL-X file; the bundled free body model if None.
+        body: the person's body in the photo's camera frame, where it is known; it is not fitted then.
         normals_front: a PNG with the front normals, which replace the network's.
         normals_back: the same for the back.
         normals_model: an ONNX model for the normals, its conventions in a JSON file of its name.
@@ -115,19 +117,27 @@ def reconstruct(
     given_landmarks = read_landmarks(Path(landmarks)) if isinstance(landmarks, (str, Path)) else landmarks
     notes: list[str] = []
     model = _body_model(Path(body_model) if body_model is not None else None, progress, notes.append)
+    given = None if body is None else Deferred(fingerprint(body), lambda: body)
     own = own_normals(source.size, *(Path(p) if p is not None else None for p in (normals_front, normals_back, normals_model)))
     with RunFolder(Path(out), "resume" if start else existing) if out is not None else nullcontext() as folder:
         run = StageRunner(settings.seed, folder, start, progress, warnings=notes)
-        avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own)
+        avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own, given)
         if folder:
-            with folder.publishing() as files:
-                begin = time.perf_counter()
-                write_outputs(files, avatar, extras, excerpt)
-                avatar.report["warnings"] += write_avatar(files, avatar, export or ExportOptions())
-                avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
-                avatar.report["peak_memory_mib"]["whole"] = run.peak_so_far()
-                write_report(files, avatar.report)
+            _publish(folder, run, avatar, excerpt, extras, export or ExportOptions())
     return avatar
+
+
+def _publish(
+    folder: RunFolder, run: StageRunner, avatar: Avatar, excerpt: Excerpt | None, extras: Sequence[Extra], export: ExportOptions
+) -> None:
+    """Write all outputs; they appear together, the report last."""
+    with folder.publishing() as files:
+        begin = time.perf_counter()
+        write_outputs(files, avatar, extras, excerpt)
+        avatar.report["warnings"] += write_avatar(files, avatar, export)
+        avatar.report["seconds"]["outputs"] = round(time.perf_counter() - begin, 3)
+        avatar.report["peak_memory_mib"]["whole"] = run.peak_so_far()
+        write_report(files, avatar.report)
 
 
 def run_stages(
@@ -138,6 +148,7 @@ def run_stages(
     landmarks: Landmarks | None,
     model: Deferred,
     own: Deferred | None = None,
+    given: Deferred | None = None,
 ) -> tuple[Avatar, Excerpt | None]:
     """The stages in their order. `run` skips those whose kept record still fits.
 
@@ -148,12 +159,7 @@ def run_stages(
     large, wanted = large_photo(photo, mask), with_installed(settings.observe)
     observation, excerpt = _observed(run, photo, wanted, mask, landmarks) if large is None else _framed(run, large, wanted, landmarks)
     own = own if own is None or excerpt is None else own_normals_in(own, excerpt)
-    first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
-    evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals)
-    leaning = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
-    body = run("fit_face", BodyFit, fit_face, observation, leaning, model, settings.fit_face)
-    run.forget("evidence")
-    del evidence
+    body = _fitted(run, observation, settings, model, network) if given is None else run("fit_face", BodyFit, _known, observation, given)
     normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own)
     seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
     if learned_surface(settings.preset):
@@ -167,6 +173,25 @@ def run_stages(
     textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings, excerpt)), excerpt
+
+
+def _fitted(run: StageRunner, observation: Observation, settings: Settings, model: Deferred, network: Deferred) -> BodyFit:
+    """The body as the photo shows it: fitted to landmarks, to the evidence, to the face."""
+    first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
+    evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals)
+    leaning = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
+    body = run("fit_face", BodyFit, fit_face, observation, leaning, model, settings.fit_face)
+    run.forget("evidence")
+    return body
+
+
+def _known(observation: Observation, body: BodyFit) -> BodyFit:
+    """A body that the caller knows, if it is of a camera of this photo."""
+    if (body.camera.width, body.camera.height) != observation.photo.size:
+        raise CarveError(
+            "The given body is of another picture's camera, or the photo is too large (over 12 megapixels) to be given a body."
+        )
+    return body
 
 
 def _observed(

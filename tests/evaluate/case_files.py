@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ def truth() -> Solid:
     return box(SIZE, CENTRE)
 
 
-def write_case(folder: Path) -> Path:
-    """The files of a case."""
+def write_case(folder: Path, more: Mapping[str, tuple[float, float, float]] | None = None) -> Path:
+    """The files of a case; `more` joints than JOINTS."""
+    joints = JOINTS | dict(more or {})
     folder.mkdir(parents=True)
     vertices, faces = truth()
     outer = outer_surface(vertices, faces, 20_000, np.random.default_rng(0))
@@ -43,7 +45,7 @@ def write_case(folder: Path) -> Path:
         normal=np.stack([np.round(v.normals * 127).astype(np.int8) for v in views]),
         albedo=np.full((4, 64, 64, 3), 90, np.uint8),
     )
-    np.savez(folder / "gt.npz", joints=np.array(list(JOINTS.values())), joint_names=np.array([f"mixamorig:{name}" for name in JOINTS]))
+    np.savez(folder / "gt.npz", joints=np.array(list(joints.values())), joint_names=np.array([f"mixamorig:{name}" for name in joints]))
     camera = {"width": CAMERA.width, "height": CAMERA.height, "projection": CAMERA.projection.tolist()}
     (folder / "camera.json").write_text(json.dumps(camera))
     mask = silhouette(vertices, faces, CAMERA.projection, (CAMERA.width, CAMERA.height))

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from carve.evaluate.benchmark import Method, evaluate, parse_methods
-from carve.evaluate.tables import COLUMNS, Result, as_latex, as_text, pick, rows
+from carve.evaluate.cases import Case
+from carve.evaluate.tables import COLUMNS, TRACKS, Result, Track, as_latex, as_text, pick, rows
 from carve.records import CarveError
 from evaluate.case_files import CAMERA, JOINTS, truth, write_case
 
@@ -55,16 +56,16 @@ def test_methods_are_scored_once_and_tabulated(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_case(cases / name)
     write_output(theirs / "one", 0.03)
-    made: list[str] = []
+    made: list[tuple[str, str]] = []
 
-    def reconstruct(photo: Path, folder: Path) -> None:
-        made.append(photo.parent.name)
+    def reconstruct(case: Case, folder: Path, track: Track) -> None:
+        made.append((case.name, track))
         write_output(folder)
 
     methods = parse_methods(f"carve,body,theirs={theirs}")
     told: list[str] = []
     results = evaluate(cases, methods, out, reconstruct, progress=told.append)
-    assert made == ["one", "two"]
+    assert made == [("one", "fitted"), ("two", "fitted")]  # nothing tells which way a box faces, so it has no true body
     assert [bool(r.problem) for r in results] == [False, False, False, False, False, True]
     assert "does not exist" in results[-1].problem or "read" in results[-1].problem
     by = {(r.method, r.case): pick(r.figures, "registered.chamfer_cm") for r in results}
@@ -72,7 +73,7 @@ def test_methods_are_scored_once_and_tabulated(tmp_path: Path) -> None:
     assert len(told) == 6
     before = {path: path.stat().st_mtime_ns for path in (out / "scores").rglob("*.json")}
     again = evaluate(cases, methods, out, reconstruct)
-    assert made == ["one", "two"]
+    assert len(made) == 2
     assert again == results
     assert before == {path: path.stat().st_mtime_ns for path in (out / "scores").rglob("*.json")}
     table = list(csv.DictReader((out / "table.csv").open()))
@@ -86,12 +87,35 @@ def test_changed_outputs_are_scored_again(tmp_path: Path) -> None:
     cases, theirs, out = tmp_path / "cases", tmp_path / "theirs", tmp_path / "out"
     write_case(cases / "one")
     write_output(theirs / "one")
-    methods = [Method("theirs", "posed.glb", theirs)]
-    first = evaluate(cases, methods, out, lambda photo, folder: None)
+    methods = [Method("theirs", "posed.glb", theirs, ("fitted",))]
+    first = evaluate(cases, methods, out, lambda case, folder, track: None)
     shutil.rmtree(theirs / "one")
     write_output(theirs / "one", 0.05)
-    second = evaluate(cases, methods, out, lambda photo, folder: None)
+    second = evaluate(cases, methods, out, lambda case, folder, track: None)
     assert pick(second[0].figures, "registered.chamfer_cm") > 10 * pick(first[0].figures, "registered.chamfer_cm")
+
+
+def test_both_tracks_are_run_and_judged_where_the_body_is_known(tmp_path: Path) -> None:
+    write_case(tmp_path / "cases" / "one", {"Neck": (0.0, 0.4, -2.5)})
+    theirs = tmp_path / "theirs"
+    write_output(theirs / "one", 0.02)
+    made: list[str] = []
+
+    def reconstruct(case: Case, folder: Path, track: Track) -> None:
+        made.append(track)
+        write_output(folder, 0.0 if track == "true" else 0.03)
+
+    methods = parse_methods(f"carve,body,theirs@true={theirs}")
+    results = evaluate(tmp_path / "cases", methods, tmp_path / "out", reconstruct)
+    assert made == ["fitted", "true"]
+    assert [(r.method, r.track) for r in results] == [
+        *(("carve", track) for track in TRACKS),
+        *(("body", track) for track in TRACKS),
+        ("theirs", "true"),
+    ]
+    errors = {(r.method, r.track): pick(r.figures, "registered.chamfer_cm") for r in results}
+    assert errors["carve", "true"] < errors["theirs", "true"] < errors["carve", "fitted"]
+    assert evaluate(tmp_path / "cases", methods[:1], tmp_path / "out", reconstruct, tracks=["true"]) == results[1:2]
 
 
 def test_words_that_are_no_methods_are_refused(tmp_path: Path) -> None:

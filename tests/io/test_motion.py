@@ -20,7 +20,7 @@ from carve.io.motion import (
     skeleton_motion,
     standard_from_rest,
 )
-from carve.io.motion_names import CMU, MAKEHUMAN, MIXAMO, POSER
+from carve.io.motion_tables import CMU, MAKEHUMAN, MIXAMO, POSER
 from carve.records import CarveError, Skeleton
 from people import capsule_avatar, capsule_skeleton
 

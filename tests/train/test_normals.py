@@ -21,20 +21,20 @@ from carve.networks.weights import read_card, write_weights
 from carve.records import LABELS, CarveError
 from carve.synth.people.bodies import load_full_body
 from carve.synth.wear.wardrobe import reference_body
-from carve.train.loop import Batch, Phase, Schedule, read_log
+from carve.train.log import read_log
+from carve.train.loop import Batch
 from carve.train.normals import (
     ARCHITECTURE,
     Params,
     _depth_term,
-    _normal_terms,
-    angles,
     card,
-    evaluate_normals,
+    normal_terms,
     normals_loss,
     phases,
     train_normals,
-    true_depth,
 )
+from carve.train.normals_figures import angles, evaluate_normals, true_depth
+from carve.train.schedule import Phase, Schedule
 from synth.known_people import known_person, small_assets, write_known
 
 TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1, labels=12, places=True)
@@ -133,7 +133,7 @@ def test_every_part_counts_with_its_weight() -> None:
     answer = the_truth(batch) | {"front": units(7), "back": units(8), "depth": units(9)[:, :1], "mask_logit": units(10)[:, :1]}
     _, parts = normals_loss(Answer(**answer), batch, 0, Params())
     seen = batch["weight"] * batch["visible"]
-    front, doubt, edges = _normal_terms(answer["front"], answer["log_scale_front"], batch["normal_front"], seen)
+    front, doubt, edges = normal_terms(answer["front"], answer["log_scale_front"], batch["normal_front"], seen)
     assert [parts[name] for name in ("front", "doubt", "edges")] == pytest.approx([float(front), float(doubt), float(edges)])
     cross = functional.binary_cross_entropy_with_logits(answer["mask_logit"], batch["visible"] * batch["weight"])
     assert parts["mask"] == pytest.approx(float(cross))
@@ -159,13 +159,13 @@ def test_the_chord_is_the_mean_distance_over_the_weight() -> None:
     true, predicted = units(1), units(2)
     weight = torch.rand(COUNT, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     true[..., :4] = 0  # nothing is known there
-    chord, _, edges = _normal_terms(predicted, torch.zeros_like(weight), true, weight)
+    chord, _, edges = normal_terms(predicted, torch.zeros_like(weight), true, weight)
     known = weight.clone()
     known[..., :4] = 0
     expected = ((predicted - true).norm(dim=1, keepdim=True) * known).sum() / known.sum()
     assert float(chord) == pytest.approx(float(expected), abs=1e-5)
     sums = []
-    for d in (1, 2, 4):
+    for d in (1, 2, 4, 8):
         for dy, dx in ((d, 0), (0, d)):
             a = (slice(None), slice(None), slice(dy, None), slice(dx, None))
             b = (slice(None), slice(None), slice(None, SIZE - dy), slice(None, SIZE - dx))
@@ -176,7 +176,7 @@ def test_the_chord_is_the_mean_distance_over_the_weight() -> None:
 
 def test_a_shift_of_all_normals_has_no_edges() -> None:
     true, one = units(1), torch.ones(COUNT, 1, SIZE, SIZE, dtype=torch.float64)
-    _, _, edges = _normal_terms(true + torch.tensor([0.3, -0.2, 0.1])[:, None, None], one, true, one)
+    _, _, edges = normal_terms(true + torch.tensor([0.3, -0.2, 0.1])[:, None, None], one, true, one)
     assert float(edges) == pytest.approx(0, abs=1e-12)
 
 
@@ -186,20 +186,20 @@ def test_doubt_is_least_at_half_the_chord_and_teaches_the_scale_alone() -> None:
     chord = ((predicted - true).square().sum(1, keepdim=True) + 1e-6).sqrt().detach()
     best = (chord / 2).log().requires_grad_()
     weight = torch.ones_like(best)
-    _, least, _ = _normal_terms(predicted, best, true, weight)
+    _, least, _ = normal_terms(predicted, best, true, weight)
     to_scale, to_normals = torch.autograd.grad(least, (best, predicted), allow_unused=True)
     assert to_scale.abs().max() < 1e-12
     assert to_normals is None
     assert float(least.detach()) == pytest.approx(float((2 + 2 * (chord / 2).log()).mean()))
     for change in (-0.1, 0.1):
-        assert _normal_terms(predicted, best + change, true, weight)[1] > least
+        assert normal_terms(predicted, best + change, true, weight)[1] > least
 
 
 def test_gradients_of_normals_agree_with_finite_differences() -> None:
     true, weight = units(1, 6, 1), torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     predicted, scale = units(2, 6, 1).requires_grad_(), (0.3 * units(3, 6, 1)[:, :1]).requires_grad_()
-    assert torch.autograd.gradcheck(lambda n: _normal_terms(n, scale.detach(), true, weight)[::2], (predicted,))
-    assert torch.autograd.gradcheck(lambda s: _normal_terms(predicted.detach(), s, true, weight)[1], (scale,))
+    assert torch.autograd.gradcheck(lambda n: normal_terms(n, scale.detach(), true, weight)[::2], (predicted,))
+    assert torch.autograd.gradcheck(lambda s: normal_terms(predicted.detach(), s, true, weight)[1], (scale,))
 
 
 def depth_batch(depth: Tensor, focal: float) -> Batch:
@@ -414,7 +414,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carve.train.loop.draw_curves", lambda path, losses, found: None)
+    monkeypatch.setattr("carve.train.log.draw_curves", lambda path, losses, found: None)
 
 
 SCHEDULE = Schedule((Phase(64, 3, 2), Phase(96, 1, 1)), learning_rate=1e-3, warmup=2, seed=4)

@@ -10,9 +10,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carve.app.synth import positive
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from carve.train.checkpoint import Run
+    from carve.train.schedule import Phase
 
 
 def share(text: str) -> float:
@@ -86,7 +92,6 @@ def _add_common(command: argparse.ArgumentParser, samples: int, batch: int, rate
 def run_train(arguments: argparse.Namespace) -> int:
     """Train; write the weights and their card when all steps are done. The exit code."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from carve.records import CarveError
 
@@ -94,41 +99,16 @@ def run_train(arguments: argparse.Namespace) -> int:
         raise CarveError("carve train needs matplotlib to draw the loss; install it with: pip install 'carve[train]'")
     import torch
 
-    from carve.networks.encoder import SIZE
-    from carve.networks.weights import FOLDER, write_weights
-    from carve.train import detail, hyper, implicit, normals
-    from carve.train.loop import Phase, Run, Schedule, read_log
+    from carve.networks.weights import write_weights
+    from carve.train.log import read_log
+    from carve.train.schedule import Schedule
 
     if arguments.device != "cpu" and not torch.cuda.is_available():
         raise CarveError(f"This machine has no device {arguments.device}; use --device cpu.")
-    fit: Callable[..., Run]
-    card: Callable[[Run, Any, Schedule, dict[str, float], str, Path | None], dict[str, Any]]
-    if arguments.network == "normals":
-        fit, card = partial(normals.train_normals, share=arguments.people), normals.card
-        phases = normals.phases(arguments.samples, arguments.finish, arguments.batch)
-    elif arguments.network == "detail":
-        fit, card = partial(detail.train_detail, person=arguments.person or FOLDER), detail.card
-        phases = (Phase(detail.SIZE, arguments.samples // arguments.batch, arguments.batch),)
-    elif arguments.network == "hyper":
-        fit, card = partial(hyper.train_hyper, params=hyper.Params(inner=arguments.inner)), hyper.card
-        phases = (Phase(0, arguments.samples // arguments.batch, arguments.batch),)
-    else:
-        fit, card = implicit.train_implicit, implicit.card
-        phases = (Phase(SIZE, arguments.samples // arguments.batch, arguments.batch),)
+    fit, card, phases = _network(arguments)
     schedule = Schedule(phases, learning_rate=arguments.learning_rate, seed=arguments.seed)
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=console)
     with ExitStack() as shown:
-
-        def report(done: int, total: int, line: str) -> None:
-            if not progress.task_ids:  # no bar before the first step: an error stands alone
-                shown.enter_context(progress)
-                progress.add_task("training")
-            progress.update(progress.task_ids[0], completed=done, total=total)
-            if line:
-                progress.console.print(line)
-
         run = fit(
             arguments.data,
             arguments.assets,
@@ -140,7 +120,7 @@ def run_train(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             workers=arguments.workers,
             stop_after=None if arguments.minutes is None else 60 * arguments.minutes,
-            report=report,
+            report=_bar(console, shown),
         )
     if run.step < schedule.steps:
         console.print(f"stopped after step {run.step} of {schedule.steps}; the same command goes on")
@@ -149,6 +129,44 @@ def run_train(arguments: argparse.Namespace) -> int:
     note = card(run, arguments.data, schedule, figures, _commit(), arguments.start)
     print(write_weights(arguments.out, arguments.network, run.average, note))
     return 0
+
+
+def _network(arguments: argparse.Namespace) -> tuple[Callable[..., Run], Callable[..., dict[str, Any]], tuple[Phase, ...]]:
+    """What trains the network that was asked for, what describes it, and for how long it learns."""
+    from carve.networks.encoder import SIZE
+    from carve.networks.weights import FOLDER
+    from carve.train import detail, hyper, implicit, normals
+    from carve.train.schedule import Phase
+
+    if arguments.network == "normals":
+        phases = normals.phases(arguments.samples, arguments.finish, arguments.batch)
+        return partial(normals.train_normals, share=arguments.people), normals.card, phases
+    steps = arguments.samples // arguments.batch
+    if arguments.network == "hyper":
+        params = hyper.Params(inner=arguments.inner)
+        return partial(hyper.train_hyper, params=params), hyper.card, (Phase(0, steps, arguments.batch),)
+    if arguments.network == "detail":
+        fit = partial(detail.train_detail, person=arguments.person or FOLDER)
+        return fit, detail.card, (Phase(detail.SIZE, steps, arguments.batch),)
+    return implicit.train_implicit, implicit.card, (Phase(SIZE, steps, arguments.batch),)
+
+
+def _bar(console: Console, shown: ExitStack) -> Callable[[int, int, str], None]:
+    """A report that draws a bar; it is `shown` from the first step on, so that an error before it stands alone."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console)
+
+    def report(done: int, total: int, line: str) -> None:
+        if not progress.task_ids:
+            shown.enter_context(progress)
+            progress.add_task("training")
+        progress.update(progress.task_ids[0], completed=done, total=total)
+        if line:
+            progress.console.print(line)
+
+    return report
 
 
 def _commit() -> str:

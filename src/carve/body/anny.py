@@ -20,45 +20,19 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from carve.body.model import REGIONS, Keypoint, ShapePrior, bone_regions, rest_pose
+from carve.body.model import REGIONS, Keypoint, ShapePrior, StoredBody, bone_regions, rest_pose
 from carve.cache import cache_folder, is_there
 from carve.files.fence import fence, reason
 from carve.files.text import parse_json, read_bytes
+from carve.humanoid import FINGERS, table
 from carve.records import CarveError
 
-HUMANOID: dict[str, str] = (
-    {
-        "hips": "root",
-        "spine": "spine05",
-        "chest": "spine03",
-        "upperChest": "spine01",
-        "neck": "neck01",
-        "head": "head",
-        "leftEye": "eye.L",
-        "rightEye": "eye.R",
-    }
-    | {
-        f"{side}{vrm}": f"{bone}.{letter}"
-        for side, letter in (("left", "L"), ("right", "R"))
-        for vrm, bone in (
-            ("Shoulder", "clavicle"),
-            ("UpperArm", "upperarm01"),
-            ("LowerArm", "lowerarm01"),
-            ("Hand", "wrist"),
-            ("UpperLeg", "upperleg01"),
-            ("LowerLeg", "lowerleg01"),
-            ("Foot", "foot"),
-            ("Toes", "toe1-1"),
-        )
-    }
-    | {
-        f"{side}{finger}{joint}": f"finger{number}-{k}.{letter}"
-        for side, letter in (("left", "L"), ("right", "R"))
-        for number, finger in enumerate(("Thumb", "Index", "Middle", "Ring", "Little"), start=1)
-        for k, joint in enumerate(
-            ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal"), start=1
-        )
-    }
+HUMANOID = table(
+    "root spine05 spine03 spine01 neck01 head",
+    "clavicle upperarm01 lowerarm01 wrist upperleg01 lowerleg01 foot toe1-1",
+    lambda side, name: f"{name}.{side[0].upper()}",
+    {finger: [f"finger{number}-{k}" for k in (1, 2, 3)] for number, finger in enumerate(FINGERS, start=1)},
+    eye="eye",
 )
 """VRM 1.0 humanoid bone -> Anny bone."""
 
@@ -104,25 +78,9 @@ def cache_path() -> Path:
 
 
 @dataclass(frozen=True)
-class AnnyBody:
+class AnnyBody(StoredBody):
     """`body.model.BodyModel` of Anny."""
 
-    name: str
-    licence: str
-    shape_names: tuple[str, ...]
-    prior: ShapePrior
-    names: tuple[str, ...]
-    parents: np.ndarray
-    humanoid: dict[str, str]
-    faces: np.ndarray
-    bones: np.ndarray
-    weights: np.ndarray
-    region: np.ndarray
-    keypoints: dict[str, Keypoint]
-    template: Tensor
-    heads: Tensor
-    shapes: Tensor
-    head_shapes: Tensor
     local_count: int
     """How many of the shape parameters, the last ones, are local changes."""
     phenotype_mask: Tensor

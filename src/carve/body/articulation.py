@@ -12,6 +12,8 @@ import numpy as np
 
 from carve.body.model import Rig
 
+DEGREE = np.pi / 180
+
 
 @dataclass(frozen=True)
 class Articulation:
@@ -48,6 +50,10 @@ class _Dof:
     high: float
 
 
+_Joint = tuple[str, list[int], list[_Dof]]
+"""Name, bones of the chain, degrees of freedom."""
+
+
 def _ball(sigma: float, limit: float) -> list[_Dof]:
     return [_Dof(axis, 0.0, sigma, -limit, limit) for axis in np.eye(3)]
 
@@ -71,66 +77,62 @@ def build_articulation(model: Rig, heads: np.ndarray) -> Articulation:
     Means and spreads are for people who stand, walk and pose for a photo (degrees, by anatomy: flexion and abduction ranges of the hip,
     knee, shoulder and elbow); limits are the joints' anatomical ranges.
     """
-    index = {name: i for i, name in enumerate(model.names)}
-    head = lambda vrm: heads[index[model.humanoid[vrm]]]  # noqa: E731
-    up, forward = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
-    degree = np.pi / 180
-    joints: list[tuple[str, list[int], list[_Dof]]] = [
-        ("spine", _path(model, "spine", "chest"), _ball(9 * degree, 50 * degree)),
-        ("chest", _path(model, "chest", "neck"), _ball(9 * degree, 45 * degree)),
-        ("neck", _path(model, "neck", "head"), _ball(12 * degree, 50 * degree)),
-        ("head", _path(model, "head", None), _ball(12 * degree, 45 * degree)),
+    joints: list[_Joint] = [
+        ("spine", _path(model, "spine", "chest"), _ball(9 * DEGREE, 50 * DEGREE)),
+        ("chest", _path(model, "chest", "neck"), _ball(9 * DEGREE, 45 * DEGREE)),
+        ("neck", _path(model, "neck", "head"), _ball(12 * DEGREE, 50 * DEGREE)),
+        ("head", _path(model, "head", None), _ball(12 * DEGREE, 45 * DEGREE)),
     ]
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        upper, lower, hand = head(f"{side}UpperArm"), head(f"{side}LowerArm"), head(f"{side}Hand")
-        arm = (lower - upper) / np.linalg.norm(lower - upper)
-        fore = (hand - lower) / np.linalg.norm(hand - lower)
-        hinge = np.cross(arm, forward)
-        hinge /= np.linalg.norm(hinge)
-        bent = float(np.arcsin(np.clip(np.cross(arm, fore) @ hinge, -1, 1)))
-        outward = np.array([sign, 0.0, 0.0])
-        # The rest pose holds the arm out by this angle; hanging by the side is the mean.
-        hang = np.arctan2(arm @ outward, -(arm @ up)) - 12 * degree
-        thigh_hinge = np.array([1.0, 0.0, 0.0])
-        swing = [
-            _Dof(np.array([0.0, 0.0, 1.0]), -sign * hang, 30 * degree, -170 * degree, 170 * degree),
-            _Dof(np.array([0.0, 1.0, 0.0]), 0.0, 35 * degree, -150 * degree, 150 * degree),
-            _Dof(np.array([1.0, 0.0, 0.0]), 0.0, 35 * degree, -150 * degree, 150 * degree),
-        ]
-        joints += [
-            (f"{side}Shoulder", _path(model, f"{side}Shoulder", f"{side}UpperArm"), _ball(5 * degree, 40 * degree)),
-            (f"{side}UpperArm", _path(model, f"{side}UpperArm", None), swing),
-            (
-                f"{side}LowerArm",
-                _path(model, f"{side}LowerArm", None),
-                [_Dof(hinge, 22 * degree - bent, 30 * degree, -bent, 150 * degree - bent)],
-            ),
-        ]
-        twisting = _path(model, f"{side}LowerArm", f"{side}Hand")[1:]
-        if twisting:
-            joints.append((f"{side}Forearm", twisting, [_Dof(fore, 0.0, 30 * degree, -100 * degree, 100 * degree)]))
-        joints += [
-            (f"{side}Hand", _path(model, f"{side}Hand", None), _ball(14 * degree, 75 * degree)),
-            (
-                f"{side}UpperLeg",
-                _path(model, f"{side}UpperLeg", None),
-                [
-                    _Dof(np.array([1.0, 0.0, 0.0]), -4 * degree, 20 * degree, -130 * degree, 45 * degree),
-                    _Dof(np.array([0.0, 1.0, 0.0]), 0.0, 15 * degree, -60 * degree, 60 * degree),
-                    _Dof(np.array([0.0, 0.0, 1.0]), 0.0, 12 * degree, -60 * degree, 60 * degree),
-                ],
-            ),
-            (
-                f"{side}LowerLeg",
-                _path(model, f"{side}LowerLeg", None),
-                [_Dof(thigh_hinge, 6 * degree, 20 * degree, -3 * degree, 150 * degree)],
-            ),
-            (f"{side}Foot", _path(model, f"{side}Foot", None), _ball(12 * degree, 50 * degree)),
-        ]
+        joints += [*_arm(model, heads, side, sign), *_leg(model, side)]
     return _flatten(model, joints)
 
 
-def _flatten(model: Rig, joints: list[tuple[str, list[int], list[_Dof]]]) -> Articulation:
+def _arm(model: Rig, heads: np.ndarray, side: str, sign: float) -> list[_Joint]:
+    """The joints from the collar bone to the wrist; `sign` is the side's on x."""
+    index = {name: i for i, name in enumerate(model.names)}
+    upper, lower, hand = (heads[index[model.humanoid[f"{side}{bone}"]]] for bone in ("UpperArm", "LowerArm", "Hand"))
+    up, forward, outward = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]), np.array([sign, 0.0, 0.0])
+    arm = (lower - upper) / np.linalg.norm(lower - upper)
+    fore = (hand - lower) / np.linalg.norm(hand - lower)
+    hinge = np.cross(arm, forward)
+    hinge /= np.linalg.norm(hinge)
+    bent = float(np.arcsin(np.clip(np.cross(arm, fore) @ hinge, -1, 1)))
+    # The rest pose holds the arm out by this angle; hanging by the side is the mean.
+    hang = np.arctan2(arm @ outward, -(arm @ up)) - 12 * DEGREE
+    swing = [
+        _Dof(np.array([0.0, 0.0, 1.0]), -sign * hang, 30 * DEGREE, -170 * DEGREE, 170 * DEGREE),
+        _Dof(np.array([0.0, 1.0, 0.0]), 0.0, 35 * DEGREE, -150 * DEGREE, 150 * DEGREE),
+        _Dof(np.array([1.0, 0.0, 0.0]), 0.0, 35 * DEGREE, -150 * DEGREE, 150 * DEGREE),
+    ]
+    elbow = [_Dof(hinge, 22 * DEGREE - bent, 30 * DEGREE, -bent, 150 * DEGREE - bent)]
+    joints = [
+        (f"{side}Shoulder", _path(model, f"{side}Shoulder", f"{side}UpperArm"), _ball(5 * DEGREE, 40 * DEGREE)),
+        (f"{side}UpperArm", _path(model, f"{side}UpperArm", None), swing),
+        (f"{side}LowerArm", _path(model, f"{side}LowerArm", None), elbow),
+    ]
+    twisting = _path(model, f"{side}LowerArm", f"{side}Hand")[1:]
+    if twisting:
+        joints.append((f"{side}Forearm", twisting, [_Dof(fore, 0.0, 30 * DEGREE, -100 * DEGREE, 100 * DEGREE)]))
+    return [*joints, (f"{side}Hand", _path(model, f"{side}Hand", None), _ball(14 * DEGREE, 75 * DEGREE))]
+
+
+def _leg(model: Rig, side: str) -> list[_Joint]:
+    """The joints from the hip to the ankle."""
+    hip = [
+        _Dof(np.array([1.0, 0.0, 0.0]), -4 * DEGREE, 20 * DEGREE, -130 * DEGREE, 45 * DEGREE),
+        _Dof(np.array([0.0, 1.0, 0.0]), 0.0, 15 * DEGREE, -60 * DEGREE, 60 * DEGREE),
+        _Dof(np.array([0.0, 0.0, 1.0]), 0.0, 12 * DEGREE, -60 * DEGREE, 60 * DEGREE),
+    ]
+    knee = [_Dof(np.array([1.0, 0.0, 0.0]), 6 * DEGREE, 20 * DEGREE, -3 * DEGREE, 150 * DEGREE)]
+    return [
+        (f"{side}UpperLeg", _path(model, f"{side}UpperLeg", None), hip),
+        (f"{side}LowerLeg", _path(model, f"{side}LowerLeg", None), knee),
+        (f"{side}Foot", _path(model, f"{side}Foot", None), _ball(12 * DEGREE, 50 * DEGREE)),
+    ]
+
+
+def _flatten(model: Rig, joints: list[_Joint]) -> Articulation:
     moving = np.array(sorted({0, *(bone for _, chain, _ in joints for bone in chain)}), np.int64)
     place = {int(bone): p for p, bone in enumerate(moving)}
     attached = np.zeros(len(model.names), np.int64)

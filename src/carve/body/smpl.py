@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carve.body.model import Keypoint, ShapePrior, bone_regions
+from carve.body.model import Keypoint, ShapePrior, StoredBody, bone_regions
 from carve.files.arrays import check_total, read_member
 from carve.files.fence import fence
 from carve.files.text import check_file
 from carve.geometry.skinning import strongest_weights
+from carve.humanoid import FINGERS, table
 from carve.records import CarveError
 
 SHAPES = 10
@@ -41,40 +42,13 @@ MAX_VERTICES = 100_000
 MAX_BONES = 9
 """Most bones that move a vertex, as in Anny."""
 
-HUMANOID: dict[str, str] = (
-    {
-        "hips": "pelvis",
-        "spine": "spine1",
-        "chest": "spine2",
-        "upperChest": "spine3",
-        "neck": "neck",
-        "head": "head",
-        "jaw": "jaw",
-        "leftEye": "left_eye",
-        "rightEye": "right_eye",
-    }
-    | {
-        f"{side}{vrm}": f"{side}_{joint}"
-        for side in ("left", "right")
-        for vrm, joint in (
-            ("Shoulder", "collar"),
-            ("UpperArm", "shoulder"),
-            ("LowerArm", "elbow"),
-            ("Hand", "wrist"),
-            ("UpperLeg", "hip"),
-            ("LowerLeg", "knee"),
-            ("Foot", "ankle"),
-            ("Toes", "foot"),
-        )
-    }
-    | {
-        f"{side}{finger}{part}": f"{side}_{joint}{number}"
-        for side in ("left", "right")
-        for finger, joint in (("Thumb", "thumb"), ("Index", "index"), ("Middle", "middle"), ("Ring", "ring"), ("Little", "pinky"))
-        for number, part in enumerate(
-            ("Metacarpal", "Proximal", "Distal") if finger == "Thumb" else ("Proximal", "Intermediate", "Distal"), start=1
-        )
-    }
+HUMANOID = table(
+    "pelvis spine1 spine2 spine3 neck head",
+    "collar shoulder elbow wrist hip knee ankle foot",
+    lambda side, name: f"{side}_{name}",
+    {finger: [f"{'pinky' if finger == 'Little' else finger.lower()}{k}" for k in (1, 2, 3)] for finger in FINGERS},
+    eye="eye",
+    jaw="jaw",
 )
 """VRM 1.0 humanoid bone -> joint; SMPL has those of the body only, SMPL-X all."""
 
@@ -152,25 +126,8 @@ _KINDS = {len(kind.joints): kind for kind in (_SMPL, _SMPLX)}
 
 
 @dataclass(frozen=True)
-class SmplBody:
+class SmplBody(StoredBody):
     """`body.model.BodyModel` of SMPL or SMPL-X."""
-
-    name: str
-    licence: str
-    shape_names: tuple[str, ...]
-    prior: ShapePrior
-    names: tuple[str, ...]
-    parents: np.ndarray
-    humanoid: dict[str, str]
-    faces: np.ndarray
-    bones: np.ndarray
-    weights: np.ndarray
-    region: np.ndarray
-    keypoints: dict[str, Keypoint]
-    template: Tensor
-    heads: Tensor
-    shapes: Tensor
-    head_shapes: Tensor
 
     def coefficients(self, shape: Tensor) -> Tensor:
         """Shape (S,) to the weights (S,) of the blend shapes: the same numbers."""

@@ -1,7 +1,8 @@
 """Evaluating methods over a folder of cases: reconstruct, score, keep, tabulate; goes on where it was stopped.
 
 A method is `carve` (posed.glb of carve's own run), `body` (body.glb of the same run: what clothes add is the difference), or NAME=FOLDER,
-the outputs of another program: FOLDER/CASE holds posed.glb, camera.json and, if there are joints, pose.json.
+the outputs of another program: FOLDER/CASE holds posed.glb, camera.json and, if there are joints, pose.json. carve's own are judged on both
+tracks: with the body that it fits itself, and with the case's own body given to it; another program's on the second from NAME@true=FOLDER.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from typing import Any
 from carve import __version__
 from carve.evaluate.cases import Case, find_cases, read_case
 from carve.evaluate.scoring import read_joints, read_projection, read_shape, score
-from carve.evaluate.tables import Result, as_csv, as_html, as_latex, as_text, rows
+from carve.evaluate.tables import TRACKS, Result, Track, as_csv, as_html, as_latex, as_text, rows
 from carve.files.whole import write_whole
 from carve.records import CarveError, StageError
 
+Reconstruct = Callable[[Case, Path, Track], None]
+"""Makes carve's own output of a case on a track in a folder that may hold an unfinished one."""
+
 OWN = {"carve": "posed.glb", "body": "body.glb"}
 """Methods of carve's own run and the mesh that they judge."""
+RUNS: dict[Track, str] = {"fitted": "runs", "true": "runs_true"}
+SCORES: dict[Track, str] = {"fitted": "scores", "true": "scores_true"}
+"""Folders of what is kept."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Method:
     """The file in an output folder."""
     outputs: Path | None
     """Where another program's output folders are; None for carve's own runs."""
+    tracks: tuple[Track, ...] = TRACKS
+    """On which it is judged."""
 
 
 def parse_methods(text: str) -> list[Method]:
@@ -40,13 +49,15 @@ def parse_methods(text: str) -> list[Method]:
     methods = []
     for word in filter(None, (part.strip() for part in text.split(","))):
         name, equals, folder = word.partition("=")
-        if equals and name and Path(folder).is_dir():
-            methods.append(Method(name, "posed.glb", Path(folder)))
+        if equals and name.removesuffix("@true") and Path(folder).is_dir():
+            track: Track = "true" if name.endswith("@true") else "fitted"
+            methods.append(Method(name.removesuffix("@true"), "posed.glb", Path(folder), (track,)))
         elif word in OWN:
             methods.append(Method(word, OWN[word], None))
         else:
             raise CarveError(f"'{word}' is no method: give carve, body, or NAME=FOLDER with the outputs of another program.")
-    if not methods or len({m.name for m in methods}) < len(methods):
+    judged = [(method.name, track) for method in methods for track in method.tracks]
+    if not methods or len(set(judged)) < len(judged):
         raise CarveError("Give methods with different names, such as --methods carve,body.")
     return methods
 
@@ -55,13 +66,14 @@ def evaluate(
     cases: Path,
     methods: Sequence[Method],
     out: Path,
-    reconstruct: Callable[[Path, Path], None],
+    reconstruct: Reconstruct,
     only: frozenset[str] = frozenset(),
     progress: Callable[[str], None] = lambda line: None,
+    tracks: Sequence[Track] = TRACKS,
 ) -> list[Result]:
     """Figures of every method on every case of a folder, written to `out` as tables too.
 
-    `reconstruct(photo, folder)` makes carve's own output. What was scored before from the same files is not scored again.
+    What was scored before from the same files is not scored again.
     Raises CarveError if the cases are unusable; an output that cannot be made or scored is a Result with its `problem`.
     """
     results: list[Result] = []
@@ -69,10 +81,10 @@ def evaluate(
     for folder in find_cases(cases, only):
         case = read_case(folder)
         pictures[case.name] = out / "runs" / case.name / "preview.png"
-        for method in methods:
-            result = _judge(case, method, out, reconstruct)
+        for method, track in _asked(methods, case, tracks):
+            result = _judge(case, method, track, out, reconstruct)
             results.append(result)
-            progress(f"{case.name} {method.name}: {result.problem or 'scored'}")
+            progress(f"{case.name} {method.name} ({track} body): {result.problem or 'scored'}")
     lines = rows(results)
     _write(out / "table.txt", as_text(lines))
     _write(out / "table.csv", as_csv(results))
@@ -82,15 +94,21 @@ def evaluate(
     return results
 
 
-def _judge(case: Case, method: Method, out: Path, reconstruct: Callable[[Path, Path], None]) -> Result:
+def _asked(methods: Sequence[Method], case: Case, tracks: Sequence[Track]) -> list[tuple[Method, Track]]:
+    """Who is judged on which track; carve's own runs on the second only where the case knows its body."""
+    pairs = [(method, track) for method in methods for track in method.tracks if track in tracks]
+    return [(method, track) for method, track in pairs if track == "fitted" or method.outputs is not None or case.knows_body]
+
+
+def _judge(case: Case, method: Method, track: Track, out: Path, reconstruct: Reconstruct) -> Result:
     """One method's figures on one case: kept ones where its files are the same, else new ones."""
     try:
-        folder = out / "runs" / case.name
+        folder = out / RUNS[track] / case.name
         if method.outputs is not None:
             folder = method.outputs / case.name
         elif not (folder / "report.json").is_file():
-            reconstruct(case.photo, folder)
-        kept = out / "scores" / method.name / f"{case.name}.json"
+            reconstruct(case, folder, track)
+        kept = out / SCORES[track] / method.name / f"{case.name}.json"
         key = _fingerprint(case, [folder / method.mesh, folder / "camera.json", folder / "pose.json"])
         figures = _kept(kept, key)
         if figures is None:
@@ -99,8 +117,8 @@ def _judge(case: Case, method: Method, out: Path, reconstruct: Callable[[Path, P
             figures = score(case, shape, projection, joints)
             _write(kept, json.dumps({"fingerprint": key, "figures": figures}, indent=1) + "\n")
     except (CarveError, StageError) as error:
-        return Result(case.name, method.name, "fitted", {}, str(error))
-    return Result(case.name, method.name, "fitted", figures)
+        return Result(case.name, method.name, track, {}, str(error))
+    return Result(case.name, method.name, track, figures)
 
 
 def _fingerprint(case: Case, files: Sequence[Path]) -> str:

@@ -3,7 +3,8 @@
 A case is a folder: `photo.png`; `mask.png`, the person's coverage; `camera.json` with `width`, `height` and the 3 x 4 `projection` from
 the camera frame to pixels; `outer.npz`, samples of the outer surface in the camera frame; `views.npz`, normals, masks and albedo of four
 parallel views;
-`gt.npz` with `joints` (J, 3) and `joint_names` in the camera frame. The last two may be missing.
+`gt.npz` with `joints` (J, 3) and `joint_names` in the camera frame; `body.npz`, the naked body's posed `vertices` (V, 3) and `faces`
+(F, 3) there; `meta.json` with `up_in_camera_frame`. The last four may be missing.
 """
 
 from __future__ import annotations
@@ -16,24 +17,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from carve.humanoid import table
 from carve.records import CarveError
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 """What reading a damaged file of a case raises."""
 
-CASE_JOINTS = {"neck": "Neck", "head": "Head"} | {
-    f"{side}{humanoid}": f"{side.capitalize()}{case}"
-    for side in ("left", "right")
-    for humanoid, case in (
-        ("UpperArm", "Arm"),
-        ("LowerArm", "ForeArm"),
-        ("Hand", "Hand"),
-        ("UpperLeg", "UpLeg"),
-        ("LowerLeg", "Leg"),
-        ("Foot", "Foot"),
-    )
-}
-"""Humanoid bone (VRM 1.0) -> the joint at its head in a case's skeleton (Mixamo's names)."""
+CASE_JOINTS = table("- - - - Neck Head", "- Arm ForeArm Hand UpLeg Leg Foot -", lambda side, name: f"{side.title()}{name}")
+"""Humanoid bone (VRM 1.0) -> the joint at its head in a case's skeleton (Mixamo's names, or VRM's own)."""
+
+FACING = ("leftUpperLeg", "rightUpperLeg", "neck")
+"""Joints without which nobody can tell which way the person faces."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +65,20 @@ class Case:
     views: TrueViews | None
     joints: dict[str, np.ndarray]
     """Humanoid bone -> (3,) place of its head; empty where the case has no skeleton."""
+    up: np.ndarray
+    """(3,) unit vector against gravity."""
+    body: tuple[np.ndarray, np.ndarray] | None = None
+    """The naked body below the clothes, if it is known: (V, 3) vertices, (F, 3) faces wound outward."""
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the photo."""
         return self.mask.shape[1], self.mask.shape[0]
+
+    @property
+    def knows_body(self) -> bool:
+        """Whether a body can be laid into the person: its joints tell which way it faces."""
+        return all(joint in self.joints for joint in FACING)
 
 
 def find_cases(folder: Path, only: frozenset[str] = frozenset()) -> list[Path]:
@@ -106,11 +109,26 @@ def read_case(folder: Path) -> Case:
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         projection = np.array(camera["projection"], float)
         views, joints = _views(folder / "views.npz"), _joints(folder / "gt.npz")
+        up, body = _up(folder / "meta.json"), _body(folder / "body.npz")
     except UNREADABLE as error:
         raise CarveError(f"The case {folder.name} cannot be read: {error}.") from error
     if projection.shape != (3, 4) or mask.shape != (camera["height"], camera["width"]):
         raise CarveError(f"The case {folder.name} does not fit together: camera.json and mask.png are of different pictures.")
-    return Case(folder.name, folder / "photo.png", mask, projection, points, normals, spacing, views, joints)
+    return Case(folder.name, folder / "photo.png", mask, projection, points, normals, spacing, views, joints, up, body)
+
+
+def _up(path: Path) -> np.ndarray:
+    """(3,) against gravity; a level camera where nothing is said."""
+    told = json.loads(path.read_text(encoding="utf-8")).get("up_in_camera_frame") if path.is_file() else None
+    up = np.array([0.0, 1.0, 0.0] if told is None else told, float).reshape(3)
+    return up / np.linalg.norm(up)
+
+
+def _body(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return file["vertices"].astype(float), file["faces"].astype(np.int64)
 
 
 def _views(path: Path) -> TrueViews | None:
@@ -130,4 +148,5 @@ def _joints(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         names = [str(name).split(":")[-1].removeprefix("mixamorig7").removeprefix("mixamorig") for name in file["joint_names"]]
         where = dict(zip(names, file["joints"].astype(float), strict=True))
-    return {bone: where[name] for bone, name in CASE_JOINTS.items() if name in where}
+    named = {bone: where.get(name, where.get(bone)) for bone, name in CASE_JOINTS.items()}
+    return {bone: place for bone, place in named.items() if place is not None}

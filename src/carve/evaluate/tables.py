@@ -14,11 +14,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from carve.evaluate.metrics import interval
 
-TRACKS = ("fitted", "true")
+Track = Literal["fitted", "true"]
+TRACKS: tuple[Track, ...] = get_args(Track)
 
 COLUMNS = {
     "IoU": "silhouette_iou",
@@ -45,7 +46,7 @@ class Result:
 
     case: str
     method: str
-    track: str
+    track: Track
     figures: Mapping[str, Any]
     """As `scoring.score` gives them; empty if there are none."""
     problem: str = ""
@@ -57,7 +58,7 @@ class Row:
     """A line of a table."""
 
     method: str
-    track: str
+    track: Track
     count: int
     """Cases that went in."""
     cells: dict[str, tuple[float, float, float]]
@@ -156,7 +157,7 @@ def as_html(lines: Sequence[Row], results: Sequence[Result], pictures: Mapping[s
 def _told(result: Result) -> str:
     """A case's figures of one method in a line."""
     if result.problem:
-        return f"<li>{html.escape(result.method)}: {html.escape(result.problem)}</li>"
+        return f"<li>{html.escape(result.method)} ({result.track}): {html.escape(result.problem)}</li>"
     if not result.figures:
         return ""
     values = ((name, pick(result.figures, place)) for name, place in COLUMNS.items())

@@ -11,7 +11,7 @@ import numpy as np
 
 from carve.geometry.mesh import face_normals
 from carve.geometry.queries import MeshQueries
-from carve.io.render import sample_bilinear
+from carve.io.render import LINEAR_FROM_SRGB, sample_bilinear
 
 DEGREES = (0, 90, 180, 270)
 SIDES = ("front", "right", "back", "left")
@@ -31,6 +31,8 @@ class Shape:
     """(V, 2) origin top left."""
     texture: np.ndarray | None = None
     """(T, T', 3) uint8 sRGB."""
+    colours: np.ndarray | None = None
+    """(V, 3) uint8 sRGB, where there is no texture."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,20 @@ def parallel_view(shape: Shape, queries: MeshQueries, degrees: float, centre: np
     seen /= np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-12)
     normals = np.zeros((size * size, 3), np.float32)
     normals[hit] = seen
+    light = _light(shape, weights, corners)
     albedo: np.ndarray | None = None
-    if shape.uv is not None and shape.texture is not None:
+    if light is not None:
         albedo = np.full((size * size, 3), 0.5, np.float32)
-        light = sample_bilinear(shape.texture, np.einsum("nk,nkd->nd", weights, shape.uv[corners]))
         albedo[hit] = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
         albedo = albedo.reshape(size, size, 3)
     return ParallelView(hit.reshape(size, size), normals.reshape(size, size, 3), albedo)
+
+
+def _light(shape: Shape, weights: np.ndarray, corners: np.ndarray) -> np.ndarray | None:
+    """(N, 3) base colour, linear light, at barycentric `weights` (N, 3) of triangles with vertices `corners` (N, 3)."""
+    if shape.uv is not None and shape.texture is not None:
+        return sample_bilinear(shape.texture, np.einsum("nk,nkd->nd", weights, shape.uv[corners]))
+    return None if shape.colours is None else np.einsum("nk,nkd->nd", weights, LINEAR_FROM_SRGB[shape.colours[corners]])
 
 
 def barycentric(corners: np.ndarray, points: np.ndarray) -> np.ndarray:

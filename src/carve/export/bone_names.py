@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from carve.export.options import SkeletonKind
-from carve.io.motion_names import MIXAMO
+from carve.io.motion_tables import MIXAMO
 from carve.io.unreal_names import UNREAL
 
 ROOTS: dict[SkeletonKind, str] = {"vrm": "Root", "mixamo": "Root", "unreal": "root"}

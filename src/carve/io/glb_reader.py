@@ -12,26 +12,12 @@ from PIL import Image
 
 from carve.files.fence import fence
 from carve.files.text import read_bytes
+from carve.humanoid import BONES
 from carve.io.glb_checks import TRIANGLES, check_tree, json_chunk
 from carve.io.gltf_buffer import read_array, view_bytes
 from carve.records import CarveError, Skeleton
 
-VRM_BONES = frozenset(
-    ["hips", "spine", "chest", "upperChest", "neck", "head", "jaw"]
-    + [
-        f"{side}{bone}"
-        for side in ("left", "right")
-        for bone in ("Eye", "Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "Toes")
-    ]
-    + [f"{side}Thumb{part}" for side in ("left", "right") for part in ("Metacarpal", "Proximal", "Distal")]
-    + [
-        f"{side}{finger}{part}"
-        for side in ("left", "right")
-        for finger in ("Index", "Middle", "Ring", "Little")
-        for part in ("Proximal", "Intermediate", "Distal")
-    ]
-)
-"""The humanoid bones of VRM 1.0 (vrm-c/vrm-specification, VRMC_vrm-1.0/humanoid.md)."""
+VRM_BONES = frozenset(BONES)
 
 MAX_BYTES = 256 << 20
 """Larger files are refused before they are read."""

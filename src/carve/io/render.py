@@ -57,7 +57,9 @@ class Look:
     uv: np.ndarray | None = None
     """(V, 2) texture coordinates, origin top left."""
     texture: np.ndarray | None = None
-    """(T, T', 3) uint8 sRGB; without it the surface is grey clay."""
+    """(T, T', 3) uint8 sRGB; without it, and without colours, the surface is grey clay."""
+    colours: np.ndarray | None = None
+    """(V, 3) uint8 sRGB, where there is no texture."""
     normals: np.ndarray | None = None
     """(V, 3) unit normals in the frame of the vertices; computed from the faces if absent."""
     ambient: float = 0.55
@@ -88,10 +90,10 @@ def render_looks(vertices: np.ndarray, faces: np.ndarray, camera: Camera, looks:
         n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
         shade = look.ambient + (1 - look.ambient) * np.clip(n @ TO_LIGHT, 0, None)
         light = np.full((fine.height, fine.width, 3), BACKGROUND, np.float32)
-        if look.texture is None or look.uv is None:
-            light[hit] = CLAY * shade[:, None]
-        else:
+        if look.texture is not None and look.uv is not None:
             light[hit] = sample_bilinear(look.texture, at_hits(look.uv)) * shade[:, None]
+        else:
+            light[hit] = (CLAY if look.colours is None else at_hits(LINEAR_FROM_SRGB[look.colours])) * shade[:, None]
         samples = [light[row::s, column::s] for row in range(s) for column in range(s)]
         pictures.append(srgb_from_linear(np.sum(samples, axis=0) / s**2))
     return pictures

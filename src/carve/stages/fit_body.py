@@ -18,13 +18,14 @@ import torch
 from pydantic import Field
 
 from carve.body.model import BodyModel, rest_pose
+from carve.body.skin_sample import any_sample, even_sample
 from carve.body.surface_evidence import SurfaceEvidence
 from carve.bounds import Degrees, Height, Scale, Steps, Weight
 from carve.geometry.camera import equivalent_of_focal
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
 from carve.stages.fitting.descent import descend_full, descend_starts
 from carve.stages.fitting.lens import better_focal
-from carve.stages.fitting.problem import Problem, any_sample, even_sample, prepare
+from carve.stages.fitting.problem import Problem, prepare
 from carve.stages.fitting.result import finish
 from carve.stages.fitting.state import State, first_states, pose, state_of
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from carve.networks.weights import read_card
-from carve.train.loop import Run, Schedule
+from carve.train.checkpoint import Run
+from carve.train.schedule import Schedule
 
 
 def card_of(

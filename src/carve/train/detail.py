@@ -8,10 +8,10 @@ Notation: S side of a photograph, P of a patch, N patches a photograph; k the pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,13 @@ from carve.synth.photo.augmentation import Field
 from carve.synth.samples.dataset import SyntheticPhotos
 from carve.synth.store.shards import Split
 from carve.train.card import card_of
+from carve.train.checkpoint import Run
 from carve.train.joined import Joined
-from carve.train.loop import Batch, Run, Schedule, train
-from carve.train.normals import angles, normal_terms
+from carve.train.loop import Batch, Options, train
+from carve.train.normals import normal_terms
+from carve.train.normals_figures import angles
+from carve.train.scaffold import evenly, settings_of
+from carve.train.schedule import Schedule
 
 FIELDS: tuple[Field, ...] = ("normal_front", "depth")
 PERSON = 440.0
@@ -185,12 +189,8 @@ def train_detail(
     person: Path = FOLDER,
     start: Path | None = None,
     validation: int = 32,
-    evaluate_every: int = 1000,
-    device: str = "cpu",
-    workers: int = 1,
-    stop_after: float | None = None,
     verify: bool = True,
-    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+    **options: Unpack[Options],
 ) -> Run:
     """Train on the close-ups of the data sets' train splits; judge on `validation` close-ups of the other split.
 
@@ -202,6 +202,7 @@ def train_detail(
     if start is not None:
         raise CarveError("The detail network starts from random weights; leave --start out.")
     params, architecture = params or Params(), architecture or Architecture()
+    device = options.get("device", "cpu")
     coarse = load_normals_net(person).to(device)
 
     def photos(folder: Path, split: Split, **options: Any) -> SyntheticPhotos:
@@ -212,14 +213,9 @@ def train_detail(
 
     train_sets = [photos(one, "train", seed=schedule.seed) for one in data]
     held: ConcatDataset[Batch] = ConcatDataset([photos(one, "val", augmented=False, seed=1) for one in data])
-    chosen = torch.linspace(0, len(held) - 1, min(validation, len(held))).round().int().tolist()
-    batches: DataLoader[Batch] = DataLoader(Subset(held, chosen), batch_size=1)
-    settings = {
-        "params": asdict(params),
-        "architecture": architecture.as_json(),
-        "data": [one.shards.header["fingerprint"] for one in train_sets],
-        "person": read_card("normals", person)["sha256"],
-    }
+    batches: DataLoader[Batch] = DataLoader(Subset(held, evenly(len(held), validation)), batch_size=1)
+    headers = [one.shards.header for one in train_sets]
+    settings = settings_of("detail", params, architecture, headers, None, person=read_card("normals", person)["sha256"])
     return train(
         lambda: DetailNet(architecture),
         lambda size: Joined(train_sets),
@@ -227,12 +223,8 @@ def train_detail(
         schedule,
         folder,
         evaluate=lambda network: evaluate_detail(network, batches, device, params, coarse),
-        evaluate_every=evaluate_every,
         settings=settings,
-        device=device,
-        workers=workers,
-        stop_after=stop_after,
-        report=report,
+        **options,
     )
 
 

@@ -7,23 +7,24 @@ what is learned is then a start from which the fit gets ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from carve.networks.hyper import Architecture, HyperNet, load_hyper_net
 from carve.networks.posed_field import Balance, Shape, Told, Weights, misfit, sphere_weights, with_gradient
-from carve.networks.weights import read_card
-from carve.records import CarveError
 from carve.synth.samples.posed_subjects import PosedSubjects, mean_body
 from carve.train.card import card_of
-from carve.train.loop import Batch, Run, Schedule, train
+from carve.train.checkpoint import Run
+from carve.train.loop import Batch, Options, train
+from carve.train.scaffold import check_people, check_steps, judged, settings_of
+from carve.train.schedule import Schedule
 
 EVALUATION_STEPS = 10
 
@@ -130,12 +131,8 @@ def train_hyper(
     architecture: Architecture | None = None,
     start: Path | None = None,
     validation: int = 48,
-    evaluate_every: int = 1000,
-    device: str = "cpu",
-    workers: int = 1,
-    stop_after: float | None = None,
     verify: bool = True,
-    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+    **options: Unpack[Options],
 ) -> Run:
     """Train on the data set's train split; judge on `validation` people of the other split.
 
@@ -147,25 +144,15 @@ def train_hyper(
     """
     begin = None if start is None else load_hyper_net(start)
     params, architecture = params or Params(), begin.architecture if begin is not None else architecture or Architecture()
-    if not schedule.steps:
-        raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
+    check_steps(schedule)
     portions = EVALUATION_STEPS + 1
     counts = (params.on * portions, params.off * portions)
     held = PosedSubjects(data, "val", architecture.places, counts, augmented=False, seed=1, verify=verify)
-    for split in ("train", "val"):
-        if not held.shards.header["splits"].get(split, {}).get("people"):
-            raise CarveError(f"{data} has nobody in its split {split}; make ten people or more, every tenth is for validation.")
+    check_people(data, held.shards.header)
     counts = (params.on * (params.inner + 1), params.off * (params.inner + 1))
     people = PosedSubjects(data, "train", architecture.places, counts, seed=schedule.seed, verify=verify)
-    chosen = torch.linspace(0, len(held) - 1, min(validation, len(held))).round().int().tolist()
-    loader: DataLoader[Batch] = DataLoader(Subset(held, chosen), batch_size=4)
-    settings = {
-        "params": asdict(params),
-        "architecture": architecture.as_json(),
-        "data": held.shards.header["fingerprint"],
-        "people": held.shards.header["people"],
-        "start": None if start is None else read_card("hyper", start)["sha256"],
-    }
+    loader = judged(held, len(held), validation)
+    settings = settings_of("hyper", params, architecture, held.shards.header, start)
     body = begin.mean_body if begin is not None else fit_mean_body(people, architecture.target, params, schedule.seed)
 
     def make() -> HyperNet:
@@ -187,12 +174,8 @@ def train_hyper(
         schedule,
         folder,
         evaluate=lambda network: evaluate_hyper(network, loader, params),
-        evaluate_every=evaluate_every,
         settings=settings,
-        device=device,
-        workers=workers,
-        stop_after=stop_after,
-        report=report,
+        **options,
     )
 
 

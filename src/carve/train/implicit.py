@@ -14,21 +14,23 @@ occupancy learns cross-entropy off the surface instead of all of these.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from carve.networks.implicit import SHARP, Architecture, ImplicitNet, Points, Seen, load_implicit_net
-from carve.networks.weights import identity, read_card
-from carve.records import CarveError
+from carve.networks.weights import identity
 from carve.synth.samples.surface_points import Mixture, SurfacePoints
 from carve.train.card import card_of
-from carve.train.loop import Batch, Drawable, Run, Schedule, train
+from carve.train.checkpoint import Run
+from carve.train.loop import Batch, Drawable, Options, train
+from carve.train.scaffold import check_people, check_steps, judged, settings_of
+from carve.train.schedule import Schedule
 
 REACH = 0.1
 """Distances beyond this need not be right, metres."""
@@ -113,7 +115,7 @@ def _likelihood(error: Tensor, log_scale: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate_implicit(network: nn.Module, batches: Mapping[str, DataLoader[Batch]], device: str) -> dict[str, float]:
+def evaluate_implicit(network: nn.Module, batches: Mapping[Literal["true", "fitted"], DataLoader[Batch]], device: str) -> dict[str, float]:
     """Figures of validation people for each of TRACKS; `ratio` and `body_iou` compare with the naked body.
 
     `mm`: mean |f| on the true surface, its `ratio` to the naked body's |d|; `iou`: of the stored points inside; `angle`: degrees between
@@ -170,13 +172,9 @@ def train_implicit(
     architecture: Architecture | None = None,
     start: Path | None = None,
     validation: int = 48,
-    evaluate_every: int = 1000,
-    device: str = "cpu",
-    workers: int = 1,
-    stop_after: float | None = None,
     verify: bool = True,
     source: Callable[[SurfacePoints], Drawable] = lambda points: points,
-    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+    **options: Unpack[Options],
 ) -> Run:
     """Train on the data set's train split; judge on `validation` pairs of the other split.
 
@@ -188,8 +186,7 @@ def train_implicit(
     """
     begin = None if start is None else load_implicit_net(start)
     params, architecture = params or Params(), begin.architecture if begin is not None else architecture or Architecture()
-    if not schedule.steps:
-        raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
+    check_steps(schedule)
     counts = (params.on, params.off)
     mixture = Mixture(params.true_body, params.predicted)
     held = {
@@ -197,19 +194,9 @@ def train_implicit(
         for track, drawn in TRACKS.items()
     }
     shards = held["true"].shards
-    for split in ("train", "val"):
-        if not shards.header["splits"].get(split, {}).get("people"):
-            raise CarveError(f"{data} has nobody in its split {split}; make ten people or more, every tenth is for validation.")
-    chosen = torch.linspace(0, len(shards) - 1, min(validation, len(shards))).round().int().tolist()
-    settings = {
-        "params": asdict(params),
-        "architecture": architecture.as_json(),
-        "data": shards.header["fingerprint"],
-        "people": shards.header["people"],
-        "normals": identity("normals"),
-        "start": None if start is None else read_card("implicit", start)["sha256"],
-    }
-    batches: dict[str, DataLoader[Batch]] = {track: DataLoader(Subset(part, chosen), batch_size=4) for track, part in held.items()}
+    check_people(data, shards.header)
+    settings = settings_of("implicit", params, architecture, shards.header, start, normals=identity("normals"))
+    batches = {track: judged(part, len(shards), validation) for track, part in held.items()}
 
     def make() -> ImplicitNet:
         network = ImplicitNet(architecture)
@@ -229,13 +216,9 @@ def train_implicit(
         loss,
         schedule,
         folder,
-        evaluate=lambda network: evaluate_implicit(network, batches, device),
-        evaluate_every=evaluate_every,
+        evaluate=lambda network: evaluate_implicit(network, batches, options.get("device", "cpu")),
         settings=settings,
-        device=device,
-        workers=workers,
-        stop_after=stop_after,
-        report=report,
+        **options,
     )
 
 

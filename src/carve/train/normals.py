@@ -6,25 +6,28 @@ scale of the angle's error, see `carve.networks.normals`; e the error of a place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import ConcatDataset, DataLoader, Subset
+from torch.utils.data import ConcatDataset
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
-from carve.networks.weights import read_card
-from carve.records import LABELS, CarveError
+from carve.records import LABELS
 from carve.synth.photo.augmentation import Field
 from carve.synth.samples.dataset import SyntheticPhotos
 from carve.synth.store.shards import Split
 from carve.train.card import card_of
+from carve.train.checkpoint import Run
 from carve.train.joined import Joined
-from carve.train.loop import Batch, Phase, Run, Schedule, train
+from carve.train.loop import Batch, Options, train
+from carve.train.normals_figures import evaluate_normals, true_depth
+from carve.train.scaffold import check_people, check_steps, judged, settings_of
+from carve.train.schedule import Phase, Schedule
 
 FIELDS: tuple[Field, ...] = (
     "normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth", "label_front", "label_back", "place",
@@ -122,14 +125,6 @@ def _label_term(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     return _mean(entropy, weight * rarity[label.long()])
 
 
-def true_depth(batch: Batch) -> Tensor:
-    """(B, 1, S, S) towards the viewer, in sides of the crop at the person's distance, mean zero over the person."""
-    depth, seen = batch["depth"], batch["mask"] * (batch["depth"] > 0)
-    distance = (depth * seen).sum((1, 2, 3), keepdim=True) / seen.sum((1, 2, 3), keepdim=True).clamp(min=1)
-    focal = batch["camera"][:, 0].reshape(-1, 1, 1, 1)
-    return (distance - depth) * seen * focal / distance.clamp(min=0.1) / depth.shape[-1]
-
-
 def _depth_term(out: NormalsOutput, batch: Batch, weight: Tensor) -> Tensor:
     """Likelihood of the depth's error under exp(-|e| / b) / 2 b; each sample's constant is the best one for the mean."""
     error = out.depth - true_depth(batch)
@@ -139,95 +134,6 @@ def _depth_term(out: NormalsOutput, batch: Batch, weight: Tensor) -> Tensor:
     # Scales learn from errors, errors from a fixed scale, so that doubt does not excuse them.
     likelihood = gap.detach() * (-out.depth_log_scale).exp() + out.depth_log_scale
     return _mean(20 * gap + 0.1 * likelihood, weight)
-
-
-@torch.no_grad()
-def evaluate_normals(network: nn.Module, batches: DataLoader[Batch], device: str) -> dict[str, float]:
-    """Mean angles in degrees over validation photographs, with bodies as fitted and without; ratios to the body's own; mask and depth.
-
-    `front_ratio` and `back_ratio` compare with the fitted body over the pixels where it is. `certain` is the error of the tenth of the
-    pixels that are most certain against that of the least certain tenth. With the body as fitted: `label_iou` of front and back, the mean
-    over the labels that occur of intersection over union over all pixels, and `place_cm`, the places' mean error, where these are told.
-    """
-    sums: dict[str, list[float]] = {}
-
-    def add(name: str, value: Tensor, weight: Tensor) -> None:
-        sums.setdefault(name, [0.0, 0.0])
-        sums[name][0] += float((value * weight).sum())
-        sums[name][1] += float(weight.sum())
-
-    ious, certain = [], []
-    overlap = {side: torch.zeros(3, len(LABELS), dtype=torch.float64) for side in ("front", "back")}
-    was = network.training
-    network.eval()
-    for raw in batches:
-        batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in raw.items()}
-        seen = batch["visible"] * (batch["normal_front"].square().sum(1, keepdim=True) > 0.25)
-        size = batch["image"].shape[-2:]
-        for kind in ("fitted", "none", "true"):
-            body = [
-                torch.zeros_like(batch[f"fitted_normal_{side}"])
-                if kind == "none"
-                else batch[f"fitted_normal_{side}"] if kind == "fitted" else batch[f"body_normal_{side}"]
-                for side in ("front", "back")
-            ]  # fmt: skip
-            with torch.autocast(torch.device(device).type, torch.bfloat16):
-                out: NormalsOutput = network(batch["image"], batch["rough_mask"], *body)
-            for side, found, naked in (("front", out.front, body[0]), ("back", out.back, body[1])):
-                error = angles(found, batch[f"normal_{side}"])
-                add(f"{side}_{kind}", error, seen)
-                if kind != "none":
-                    naked = functional.interpolate(naked, size, mode="bilinear", align_corners=False)
-                    both = seen * (naked.square().sum(1, keepdim=True) > 0.25)
-                    add(f"{side}_{kind}_there", error, both)
-                    add(f"{side}_{kind}_body", angles(functional.normalize(naked, dim=1), batch[f"normal_{side}"]), both)
-            if kind == "fitted":
-                for side, logits in (("front", out.label_front), ("back", out.label_back)):
-                    if logits is not None:
-                        overlap[side] += _overlap(logits, batch[f"label_{side}"], seen)
-                if out.place is not None:
-                    add("place_cm", 100 * (out.place - batch["place"]).norm(dim=1, keepdim=True), seen)
-                certain.append(_certainty(angles(out.front, batch["normal_front"])[seen > 0], out.log_scale_front[seen > 0]))
-                for guess, truth in zip(out.mask_logit > 0, batch["visible"] > 0.5, strict=True):
-                    ious.append(float((guess & truth).sum() / (guess | truth).sum().clamp(min=1)))
-            if kind == "none":
-                gap = out.depth - true_depth(batch)
-                where = seen * (batch["depth"] > 0)
-                gap = gap - (gap * where).sum((1, 2, 3), keepdim=True) / where.sum((1, 2, 3), keepdim=True).clamp(min=1)
-                add("depth_error_percent", 100 * gap.abs(), where)
-    network.train(was)
-    mean = {name: total / max(count, 1.0) for name, (total, count) in sums.items()}
-    kept = ("front_fitted", "front_none", "back_fitted", "back_none", "depth_error_percent")
-    result = {name: mean[name] for name in kept}
-    for side in ("front", "back"):
-        for kind in ("fitted", "true"):
-            result[f"{side}_ratio_{kind}"] = mean[f"{side}_{kind}_there"] / mean[f"{side}_{kind}_body"]
-    for side, (both, told, true) in overlap.items():
-        if told.any():
-            result[f"label_iou_{side}"] = float((both / (told + true - both).clamp(min=1))[true > 0].mean())
-    if "place_cm" in mean:
-        result["place_cm"] = mean["place_cm"]
-    result["mask_iou"] = float(torch.tensor(ious).median())
-    result["certain"] = sum(certain) / len(certain)
-    return result
-
-
-def _overlap(logits: Tensor, label: Tensor, where: Tensor) -> Tensor:
-    """(3, L) pixels of each label: told and true, told, true."""
-    told, true = 1 + logits[:, 1:].argmax(1)[where[:, 0] > 0], label[where > 0].long()
-    count = lambda index: torch.bincount(index, minlength=logits.shape[1])  # noqa: E731
-    return torch.stack([count(told[told == true]), count(told), count(true)]).double().cpu()
-
-
-def angles(a: Tensor, b: Tensor) -> Tensor:
-    """(B, 1, ...) degrees between unit vectors (B, 3, ...)."""
-    return torch.rad2deg(2 * torch.asin(((a - b).square().sum(1, keepdim=True).sqrt() / 2).clamp(max=1)))
-
-
-def _certainty(errors: Tensor, log_scale: Tensor) -> float:
-    order = errors[log_scale.argsort()]
-    tenth = max(1, len(order) // 10)
-    return float(order[:tenth].mean() / order[-tenth:].mean().clamp(min=1e-6))
 
 
 def train_normals(
@@ -241,12 +147,8 @@ def train_normals(
     start: Path | None = None,
     share: float = 1.0,
     validation: int = 64,
-    evaluate_every: int = 1000,
-    device: str = "cpu",
-    workers: int = 1,
-    stop_after: float | None = None,
     verify: bool = True,
-    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+    **options: Unpack[Options],
 ) -> Run:
     """Train on the data sets' train splits, or on the first `share` of each one's people; judge on `validation` pairs of the other split.
 
@@ -258,15 +160,12 @@ def train_normals(
     """
     params, architecture = params or Params(), architecture or ARCHITECTURE
     begin = None if start is None else load_normals_net(start)
-    if begin is not None:
-        architecture = _grown(begin.architecture, architecture)
-    if not schedule.steps:
-        raise CarveError("There are fewer samples than a step needs; give more --samples or a smaller --batch.")
+    architecture = architecture if begin is None else _grown(begin.architecture, architecture)
+    check_steps(schedule)
 
     def photos(folder: Path, split: Split, **options: Any) -> SyntheticPhotos:
         found = SyntheticPhotos(folder, split, assets, fields=FIELDS, observed=True, verify=verify, **options)
-        if not found.shards.header["splits"].get(split, {}).get("people"):
-            raise CarveError(f"{folder} has nobody in its split {split}; make ten people or more, every tenth is for validation.")
+        check_people(folder, found.shards.header)
         return found
 
     def source(size: int) -> Joined:
@@ -274,16 +173,8 @@ def train_normals(
 
     held = [photos(folder, "val", size=schedule.phases[-1].size, augmented=False, seed=1) for folder in data]
     joined: ConcatDataset[Batch] = ConcatDataset(held)
-    chosen = torch.linspace(0, len(joined) - 1, min(validation, len(joined))).round().int().tolist()
-    batches: DataLoader[Batch] = DataLoader(Subset(joined, chosen), batch_size=4)
-    settings = {
-        "params": asdict(params),
-        "architecture": architecture.as_json(),
-        "data": [one.shards.header["fingerprint"] for one in held],
-        "people": [one.shards.header["people"] for one in held],
-        "share": share,
-        "start": None if start is None else read_card("normals", start)["sha256"],
-    }
+    batches = judged(joined, len(joined), validation)
+    settings = settings_of("normals", params, architecture, [one.shards.header for one in held], start, share=share)
 
     def make() -> NormalsNet:
         network = NormalsNet(architecture)
@@ -297,13 +188,9 @@ def train_normals(
         lambda network, batch, step: normals_loss(network, batch, step, params),
         schedule,
         folder,
-        evaluate=lambda network: evaluate_normals(network, batches, device),
-        evaluate_every=evaluate_every,
+        evaluate=lambda network: evaluate_normals(network, batches, options.get("device", "cpu")),
         settings=settings,
-        device=device,
-        workers=workers,
-        stop_after=stop_after,
-        report=report,
+        **options,
     )
 
 

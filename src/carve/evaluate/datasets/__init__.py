@@ -1,0 +1,1 @@
+"""The field's data sets, read as their users download them (docs/datasets.md)."""
