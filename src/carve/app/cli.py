@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
 from carve.app.batch import add_batch
+from carve.app.demo import add_demo
 from carve.app.evaluate import add_evaluate
 from carve.app.export import add_export, add_options
+from carve.app.report import add_report
 from carve.app.synth import add_synth
 from carve.app.train import add_train
 from carve.person_height import standing_height
@@ -55,6 +57,8 @@ def _parser() -> _Parser:
     _add_reconstruct(commands.add_parser("reconstruct", help="make an avatar from a photo"))
 
     add_batch(commands.add_parser("batch", help="make avatars from many photos"), PRESETS)
+    add_demo(commands.add_parser("demo", help="make an avatar from the example photo"), PRESETS)
+    add_report(commands.add_parser("report", help="write one HTML page of a run or a batch"))
 
     preview = commands.add_parser("preview", help="render views of an avatar")
     preview.add_argument("avatar", type=Path, help="an output folder or a GLB file")
@@ -182,6 +186,20 @@ def _batch(arguments: argparse.Namespace) -> int:
     return run_batch(arguments)
 
 
+def _demo(arguments: argparse.Namespace) -> int:
+    from carve.app.demo import demo_words
+    from carve.app.report import run_report
+
+    done = _reconstruct(_parser().parse_args(demo_words(arguments)))
+    return done or run_report(argparse.Namespace(folder=arguments.out, out=None))
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from carve.app.report import run_report
+
+    return run_report(arguments)
+
+
 def _preview(arguments: argparse.Namespace) -> int:
     from carve.files.whole import writing
     from carve.io.preview import preview_glb
@@ -261,6 +279,8 @@ def _train(arguments: argparse.Namespace) -> int:
 _COMMANDS = {
     "reconstruct": _reconstruct,
     "batch": _batch,
+    "demo": _demo,
+    "report": _report,
     "evaluate": _evaluate,
     "synth": _synth,
     "train": _train,
