@@ -18,6 +18,8 @@ from carve.report.pictures import AvatarPictures, picture_uri
 MAX_TABLE = 16 << 20
 """Bytes of a batch.csv."""
 MAX_REPORT_LINES = 5000
+COLUMNS = ("photo", "out", "state", "seconds", "warnings", "message")
+"""Of batch.csv, those that are shown."""
 LONGEST = 1600
 """Pixels of the sheet."""
 THUMBNAIL = 160
@@ -83,7 +85,7 @@ def batch_page(folder: Path) -> str:
         raise CarveError(f"The table {path} is none of `carve batch`'s, or it is empty.")
     rows = []
     for line in lines[:MAX_REPORT_LINES]:
-        values: dict[str, str | None] = {key: readable(str(line.get(key) or "")) for key in ("photo", "out", "state", "seconds", "warnings", "message")}
+        values: dict[str, str | None] = {key: readable(str(line.get(key) or "")) for key in COLUMNS}
         out = _inside(folder, str(line.get("out") or ""))
         values["name"] = Path(values["photo"] or "").name
         values["picture"] = None if out is None else picture_uri(out / "thumbnail.png", THUMBNAIL) or picture_uri(out / "preview.png", 640)
