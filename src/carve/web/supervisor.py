@@ -40,6 +40,8 @@ class Supervisor:
     queue: Queue
     limits: Limits
     workers: int = 1
+    command: tuple[str, ...] = (sys.executable, "-m", "carve.web.worker")
+    """What a worker is; it gets the data folder as its last word."""
     deaths: int = 0
     """Of workers, since the server was started."""
     _places: list[_Place] = field(default_factory=list)
@@ -108,7 +110,7 @@ class Supervisor:
         if place.process is None and now >= place.not_before:
             place.begun = now
             place.process = subprocess.Popen(
-                [sys.executable, "-m", "carve.web.worker", str(self.data.path)],
+                [*self.command, str(self.data.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
             )

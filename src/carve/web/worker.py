@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from carve.app.cli import STAGES
 from carve.files.whole import write_whole
 from carve.io.image import read_photo
 from carve.records import CarveError, Photo, StageError
@@ -112,8 +113,6 @@ class _Notes:
 
     def progress(self, stage: str, share: float) -> None:
         """The pipeline's progress."""
-        from carve.settings import STAGES
-
         if stage not in STAGES:
             return
         now = time.monotonic()

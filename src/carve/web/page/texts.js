@@ -164,6 +164,7 @@ export const texts = {
   },
   files: {
     ready: "Files",
+    others: "Pictures and data",
     more: "More formats",
     moreHint: "They are written from the finished avatar; nothing is reconstructed again.",
     formats: {

@@ -96,8 +96,8 @@ export class Viewer {
   }
 
   #view() {
-    this.orbit.target.set(0, this.height * 0.5, 0);
-    this.camera.position.set(this.height * 0.45, this.height * 0.62, this.height * 2.75);
+    this.orbit.target.set(0, this.height * 0.46, 0);
+    this.camera.position.set(this.height * 0.45, this.height * 0.6, this.height * 2.95);
     this.orbit.update();
   }
 
@@ -109,7 +109,7 @@ export class Viewer {
     this.camera.aspect = width / height;
     this.camera.fov = width < height * 0.75 ? 38 : 28;
     this.camera.updateProjectionMatrix();
-    this.touch();
+    this.renderer.render(this.scene, this.camera); // at once: a canvas of another size is empty
   }
 
   #key(event) {

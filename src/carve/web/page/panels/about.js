@@ -3,6 +3,12 @@ import { texts } from "../texts.js";
 
 const t = texts.about;
 
+function meter(part, value) {
+  const bar = h("i", { class: value > 0.65 ? "sure" : value > 0.35 ? "some" : "" });
+  bar.style.width = `${Math.round(value * 100)}%`;
+  return h("div", { class: "meter", role: "meter", "aria-label": part, "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": String(Math.round(value * 100)) }, bar);
+}
+
 export function aboutPanel(state, report, actions) {
   const joints = report?.confidence?.joints ?? {};
   const mean = (names) => { const found = names.map((name) => joints[name]).filter(Number.isFinite); return found.length ? found.reduce((a, b) => a + b) / found.length : null; };
@@ -21,7 +27,7 @@ export function aboutPanel(state, report, actions) {
     h("h2", {}, t.warnings),
     warnings.length ? h("ul", { class: "warnings" }, warnings.map((line) => h("li", {}, icon("warn"), h("span", {}, line)))) : h("p", { class: "soft" }, t.none),
     parts.length ? h("h2", {}, t.confidence) : null,
-    h("ul", { class: "meters" }, parts.map(([part, value]) => h("li", {}, h("span", {}, part), h("meter", { min: 0, max: 1, low: 0.35, high: 0.65, optimum: 1, value, "aria-label": part }), h("span", { class: "number" }, t.percent(value))))),
+    h("ul", { class: "meters" }, parts.map(([part, value]) => h("li", {}, h("span", {}, part), meter(part, value), h("span", { class: "number" }, t.percent(value))))),
     h("div", { class: "row end" }, h("button", { type: "button", class: "plain danger-text", onclick: actions.remove }, t.delete)));
   return { element, fill: (viewer) => { triangles.textContent = viewer.triangles.toLocaleString("en"); } };
 }

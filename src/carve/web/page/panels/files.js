@@ -7,7 +7,10 @@ const MADE_BY = { vrm: "avatar.vrm", usd: "avatar.usdz", fbx: "avatar.fbx", lod:
 export function filesPanel(state, actions) {
   const ready = state.files.filter((file) => file.download);
   const missing = Object.keys(MADE_BY).filter((name) => !state.files.some((file) => file.name === MADE_BY[name]));
-  return { element: h("div", {}, h("h2", {}, t.ready), h("ul", { class: "files" }, ready.map(entry)), h("h2", {}, t.more), missing.length ? more(missing, actions) : h("p", { class: "soft" }, t.all)) };
+  const avatars = ready.filter((file) => /^(avatar|posed|body)/.test(file.name));
+  const others = ready.filter((file) => !avatars.includes(file));
+  return { element: h("div", {}, h("h2", {}, t.ready), h("ul", { class: "files" }, avatars.map(entry)),
+    h("details", {}, h("summary", {}, t.others), h("ul", { class: "files" }, others.map(entry))), h("h2", {}, t.more), missing.length ? more(missing, actions) : h("p", { class: "soft" }, t.all)) };
 }
 
 function entry(file) {
