@@ -1,5 +1,6 @@
 # make setup   a virtual environment with everything, in .venv; the larger pose network in carve's cache
 # make demo    set up, then reconstruct the example photo into out/demo
+# make wheel   build the wheel and try `carve demo` with it
 # make test    set up, then run the tests; those that are skipped are named with the reason
 # make check   set up, then style, types and import rules
 # make fuzz    set up, then damage files for every reader by seed; MINUTES=10 lets atheris guide it, so long a reader
@@ -17,7 +18,7 @@ BROWSER := tests/browser
 BROWSER_INSTALLED := $(BROWSER)/node_modules/.package-lock.json
 VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
 
-.PHONY: setup models demo test check fuzz benchmark clean
+.PHONY: setup models demo wheel test check fuzz benchmark clean
 
 setup: $(INSTALLED) $(VALIDATOR_INSTALLED) $(BROWSER_INSTALLED) models
 
@@ -50,7 +51,14 @@ $(BROWSER_INSTALLED): $(BROWSER)/package.json $(BROWSER)/package-lock.json
 	fi
 
 demo: $(INSTALLED)
-	$(BIN)/carve reconstruct examples/person.jpg --out out/demo --overwrite
+	$(BIN)/carve demo --out out/demo
+
+# The wheel alone, its own files before those of the source tree, far from the repository.
+wheel: $(INSTALLED)
+	rm -rf out/wheel && $(BIN)/pip wheel --quiet --no-deps -w out/wheel .
+	$(BIN)/pip install --quiet --no-deps --target out/wheel/unpacked out/wheel/*.whl
+	cd out/wheel && PYTHONPATH=unpacked ../../$(BIN)/python -m carve demo --preset fast --out demo
+	test -s out/wheel/demo/avatar.glb && test -s out/wheel/demo/report.html
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n auto --maxprocesses 4 --dist loadfile

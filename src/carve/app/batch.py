@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from carve.app.batch_jobs import Job, Line
+    from carve.app.batch_pools import Pool
 
 
 def add_batch(parser: argparse.ArgumentParser, presets: tuple[str, ...]) -> None:
@@ -17,6 +18,7 @@ def add_batch(parser: argparse.ArgumentParser, presets: tuple[str, ...]) -> None
     parser.add_argument("photos", nargs="+", type=Path, help="photos, folders of photos, or lists (.csv with the column photo)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="an output folder a photo, and batch.csv")
     parser.add_argument("--workers", type=int, metavar="N", help="photos at a time (default: one a processor core)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="work on a Ray cluster (auto, host:port); its machines share the folders")
     parser.add_argument("--preset", choices=presets, help="speed against quality")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="a settings file for all")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -25,6 +27,7 @@ def add_batch(parser: argparse.ArgumentParser, presets: tuple[str, ...]) -> None
 def run_batch(arguments: argparse.Namespace) -> int:
     """Make all avatars; exit code 1 if any failed."""
     from carve.app.batch_jobs import find_jobs
+    from carve.app.batch_pools import make_pool
     from carve.files.whole import writing
     from carve.records import CarveError
 
@@ -36,20 +39,22 @@ def run_batch(arguments: argparse.Namespace) -> int:
     jobs = find_jobs(arguments.photos, arguments.out, {name: str(value) for name, value in given.items() if value is not None})
     with writing(arguments.out):
         arguments.out.mkdir(parents=True, exist_ok=True)
-    lines = make_all(jobs, arguments.out / "batch.csv", min(workers, len(jobs)), max(1, cores // workers), arguments.quiet)
+    pool = make_pool(arguments.ray, min(workers, len(jobs)), max(1, cores // workers), arguments.out)
+    try:
+        lines = make_all(jobs, arguments.out / "batch.csv", pool, arguments.quiet)
+    finally:
+        pool.close()
     return 1 if any(line.state == "failed" for line in lines) else 0
 
 
-def make_all(jobs: Sequence[Job], table: Path, workers: int, threads: int, quiet: bool) -> list[Line]:
+def make_all(jobs: Sequence[Job], table: Path, pool: Pool, quiet: bool) -> list[Line]:
     """Run what is not done; the table is written after each photo. Interrupted, it stops the running ones and keeps what is finished."""
-    import subprocess
-    import threading
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+    from concurrent.futures import FIRST_COMPLETED, wait
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from carve.app.batch_jobs import Line, read_lines, run_job, write_lines
+    from carve.app.batch_jobs import Line, read_lines, write_lines
 
     before = read_lines(table)
     lines: dict[str, Line] = {}
@@ -64,11 +69,9 @@ def make_all(jobs: Sequence[Job], table: Path, workers: int, threads: int, quiet
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=console
     )
-    running: set[subprocess.Popen[str]] = set()
-    stopped = threading.Event()
-    with bar, ThreadPoolExecutor(workers) as pool:
+    with bar:
         task = bar.add_task("photos", total=len(jobs), completed=len(lines))
-        pending = {pool.submit(run_job, job, threads, running, stopped) for job in todo}
+        pending = {pool.submit(job) for job in todo}
         try:
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -79,11 +82,9 @@ def make_all(jobs: Sequence[Job], table: Path, workers: int, threads: int, quiet
                 write_lines(table, (lines[str(job.out)] for job in jobs if str(job.out) in lines))
                 bar.update(task, completed=len(lines))
         except BaseException:
-            stopped.set()
             for future in pending:
                 future.cancel()
-            for process in tuple(running):
-                process.terminate()
+            pool.stop()
             raise
     write_lines(table, (lines[str(job.out)] for job in jobs))
     failed = sum(line.state == "failed" for line in lines.values())

@@ -145,12 +145,22 @@ def run_job(job: Job, threads: int, running: set[subprocess.Popen[str]], stopped
     running.discard(process)
     seconds = round(time.perf_counter() - begin, 1)
     if process.returncode == 0:
-        return Line(str(job.photo), str(job.out), "done", seconds, _warnings(job.out), "", job.digest)
+        return finished_line(job, seconds, job.digest)
     lines = told.strip().splitlines()
     message = lines[-1].removeprefix("carve: ") if lines else ""
     if process.returncode < 0:
         message = f"the process was ended by signal {-process.returncode}"
-    return Line(str(job.photo), str(job.out), "failed", seconds, 0, message or f"exit code {process.returncode}", job.digest)
+    return failed_line(job, seconds, message or f"exit code {process.returncode}", job.digest)
+
+
+def finished_line(job: Job, seconds: float, digest: str) -> Line:
+    """The line of a job that was done."""
+    return Line(str(job.photo), str(job.out), "done", seconds, _warnings(job.out), "", digest)
+
+
+def failed_line(job: Job, seconds: float, message: str, digest: str = "") -> Line:
+    """The line of a job that failed."""
+    return Line(str(job.photo), str(job.out), "failed", seconds, 0, message, digest)
 
 
 def _warnings(out: Path) -> int:

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
 from carve.app.batch import add_batch
+from carve.app.demo import add_demo
 from carve.app.evaluate import add_evaluate
 from carve.app.export import add_export, add_options
+from carve.app.report import add_report
+from carve.app.serve import add_serve
 from carve.app.synth import add_synth
 from carve.app.train import add_train
 from carve.person_height import standing_height
@@ -40,6 +43,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(UNUSABLE, f"carve: {shown}; see {self.prog} --help\n")
 
 
+class _Telling(argparse.ArgumentParser):
+    """An argument parser for callers in the same process."""
+
+    def error(self, message: str) -> NoReturn:
+        from carve.files.text import readable
+        from carve.records import CarveError
+
+        raise CarveError(readable(f"{message[:1].upper()}{message[1:]}."))
+
+
 def metres(text: str) -> float:
     """A person's height as people write it, metres."""
     try:
@@ -55,6 +68,9 @@ def _parser() -> _Parser:
     _add_reconstruct(commands.add_parser("reconstruct", help="make an avatar from a photo"))
 
     add_batch(commands.add_parser("batch", help="make avatars from many photos"), PRESETS)
+    add_demo(commands.add_parser("demo", help="make an avatar from the example photo"), PRESETS)
+    add_serve(commands.add_parser("serve", help="make avatars in the browser and over HTTP"))
+    add_report(commands.add_parser("report", help="write one HTML page of a run or a batch"))
 
     preview = commands.add_parser("preview", help="render views of an avatar")
     preview.add_argument("avatar", type=Path, help="an output folder or a GLB file")
@@ -113,7 +129,14 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
-def _assignments(arguments: argparse.Namespace) -> list[str]:
+def reconstruct_arguments(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of `carve reconstruct` from the words after it. Raises CarveError where the command line would complain."""
+    parser = _Telling(prog="carve reconstruct", add_help=False, allow_abbrev=False)
+    _add_reconstruct(parser)
+    return parser.parse_args(words)
+
+
+def assignments(arguments: argparse.Namespace) -> list[str]:
     """The options that are short for a setting follow `--set`, so they win."""
     short = {
         "seed": arguments.seed,
@@ -146,7 +169,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
 
         gc.freeze()
         gc.enable()
-        settings = make_settings(arguments.preset, arguments.settings, _assignments(arguments))
+        settings = make_settings(arguments.preset, arguments.settings, assignments(arguments))
         lines.progress("loading", 1.0)
         avatar = reconstruct(
             photo,
@@ -184,6 +207,26 @@ def _batch(arguments: argparse.Namespace) -> int:
     from carve.app.batch import run_batch
 
     return run_batch(arguments)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from carve.app.demo import demo_words
+    from carve.app.report import run_report
+
+    done = _reconstruct(_parser().parse_args(demo_words(arguments)))
+    return done or run_report(argparse.Namespace(folder=arguments.out, out=None))
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from carve.app.report import run_report
+
+    return run_report(arguments)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from carve.app.serve import serve
+
+    return serve(arguments)
 
 
 def _preview(arguments: argparse.Namespace) -> int:
@@ -263,6 +306,9 @@ def _train(arguments: argparse.Namespace) -> int:
 _COMMANDS = {
     "reconstruct": _reconstruct,
     "batch": _batch,
+    "demo": _demo,
+    "report": _report,
+    "serve": _serve,
     "evaluate": _evaluate,
     "synth": _synth,
     "train": _train,

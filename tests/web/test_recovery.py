@@ -1,0 +1,169 @@
+"""A real server and real workers with a pipeline that takes no time: killed workers and killed servers lose nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from web.uploads import picture
+
+FAKE = Path(__file__).with_name("fake_worker.py")
+PATIENCE = 120.0
+CLIENT = httpx.Client(
+    verify=False, timeout=60, headers={"Connection": "close"}
+)  # reading certificates for each request takes longer than all else
+SERVER = """
+import sys
+from carve.web import server
+make = server.make_services
+def with_fake(*given):
+    services = make(*given)
+    services.supervisor.command = (sys.executable, {fake!r})
+    return services
+server.make_services = with_fake
+from carve.app.cli import main
+main()
+"""
+
+
+@dataclass
+class Running:
+    """A server in a process of its own."""
+
+    data: Path
+    seconds: float
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        words = [
+            sys.executable,
+            "-c",
+            SERVER.format(fake=str(FAKE)),
+            "serve",
+            f"--data={self.data}",
+            f"--port={self.port}",
+            "--jobs-per-client=50",
+        ]
+        environment = {**os.environ, "CARVE_FAKE_SECONDS": str(self.seconds)}
+        self.process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
+        self.until(lambda: CLIENT.get(f"{self.url}/healthz").json()["workers"] == 1)
+
+    def kill(self, how: int = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(PATIENCE)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            with suppress(httpx.HTTPError):
+                if true():
+                    return
+            time.sleep(0.05)
+        raise AssertionError("it did not happen in time")
+
+    def send(self) -> str:
+        return str(CLIENT.post(f"{self.url}/v1/avatars", files={"photo": ("a.jpg", picture())}).json()["id"])
+
+    def state(self, id_: str) -> dict[str, Any]:
+        found: dict[str, Any] = CLIENT.get(f"{self.url}/v1/avatars/{id_}").json()
+        return found
+
+    def worker(self) -> int | None:
+        """Process id of the worker that has a job."""
+        import sqlite3
+        from contextlib import closing
+
+        with closing(sqlite3.connect(self.data / "jobs.sqlite", timeout=20)) as db:
+            row = db.execute("select worker from jobs where state = 'running'").fetchone()
+        return row[0] if row else None
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    server = Running(tmp_path / "data", 0.4)
+    server.start()
+    yield server
+    with suppress(ProcessLookupError):
+        server.kill()
+
+
+def test_killed_workers_and_servers_lose_no_job_and_go_on_where_they_were(running: Running) -> None:
+    ids = [running.send() for _ in range(2)]
+    for done in (3, 6):
+        running.until(lambda enough=done: len(running.state(ids[0])["stages"]) >= enough)  # type: ignore[misc]
+        worker = running.worker()
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        running.until(lambda dead=worker: running.worker() not in (None, dead))  # type: ignore[misc]
+        running.kill()
+        running.start()
+    running.until(lambda: all(running.state(id_)["state"] == "done" for id_ in ids))
+    for id_ in ids:
+        assert CLIENT.get(f"{running.url}/v1/avatars/{id_}/files/avatar.glb").content[:4] == b"glTF"
+        log = (running.data / "avatars" / id_ / "run" / "stages" / "log.txt").read_text().split()
+        assert len(log) == len(set(log)) == 10, "no finished stage ran twice"
+
+
+def test_a_server_that_is_told_to_end_takes_its_workers_with_it(running: Running) -> None:
+    id_ = running.send()
+    running.until(lambda: running.worker() is not None)
+    worker = running.worker()
+    assert worker is not None
+    running.kill(signal.SIGTERM)
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    running.start()
+    running.until(lambda: running.state(id_)["state"] == "done")
+
+
+def test_slow_and_oversized_heads_are_let_go(running: Running) -> None:
+    def answer(data: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as line:
+            line.sendall(data)
+            said = b""
+            with suppress(ConnectionError):
+                while part := line.recv(4096):
+                    said += part
+            return said
+
+    assert b" 408 " in answer(b"POST /v1/avatars HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ").split(b"\r\n")[0]
+    assert b" 400 " in answer(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 200_000 + b"\r\n\r\n").split(b"\r\n")[0]
+    many = b"".join(b"X-%d: y\r\n" % k for k in range(20_000))
+    assert b" 400 " in answer(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + many + b"\r\n").split(b"\r\n")[0]
+    assert CLIENT.get(f"{running.url}/healthz").status_code == 200
+
+
+def test_a_job_in_the_making_can_be_changed_and_deleted(running: Running) -> None:
+    id_ = running.send()
+    running.until(lambda: running.worker() is not None)
+    assert CLIENT.post(f"{running.url}/v1/avatars/{id_}/rerun", data={"preset": "fast"}).status_code == 202
+    running.until(lambda: running.state(id_)["state"] == "done")
+    assert running.state(id_)["options"] == {"preset": "fast"}
+    other = running.send()
+    running.until(lambda: running.worker() is not None)
+    assert CLIENT.delete(f"{running.url}/v1/avatars/{other}").status_code == 204
+    assert not (running.data / "avatars" / other).exists()
+    running.until(lambda: CLIENT.get(f"{running.url}/healthz").json()["workers"] == 1)
+    assert json.loads(CLIENT.get(f"{running.url}/healthz").text)["running"] == 0
