@@ -90,8 +90,8 @@ def shard(path: Path, work: Path) -> tuple[bool, str]:
     from carve.records import CarveError
     from carve.synth.store.shard_reader import open_shards
 
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from synth.noise_people import data_set
+    sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of this folder, which has a synth of its own
+    from synth.noise_people import data_set  # type: ignore[import-not-found]
 
     folder = work / "shards"
     shutil.rmtree(folder, ignore_errors=True)
