@@ -288,6 +288,13 @@ def test_a_large_picture_of_nothing_is_refused_from_its_header(tmp_path: Path) -
         read_photo(tmp_path / "bomb.png")
 
 
+def test_films_behind_a_jpeg_and_previews_inside_it_are_no_scans(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / "moving.jpg"
+    Image.fromarray(pixels).save(path, comment=b"\xff\xda" * 300)
+    path.write_bytes(path.read_bytes() + b"ftypmp42" + b"\xff\xda\x00\x08" * 300)
+    assert read_photo(path).size == pixels.shape[1::-1]
+
+
 def test_a_jpeg_of_very_many_scans_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     path = tmp_path / "scans.jpg"
     Image.fromarray(pixels).save(path, progressive=True)

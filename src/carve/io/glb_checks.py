@@ -62,6 +62,8 @@ def check_tree(tree: Mapping[str, Any]) -> None:
         items = _list(tree, kind)
         if len(items) > MAX_ITEMS or not all(isinstance(item, dict) for item in items):
             raise CarveError(f"its list of {kind} is too long or malformed")
+    if any(buffer.get("uri") is not None for buffer in _list(tree, "buffers")):
+        raise CarveError("its data lies in another file; export it as one GLB file")
     _check_graph(tree)
     for mesh in _list(tree, "meshes"):
         for primitive in _list(mesh, "primitives"):

@@ -10,6 +10,8 @@ Notation: f focal length in pixels, f35 its 35 mm equivalent, d the picture's di
 from __future__ import annotations
 
 import io
+import mmap
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -43,6 +45,11 @@ _LEAST_BYTES = 1 / 400
 _LARGE_PIXELS = 12_000_000
 _MAX_SCANS = 100
 """Of a progressive JPEG; a full pass over the picture each, and encoders make about ten."""
+_MAX_SCANNED = 2_000_000_000
+"""Pixels of all scans together: some 20 s of decoding."""
+_MAX_SEGMENTS = 100_000
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+"""What begins a segment of a JPEG, or ends it; within a scan no other marker with a length stands."""
 _MAX_PROFILE = 8 << 20
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -186,8 +193,9 @@ def _opened(path: Path, what: str) -> Iterator[_Picture]:
         with image:
             if image.width * image.height > MAX_PIXELS:
                 raise CarveError(_too_large(path, what))
-            if image.format in ("JPEG", "MPO") and _scans(path) > _MAX_SCANS:
-                raise CarveError(f"The {what} {path} has over {_MAX_SCANS} scans, which no camera writes; save it anew as a plain JPEG.")
+            most = min(_MAX_SCANS, _MAX_SCANNED // max(image.width * image.height, 1))
+            if image.format in ("JPEG", "MPO") and _scans(path) > most:
+                raise CarveError(f"The {what} {path} has over {most} scans, which no camera writes; save it anew as a plain JPEG.")
             if what == "photo":
                 _check_filled(image, path)
             with quiet() if image.format == "TIFF" else nullcontext():  # libtiff tells of damage on its own
@@ -228,13 +236,16 @@ def _check_filled(image: Image.Image, path: Path) -> None:
 
 
 def _scans(path: Path) -> int:
-    """How often a JPEG says that a scan begins (the marker cannot occur inside one)."""
-    count, last = 0, b""
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            count += (last + chunk).count(b"\xff\xda")
-            last = chunk[-1:]
-    return count
+    """How many scans a JPEG's first picture has: previews inside its segments and the film that phones put behind it do not count."""
+    at, scans = 2, 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for _ in range(_MAX_SEGMENTS):
+            marker = _MARKER.search(data, at)
+            if marker is None or marker[0] == b"\xff\xd9":
+                return scans
+            scans += marker[0] == b"\xff\xda"
+            at = marker.end() + max(int.from_bytes(data[marker.end() : marker.end() + 2], "big"), 2)
+    return _MAX_SCANS + 1
 
 
 def _orientation(image: Image.Image) -> int:

@@ -95,25 +95,40 @@ def test_blocks_that_are_gone_torn_or_of_other_settings_are_made_anew(tmp_path: 
     assert not (tmp_path / "val-00001.tar").exists() and list(resume(tmp_path, "other")) == [1]
 
 
-def test_a_full_disk_ends_in_one_sentence_and_leaves_what_was_finished(tmp_path: Path) -> None:
+def test_a_full_disk_ends_in_one_sentence_and_leaves_what_was_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("the system has no /dev/full")
     data_set(tmp_path, blocks=1)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    (tmp_path / "val-00001.tar.part").symlink_to("/dev/full")
+    plain, full = Path.open, {"val-00001.tar.part"}
+
+    def opened(path: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        return (
+            plain(Path("/dev/full"), mode.replace("x", "w"), *rest, **options) if path.name in full else plain(path, mode, *rest, **options)
+        )
+
+    monkeypatch.setattr(Path, "open", opened)
     with pytest.raises(CarveError, match=r"^The disk of .* is full; make room and start again, the finished shards are kept\.$"):
         write_block(tmp_path, 1, block(1), "print")
-    (tmp_path / "progress" / "00001.json.part").symlink_to("/dev/full")
+    full |= {"00001.json.part"}
     with pytest.raises(CarveError, match="is full"):
         write_block(tmp_path, 1, block(1), "print")
-    (tmp_path / "dataset.json.part").symlink_to("/dev/full")
+    full |= {"dataset.json.part", "alone.tar.part"}
     with pytest.raises(CarveError, match="is full"):
         finish(tmp_path, [], fingerprint="print", seed=0, settings={})
-    (tmp_path / "alone.tar.part").symlink_to("/dev/full")
     with pytest.raises(CarveError, match="is full"):
         write_shard(tmp_path / "alone.tar", [person(1)])
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
     assert not list(tmp_path.rglob("*.part")) and list(resume(tmp_path, "print")) == [0]
+
+
+def test_links_that_lie_where_files_are_made_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("dear")
+    (tmp_path / "progress").mkdir()
+    for name in ("val-00001.tar.part", "progress/00001.json.part"):
+        (tmp_path / name).symlink_to(tmp_path / "victim")
+    write_block(tmp_path, 1, block(1), "print")
+    assert (tmp_path / "victim").read_text() == "dear"
 
 
 def test_a_disk_that_fills_at_the_last_step_leaves_nothing_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
