@@ -134,3 +134,42 @@ export async function load() {
   const meshes = skinnedMeshes(gltf.scene);
   return { triangles: meshes.reduce((sum, mesh) => sum + mesh.geometry.index.count / 3, 0), lowest: lowest(gltf.scene), normalMap: Boolean(meshes[0].material.normalMap), morphs: meshes[0].morphTargetInfluences?.length ?? 0 };
 }
+
+// A picture by three.js for looking at: `?views=` is JSON, a list of { at: [x, y, z], from: [x, y, z], fov, shapes: { name: weight }, eyes: degrees, time }.
+export async function pictures() {
+  const query = new URL(location.href).searchParams;
+  const [width, height] = (query.get("size") ?? "480x640").split("x").map(Number);
+  const gltf = await loader().loadAsync("/files/0");
+  const renderer = new THREE.WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
+  renderer.setSize(width, height);
+  renderer.toneMapping = THREE.NoToneMapping;
+  const scene = new THREE.Scene();
+  scene.background = new THREE.Color(0xdfe3e8);
+  scene.add(new THREE.HemisphereLight(0xffffff, 0x9a9aa2, 2.0), gltf.scene);
+  const sun = new THREE.DirectionalLight(0xffffff, 1.4);
+  sun.position.set(1.5, 3, 2.5);
+  scene.add(sun);
+  const floor = new THREE.GridHelper(6, 24, 0x99a0a8, 0xc4c9cf);
+  scene.add(floor);
+  const meshes = skinnedMeshes(gltf.scene);
+  const mixer = gltf.animations.length ? new THREE.AnimationMixer(gltf.scene) : null;
+  mixer?.clipAction(gltf.animations[0]).play();
+  const taken = [];
+  for (const view of JSON.parse(query.get("views"))) {
+    if (mixer) mixer.setTime((view.time ?? 0) * gltf.animations[0].duration);
+    for (const mesh of meshes) for (const name of Object.keys(mesh.morphTargetDictionary ?? {})) mesh.morphTargetInfluences[mesh.morphTargetDictionary[name]] = view.shapes?.[name] ?? 0;
+    for (const side of ["left", "right"]) {
+      const eye = gltf.scene.getObjectByName(`${side}Eye`) ?? gltf.scene.getObjectByName(side === "left" ? "LeftEye" : "RightEye");
+      if (eye) eye.rotation.set(0, ((view.eyes ?? 0) * Math.PI) / 180, 0);
+    }
+    const head = gltf.scene.getObjectByName("head") ?? gltf.scene.getObjectByName("Head");
+    gltf.scene.updateMatrixWorld(true);
+    const origin = view.head ? head.getWorldPosition(new THREE.Vector3()) : new THREE.Vector3();
+    const camera = new THREE.PerspectiveCamera(view.fov ?? 30, width / height, 0.05, 50);
+    camera.position.fromArray(view.from).add(origin);
+    camera.lookAt(new THREE.Vector3().fromArray(view.at).add(origin));
+    renderer.render(scene, camera);
+    taken.push(renderer.domElement.toDataURL("image/png"));
+  }
+  return { pictures: taken };
+}
