@@ -102,8 +102,12 @@ def browser(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]
     animate(folder / "mixamo.glb", folder / "clip.glb", None, None)
     vrm = in_the_browser("vrm", folder / "avatar.vrm", folder / "clip.glb")
     head = in_the_browser("talkinghead", folder / "mixamo.glb")
-    (folder / "clip.glb").unlink()
-    return {
+    result: dict[str, Any] = {}
+    if make_asset(avatar, ExportOptions(cloth_bones=True)).asset.chains:
+        write_format(folder / "cloth.vrm", "vrm", avatar, ExportOptions(vrm=META, triangles=20_000, cloth_bones=True))
+        cloth = in_the_browser("vrm", folder / "cloth.vrm", folder / "clip.glb")
+        result = {"cloth_spring_joints": cloth["springs"], "cloth_swing_cm": 100 * cloth["swing"]}
+    return result | {
         "three_vrm_floor_cm": 100 * max(map(abs, vrm["low"])),
         "three_vrm_expressions": len(vrm["expressions"]),
         "talkinghead": head.get("visemes") == 15,

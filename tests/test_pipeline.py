@@ -192,7 +192,7 @@ def test_pose_and_camera_files_agree_with_the_avatar(fakes: Fakes, tmp_path: Pat
     surface = avatar.surface
     scene, posed = read_glb(tmp_path / "out" / "avatar.glb"), read_glb(tmp_path / "out" / "posed.glb")
     made, heads = posed_by_nodes(scene, pose["rotations"], {pose["root"]: pose["root_translation"]})
-    np.testing.assert_allclose(made, posed.vertices, atol=3e-6)
+    np.testing.assert_allclose(made[: len(posed.vertices)], posed.vertices, atol=3e-6)  # tongue and teeth come last
     np.testing.assert_allclose(posed.vertices, surface.vertices[avatar.textured.corner], atol=3e-4)
     for name in pose["joints"]:
         np.testing.assert_allclose(pose["joints"][name], heads[name], atol=1e-6)

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const [chromium, scenario, ...files] = process.argv.slice(2);
+const [chromium, scenario, ...files] = process.argv.slice(2); // a scenario may have parameters: pictures&size=640x480
 const root = dirname(fileURLToPath(import.meta.url));
 const types = { ".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm" };
 const profile = mkdtempSync(join(tmpdir(), "carve-browser-"));

@@ -76,11 +76,16 @@ export async function vrm() {
   mixer.clipAction(clip).play();
   const low = [];
   const feet = [];
+  const hanging = [...(avatar.springBoneManager?.joints ?? [])].map((joint) => joint.bone);
+  const fromHips = (bone) => avatar.humanoid.getRawBoneNode("hips").worldToLocal(bone.getWorldPosition(new THREE.Vector3()));
+  const hung = hanging.map(fromHips);
+  let swing = 0;
   for (let k = 0; k < 32; k += 1) {
     mixer.setTime((k / 32) * clip.duration);
     avatar.update(1 / 30);
     low.push(lowest(gltf.scene));
     feet.push([at("leftFoot"), at("rightFoot")]);
+    hanging.forEach((bone, j) => { swing = Math.max(swing, fromHips(bone).distanceTo(hung[j])); });
   }
   avatar.expressionManager.setValue("aa", 1);
   avatar.expressionManager.setValue("blink", 1);
@@ -96,7 +101,8 @@ export async function vrm() {
     bones: Object.keys(avatar.humanoid.humanBones).length,
     expressions: Object.keys(avatar.expressionManager.expressionMap),
     thumbnail: Boolean(avatar.meta.thumbnailImage),
-    springs: avatar.springBoneManager?.joints.size ?? 0,
+    springs: hanging.length,
+    swing,
     tracks: clip.tracks.length,
     jawOpen: influence("jawOpen"),
     eyeBlinkLeft: influence("eyeBlinkLeft"),
@@ -133,4 +139,49 @@ export async function load() {
   const gltf = await loader().loadAsync("/files/0");
   const meshes = skinnedMeshes(gltf.scene);
   return { triangles: meshes.reduce((sum, mesh) => sum + mesh.geometry.index.count / 3, 0), lowest: lowest(gltf.scene), normalMap: Boolean(meshes[0].material.normalMap), morphs: meshes[0].morphTargetInfluences?.length ?? 0 };
+}
+
+// Pictures by three.js for looking at, of a file and (of a VRM) a clip on Mixamo's skeleton. `views` is JSON, a list of
+// { at, from: [x, y, z], head: whether these are from the head on, fov, shapes: { name: weight }, eyes: degrees, time: share of the clip }.
+export async function pictures() {
+  const query = new URL(location.href).searchParams;
+  const [width, height] = (query.get("size") ?? "480x640").split("x").map(Number);
+  const gltf = await loader().register((parser) => new VRMLoaderPlugin(parser)).loadAsync("/files/0");
+  const avatar = gltf.userData.vrm;
+  let clip = gltf.animations[0];
+  if (avatar && query.has("clip")) {
+    const source = await loader().loadAsync("/files/1");
+    clip = retarget(source.animations[0], source, avatar);
+  }
+  const mixer = clip ? new THREE.AnimationMixer(gltf.scene) : null;
+  mixer?.clipAction(clip).play();
+  const renderer = new THREE.WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
+  renderer.setSize(width, height);
+  const scene = new THREE.Scene();
+  scene.background = new THREE.Color(0xdfe3e8);
+  const sun = new THREE.DirectionalLight(0xffffff, 1.4);
+  sun.position.set(1.5, 3, 2.5);
+  scene.add(new THREE.HemisphereLight(0xffffff, 0x9a9aa2, 2.0), sun, new THREE.GridHelper(6, 24, 0x99a0a8, 0xc4c9cf), gltf.scene);
+  const head = gltf.scene.getObjectByName("head") ?? gltf.scene.getObjectByName("Head");
+  const eyes = ["leftEye", "rightEye", "LeftEye", "RightEye"].map((name) => gltf.scene.getObjectByName(name)).filter(Boolean);
+  const taken = [];
+  for (const view of JSON.parse(query.get("views"))) {
+    const time = (view.time ?? 0) * (clip?.duration ?? 0);
+    while (mixer && mixer.time < time - 1e-6) {
+      mixer.update(Math.min(1 / 60, time - mixer.time));
+      avatar?.update(1 / 60);
+    }
+    for (const mesh of skinnedMeshes(gltf.scene)) {
+      for (const [name, place] of Object.entries(mesh.morphTargetDictionary ?? {})) mesh.morphTargetInfluences[place] = view.shapes?.[name] ?? 0;
+    }
+    if (view.eyes !== undefined) eyes.forEach((eye) => eye.rotation.set(0, (view.eyes * Math.PI) / 180, 0));
+    gltf.scene.updateMatrixWorld(true);
+    const origin = view.head ? head.getWorldPosition(new THREE.Vector3()) : new THREE.Vector3();
+    const camera = new THREE.PerspectiveCamera(view.fov ?? 30, width / height, 0.05, 50);
+    camera.position.fromArray(view.from).add(origin);
+    camera.lookAt(new THREE.Vector3().fromArray(view.at).add(origin));
+    renderer.render(scene, camera);
+    taken.push(renderer.domElement.toDataURL("image/png"));
+  }
+  return { pictures: taken };
 }

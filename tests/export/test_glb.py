@@ -63,7 +63,8 @@ def test_the_photos_pose_gives_posed_glb(avatar: Avatar, tmp_path: Path, kind: S
     scene, posed = read_glb(tmp_path / "avatar.glb"), read_glb(tmp_path / "posed.glb")
     pose = json.loads((tmp_path / "pose.json").read_text())
     made, heads = posed_by_nodes(scene, pose["rotations"], {pose["root"]: pose["root_translation"]})
-    np.testing.assert_allclose(made, posed.vertices, atol=3e-6)
+    # Tongue and teeth come last; posed.glb has none.
+    np.testing.assert_allclose(made[: len(posed.vertices)], posed.vertices, atol=3e-6)
     np.testing.assert_allclose(posed.vertices, avatar.surface.vertices[avatar.textured.corner], atol=1e-3)
     for name, place in pose["joints"].items():
         np.testing.assert_allclose(heads[scene.skeleton.humanoid[name]], place, atol=1e-6)

@@ -27,6 +27,8 @@ SMALLEST = 1e-4
 """Metres; what moves less does not move."""
 EYE_REACH = 0.004
 """Metres from the eyeball within which the surface is the eyeball's."""
+EYE_RIM = 0.0006
+"""Metres nearer to the lid than which nothing is the eyeball's: all of the lids' rims move alike in a blink."""
 LID = 0.016
 """Metres above the eye where a blink ends (half as much again until it is gone): brows stay."""
 EYE_ROOM = 0.026
@@ -106,7 +108,7 @@ def _skin_vertices(body: BodyFit) -> np.ndarray:
 
 
 def eyeballs(body: BodyFit, surface: CanonicalSurface) -> dict[str, np.ndarray]:
-    """`leftEye`, `rightEye` -> indices of the surface's vertices that show the eyeball: nearer to it than to the lids."""
+    """`leftEye`, `rightEye` -> indices of the surface's vertices that show the eyeball: clearly nearer to it than to the lids."""
     skin = _skin_vertices(body)
     head = np.flatnonzero(surface.region == REGIONS.index("head"))
     found: dict[str, np.ndarray] = {}
@@ -121,5 +123,5 @@ def eyeballs(body: BodyFit, surface: CanonicalSurface) -> dict[str, np.ndarray]:
             centre = (points.max(0) + points.min(0)) / 2
             radius = np.linalg.norm(points - centre, axis=1).mean()
             to_ball = np.abs(np.linalg.norm(surface.vertices[head] - centre, axis=1) - radius)
-            found[side] = head[(to_ball < EYE_REACH) & (to_ball < to_skin)]
+            found[side] = head[(to_ball < EYE_REACH) & (to_ball + EYE_RIM < to_skin)]
     return found

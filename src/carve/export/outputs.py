@@ -13,6 +13,7 @@ from carve.export.compress import with_draco, with_meshopt
 from carve.export.face import with_face
 from carve.export.fbx import fbx_bytes
 from carve.export.glb import asset_document
+from carve.export.mouth import with_mouth
 from carve.export.normal_map import with_normal_map
 from carve.export.options import LODS, ExportOptions, Format
 from carve.export.records import Asset
@@ -54,8 +55,8 @@ def write_avatar(folder: Path, avatar: Avatar, options: ExportOptions) -> list[s
 
 
 def dressed(exported: Exported, avatar: Avatar, options: ExportOptions) -> Asset:
-    """The asset with the face shapes, the texture size and the number of triangles that the options ask for."""
-    asset = with_face(exported.asset, avatar) if options.blendshapes == "arkit" else exported.asset
+    """The asset with the face shapes and the mouth's inside, the texture size and the number of triangles that the options ask for."""
+    asset = with_mouth(with_face(exported.asset, avatar), avatar) if options.blendshapes == "arkit" else exported.asset
     if options.texture is not None:
         asset = with_texture(asset, options.texture)
     return asset if options.triangles is None else reduced(asset, options.triangles)

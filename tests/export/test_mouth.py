@@ -1,0 +1,83 @@
+"""The mouth's inside: closed parts behind the lips, of which the lower ones go with the jaw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from carve.export.asset import Exported
+from carve.export.face import with_face
+from carve.export.mouth import with_mouth
+from carve.export.records import Asset
+from carve.geometry.mesh import boundary_edges, components, signed_volume
+from carve.geometry.queries import MeshQueries
+from carve.records import Avatar
+
+
+@pytest.fixture(scope="module")
+def speaking(naked: Avatar, with_shapes: Asset) -> Asset:
+    return with_mouth(with_shapes, naked)
+
+
+@pytest.fixture(scope="module")
+def pieces(speaking: Asset, with_shapes: Asset) -> list[np.ndarray]:
+    """Vertices of the upper teeth, the lower teeth and the tongue."""
+    label = components(speaking.faces, len(speaking.vertices))
+    return [np.flatnonzero(label == k) for k in np.unique(label[len(with_shapes.vertices) :])]
+
+
+def moved(asset: Asset, name: str) -> np.ndarray:
+    """(V, 3) the vertices with one face shape on."""
+    shape = next(shape for shape in asset.shapes if shape.name == name)
+    vertices = asset.vertices.copy()
+    vertices[shape.vertices] += shape.offsets
+    return vertices
+
+
+def test_three_closed_parts_join_the_skin_which_stays(speaking: Asset, with_shapes: Asset, pieces: list[np.ndarray]) -> None:
+    count = len(with_shapes.vertices)
+    np.testing.assert_array_equal(speaking.vertices[:count], with_shapes.vertices)
+    np.testing.assert_array_equal(speaking.faces[: len(with_shapes.faces)], with_shapes.faces)
+    np.testing.assert_array_equal(speaking.corner[speaking.split_faces], speaking.faces)
+    assert len(pieces) == 3 and sum(map(len, pieces)) == len(speaking.vertices) - count
+    for own in pieces:
+        faces = speaking.faces[np.isin(speaking.faces, own).all(1)]
+        assert len(boundary_edges(faces)) == 0 and signed_volume(speaking.vertices, faces) > 0
+    assert (speaking.bones[count:, 0] == speaking.skeleton.index("head")).all()
+
+
+def test_closed_lips_hide_the_teeth_and_an_open_mouth_shows_them(speaking: Asset, with_shapes: Asset, pieces: list[np.ndarray]) -> None:
+    def visible(vertices: np.ndarray, own: np.ndarray) -> float:
+        rows = own[speaking.normals[own, 2] > 0.3]
+        ahead = np.tile([0.0, 0.0, 1.0], (len(rows), 1))
+        return 1 - float(MeshQueries(vertices, speaking.faces).blocked(vertices[rows] + 1e-4 * ahead, ahead, 0.2).mean())
+
+    upper, lower, tongue = pieces
+    for own in pieces:
+        assert visible(speaking.vertices, own) < 0.05  # the lips leave a slit
+    wide = moved(speaking, "jawOpen")
+    assert visible(wide, lower) > 0.1 and visible(wide, tongue) > 0.1
+    assert upper.min() >= len(with_shapes.vertices)
+
+
+def test_lower_teeth_go_rigidly_with_the_jaw(speaking: Asset, pieces: list[np.ndarray]) -> None:
+    upper, lower, _ = pieces
+    wide = moved(speaking, "jawOpen")
+    np.testing.assert_array_equal(wide[upper], speaking.vertices[upper])
+    assert (wide[lower, 1] - speaking.vertices[lower, 1]).mean() < -0.01
+    sides = [np.linalg.norm(points[lower[1:]] - points[lower[:-1]], axis=1) for points in (speaking.vertices, wide)]
+    np.testing.assert_allclose(sides[0], sides[1], atol=1e-6)
+
+
+def test_the_cavity_is_dark_and_the_face_keeps_its_colours(naked: Avatar, with_shapes: Asset, speaking: Asset) -> None:
+    changed = (speaking.albedo != with_shapes.albedo).any(-1)
+    assert 0 < changed.mean() < 0.05
+    smaller = replace(with_shapes, shapes=())
+    assert with_mouth(smaller, naked) is smaller
+
+
+def test_another_body_model_has_no_mouth(naked: Avatar, exported: Exported) -> None:
+    other = replace(naked, body=replace(naked.body, model="smpl"))
+    assert with_mouth(with_face(exported.asset, other), other) is exported.asset
