@@ -202,7 +202,8 @@ class Store:
             state: State = "failed" if given_up else "queued"
             now = time.time()
             db.execute(
-                "update jobs set state = ?, deaths = ?, message = ?, finished = ?, changed = ?, worker = null, start = null, stage = null, share = 0"
+                "update jobs set state = ?, deaths = ?, message = ?, finished = ?, changed = ?, worker = null, start = null, stage = null,"
+                " share = 0"
                 " where id = ? and state = 'running'",
                 (state, deaths, message, now if given_up else None, now, job),
             )
