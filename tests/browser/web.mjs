@@ -77,7 +77,7 @@ try {
   await look("landmarks");
   await page.click(".editor button[value=use]");
   await page.click(".correct button[type=submit]");
-  await page.waitForFunction((i) => fetch(`/v1/avatars/${i}`).then((r) => r.json()).then((s) => s.version === 2 && s.state === "done"), id, { polling: 500 });
+  for (let now = await state(); now.version !== 2 || now.state !== "done"; now = await state()) await page.waitForTimeout(300);
   await page.waitForSelector(".looks");
   report.corrected = (await state()).corrected;
 

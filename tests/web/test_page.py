@@ -1,4 +1,4 @@
-"""The page in Chromium: from the upload to the view in 3D, corrected, run again and downloaded, by people who see it and by those who do not."""
+"""The page in Chromium: from the upload to the view in 3D, corrected, run again and downloaded; by mouse, keyboard and screen reader."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class LocalPool:
 
 
 class RayPool:
-    """Tasks of a Ray cluster, one a photo, in a process that ends with it. Photos and folders are seen by all machines under the same name."""
+    """Tasks of a Ray cluster, one a photo, in a process that ends with it. All machines see photos and folders under the same names."""
 
     def __init__(self, address: str, threads: int, make: Callable[[Job, int], Line] | None = None) -> None:
         """Connect to the cluster at `address` (`auto`, host:port, ray://...). `make` stands for what a task does.

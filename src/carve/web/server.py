@@ -70,9 +70,8 @@ def make_app(services: Services, hosts: list[str] | None) -> FastAPI:
     app.include_router(router)
     _add_health(app, services, metrics)
     _add_errors(app)
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.mount("/page", GZipMiddleware(StaticFiles(directory=PAGE), minimum_size=1024), name="page")
     app.add_api_route("/", lambda: FileResponse(PAGE / "index.html"), include_in_schema=False, methods=["GET", "HEAD"])
-    app.add_middleware(GZipMiddleware, minimum_size=1024)
     app.add_middleware(Guard, clients=services.clients, limits=services.limits, hosts=hosts, metrics=metrics)
     return app
 

@@ -79,19 +79,20 @@ class Store:
             db.execute("create index if not exists jobs_client on jobs (client, created)")
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, read: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction; those that only read wait for nobody."""
         db = sqlite3.connect(self._path, timeout=20, isolation_level=None)
         try:
             db.row_factory = sqlite3.Row
             db.execute("pragma synchronous=full")
-            db.execute("begin immediate")
+            db.execute("begin" if read else "begin immediate")
             yield db
             db.execute("commit")
         finally:
             db.close()
 
     def _rows(self, where: str, *values: Any) -> list[Job]:
-        with self._open() as db:
+        with self._open(read=True) as db:
             return [_job(row) for row in db.execute(f"select * from jobs {where}", values)]
 
     def add(self, job: str, client: str, name: str, options: Mapping[str, Any], size: tuple[int, int], most: int, waiting: int) -> bool:
@@ -121,23 +122,23 @@ class Store:
 
     def all_ids(self) -> set[str]:
         """Of every job that is there."""
-        with self._open() as db:
+        with self._open(read=True) as db:
             return {row["id"] for row in db.execute("select id from jobs")}
 
     def counts(self) -> dict[State, int]:
         """Jobs in each state."""
-        with self._open() as db:
+        with self._open(read=True) as db:
             found = dict(db.execute("select state, count(*) from jobs group by state").fetchall())
         return {state: found.get(state, 0) for state in STATES}
 
     def count_of(self, client: str) -> tuple[int, int]:
         """A client's unfinished jobs, and all of them."""
-        with self._open() as db:
+        with self._open(read=True) as db:
             return _count(db, "client = ? and state in ('queued', 'running')", client), _count(db, "client = ?", client)
 
     def place(self, job: Job) -> int:
         """How many jobs wait before it."""
-        with self._open() as db:
+        with self._open(read=True) as db:
             return _count(db, "state = 'queued' and (changed, id) < (?, ?)", job.changed, job.id)
 
     def claim(self, job: str, worker: int) -> Job | None:
@@ -202,7 +203,8 @@ class Store:
             state: State = "failed" if given_up else "queued"
             now = time.time()
             db.execute(
-                "update jobs set state = ?, deaths = ?, message = ?, finished = ?, changed = ?, worker = null, start = null, stage = null, share = 0"
+                "update jobs set state = ?, deaths = ?, message = ?, finished = ?, changed = ?, worker = null, start = null, stage = null,"
+                " share = 0"
                 " where id = ? and state = 'running'",
                 (state, deaths, message, now if given_up else None, now, job),
             )

@@ -5,7 +5,7 @@ import { load, modal } from "./editor.js";
 import { texts } from "./texts.js";
 
 const t = texts.editor;
-const HIDDEN = /^face_|_hand_|_(pinky|index|thumb)$|_(inner|outer)$/;
+const HIDDEN = /^face_|_hand_|^(left|right)_(pinky|index|thumb)$|_(inner|outer)$/;
 const LINES = [["left_shoulder", "right_shoulder"], ["left_hip", "right_hip"], ...["left", "right"].flatMap((side) => [["shoulder", "elbow"], ["elbow", "wrist"], ["shoulder", "hip"], ["hip", "knee"], ["knee", "ankle"], ["ankle", "foot_index"], ["ankle", "heel"]]
   .map((pair) => pair.map((name) => `${side}_${name}`)))];
 

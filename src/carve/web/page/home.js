@@ -25,7 +25,7 @@ export function galleryView() {
 function chooser(server) {
   const chosen = [];
   const options = { preset: "standard" };
-  const input = h("input", { type: "file", id: "photo", accept: "image/*,.heic,.heif,.avif,.tif,.tiff", multiple: true, class: "unseen" });
+  const input = h("input", { type: "file", id: "photo", accept: "image/*,.heic,.heif,.avif,.tif,.tiff", multiple: true, class: "unseen", tabIndex: -1, "aria-label": t.choose });
   const wrong = h("p", { class: "error", role: "alert", hidden: true });
   const zone = h("div", { class: "zone" });
   const card = h("section", { class: "card chooser", "aria-label": texts.newAvatar }, input, zone, wrong);
