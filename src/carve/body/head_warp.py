@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from carve.geometry.mesh import components, cotangent_laplacian
 from carve.geometry.skinning import blended_transforms, skin
+from carve.geometry.sparse import factorise
 from carve.records import BodyFit
 
 _LENGTH = 0.03
@@ -69,7 +69,7 @@ def warp_to_points(
         + (_LENGTH**2 / np.median(sigma) ** 2) * bending
         + sparse.diags(area / (_REACH**2 * area[corners].mean() * 60))
     )
-    solver = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    solver = factorise(system, pivots=True)
     flat = solver.solve(density * np.asarray(mean.T @ weight @ error))
     moved = _with_inner_pieces(np.column_stack([flat, np.zeros(count)]), canonical, body.faces)
     size = np.linalg.norm(moved, axis=1, keepdims=True)

@@ -29,7 +29,7 @@ def pose_of_angles(
 def angles_of_pose(articulation: Articulation, canonical: CanonicalBody, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     """Angles (D,) and the root's rotation (3, 3): the inverse of `pose_of_angles`; what no angle turns is left out."""
     skeleton = canonical.skeleton
-    rotations, _ = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
+    rotations, _ = pose.bones(skeleton)
     local = local_rotations(rotations @ canonical.rest_rotations, skeleton.parents)
     turns = rotvec_from_matrix(local[articulation.moving])
     # An angle is shared out evenly over the bones of its joint: the first of them tells it.

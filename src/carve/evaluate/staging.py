@@ -93,7 +93,7 @@ def _rendered(scan: Scan, degrees: int, pixels: int, folder: Path) -> None:
     shift = np.array([0.0, 0.0, -DISTANCE]) - (low + high) / 2
     placed = placed.moved(np.eye(3), shift)
     camera = Camera.centred(pixels, pixels, FILLED * pixels * DISTANCE / float((high - low)[:2].max()))
-    look = Look(placed.uv, placed.texture, placed.colours, ambient=AMBIENT)
+    look = Look(placed.uv, placed.texture, ambient=AMBIENT, colours=placed.colours)
     picture = render_mesh(placed.vertices, placed.faces, camera, look)
     fine = rasterise(placed.vertices, placed.faces, camera.cropped(0, 0, 2 * pixels, 2 * pixels, 2)).mask
     cover = np.round(255 * fine.reshape(pixels, 2, pixels, 2).mean((1, 3))).astype(np.uint8)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from carve.geometry.mesh import face_normals
+from carve.geometry.sparse import factorise
 
 
 def stiffness(vertices: np.ndarray, faces: np.ndarray, axes: np.ndarray, across: float, conductivity: np.ndarray) -> sparse.csr_matrix:
@@ -40,4 +40,4 @@ def stiffness(vertices: np.ndarray, faces: np.ndarray, axes: np.ndarray, across:
 def spread(stiff: sparse.csr_matrix, weight: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The smoothest values (V, C) that keep to `values` (V, C) where `weight` (V,) is large: ``(W + K) x = W values``."""
     system = (sparse.diags(weight) + stiff).tocsc()
-    return splu(system, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(weight[:, None] * values)
+    return factorise(system, pivots=True).solve(weight[:, None] * values)

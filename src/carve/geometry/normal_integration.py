@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import cg, splu
+from scipy.sparse.linalg import cg
 
 from carve.geometry.mesh import cotangent_laplacian, unique_edges
+from carve.geometry.sparse import factorise
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def integrate_normals(
         system = (slope.T @ weight @ slope + kept + bending).tocsc()
         right = -(slope.T @ (weight @ missing))
         if direct:
-            shift = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve(right)
+            shift = factorise(system).solve(right)
         else:
             scale = sparse.diags(1 / system.diagonal())
             # What is left after some hundred steps is far below what can be seen.

@@ -15,11 +15,11 @@ from dataclasses import dataclass, fields, replace
 import cv2
 import numpy as np
 from scipy import ndimage, sparse
-from scipy.sparse.linalg import splu
 
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import cotangent_laplacian, vertex_normals
 from carve.geometry.raster import rasterise
+from carve.geometry.sparse import factorise
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class SurfaceMover:
         """Thin-plate fit of targets (V, C) with weights (V,) in metres; `scale` is ell in metres."""
         # A vertex that no face uses has no stiffness: the small constant keeps the matrix regular.
         matrix = sparse.diags(weight + self.hold * self.area + 1e-10) + scale**3 * self.bending
-        solver = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        solver = factorise(matrix)
         return solver.solve(weight.reshape(-1, 1) * target)
 
     def _gather(self, rim: Rim, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy import ndimage
+
+from carve.geometry.colour import LINEAR_FROM_SRGB
 
 _ROW, _ROWS = 1024, 16384
 
@@ -27,6 +30,28 @@ def sample(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         part = cv2.remap(source, at[start : start + _ROWS], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         out[start : start + _ROWS] = part.reshape(-1, _ROW, channels)
     return out.reshape(-1, channels)[:count]
+
+
+def sample_image(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Bilinear values (N, C) of an image (H, W, C) at pixels (N, 2); beyond the border the nearest pixel's."""
+    places = [pixels[:, 1] - 0.5, pixels[:, 0] - 0.5]
+    return np.stack([ndimage.map_coordinates(channel, places, order=1, mode="nearest") for channel in np.moveaxis(image, -1, 0)], -1)
+
+
+def sample_texture(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Values (n, C) float32 of an image (T, T', C) uint8 sRGB, as linear light, at texture coordinates (n, 2) with origin top left."""
+    height, width = image.shape[:2]
+    position = uv * np.array([width, height]) - 0.5
+    corner = np.floor(position)
+    fraction = (position - corner).astype(np.float32)
+    total = np.zeros((len(uv), image.shape[2]), np.float32)
+    for right in (0, 1):
+        for down in (0, 1):
+            column = np.clip(corner[:, 0] + right, 0, width - 1).astype(int)
+            row = np.clip(corner[:, 1] + down, 0, height - 1).astype(int)
+            share = np.abs(1 - right - fraction[:, 0]) * np.abs(1 - down - fraction[:, 1])
+            total += share[:, None] * LINEAR_FROM_SRGB[image[row, column]]
+    return total
 
 
 def complete(image: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:

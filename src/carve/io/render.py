@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from carve.geometry.camera import Camera
+from carve.geometry.colour import LINEAR_FROM_SRGB, srgb_from_linear
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.raster import rasterise
+from carve.geometry.sampling import sample_texture
 
 BACKGROUND = 0.82
 """Grey of the background, linear light."""
@@ -21,33 +23,6 @@ CLAY = 0.62
 """Grey of a surface without texture, linear light."""
 TO_LIGHT = np.array([-0.35, 0.45, 0.82]) / np.linalg.norm([-0.35, 0.45, 0.82])
 SUPERSAMPLING = 2
-
-_byte = np.arange(256) / 255.0
-LINEAR_FROM_SRGB = np.where(_byte <= 0.04045, _byte / 12.92, ((_byte + 0.055) / 1.055) ** 2.4).astype(np.float32)
-"""(256,) linear light of each sRGB byte (IEC 61966-2-1)."""
-
-
-def srgb_from_linear(light: np.ndarray) -> np.ndarray:
-    """Linear light 0..1 to sRGB bytes."""
-    light = np.clip(light, 0.0, 1.0)
-    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(encoded * 255).astype(np.uint8)
-
-
-def sample_bilinear(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Values (n, C) float32 of an image (T, T', C) uint8 sRGB, as linear light, at texture coordinates (n, 2) with origin top left."""
-    height, width = image.shape[:2]
-    position = uv * np.array([width, height]) - 0.5
-    corner = np.floor(position)
-    fraction = (position - corner).astype(np.float32)
-    total = np.zeros((len(uv), image.shape[2]), np.float32)
-    for right in (0, 1):
-        for down in (0, 1):
-            column = np.clip(corner[:, 0] + right, 0, width - 1).astype(int)
-            row = np.clip(corner[:, 1] + down, 0, height - 1).astype(int)
-            share = np.abs(1 - right - fraction[:, 0]) * np.abs(1 - down - fraction[:, 1])
-            total += share[:, None] * LINEAR_FROM_SRGB[image[row, column]]
-    return total
 
 
 @dataclass(frozen=True)
@@ -58,12 +33,12 @@ class Look:
     """(V, 2) texture coordinates, origin top left."""
     texture: np.ndarray | None = None
     """(T, T', 3) uint8 sRGB; without it, and without colours, the surface is grey clay."""
-    colours: np.ndarray | None = None
-    """(V, 3) uint8 sRGB, where there is no texture."""
     normals: np.ndarray | None = None
     """(V, 3) unit normals in the frame of the vertices; computed from the faces if absent."""
     ambient: float = 0.55
     """Share of the light that comes from everywhere. A texture that holds a photo's shading wants much, clay little."""
+    colours: np.ndarray | None = None
+    """(V, 3) uint8 sRGB, where there is no texture."""
 
 
 def render_mesh(vertices: np.ndarray, faces: np.ndarray, camera: Camera, look: Look) -> np.ndarray:
@@ -91,7 +66,7 @@ def render_looks(vertices: np.ndarray, faces: np.ndarray, camera: Camera, looks:
         shade = look.ambient + (1 - look.ambient) * np.clip(n @ TO_LIGHT, 0, None)
         light = np.full((fine.height, fine.width, 3), BACKGROUND, np.float32)
         if look.texture is not None and look.uv is not None:
-            light[hit] = sample_bilinear(look.texture, at_hits(look.uv)) * shade[:, None]
+            light[hit] = sample_texture(look.texture, at_hits(look.uv)) * shade[:, None]
         else:
             light[hit] = (CLAY if look.colours is None else at_hits(LINEAR_FROM_SRGB[look.colours])) * shade[:, None]
         samples = [light[row::s, column::s] for row in range(s) for column in range(s)]

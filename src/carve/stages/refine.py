@@ -33,8 +33,9 @@ from carve.geometry.normal_integration import Wanted, integrate_normals
 from carve.geometry.outline import SurfaceMover, find_rim, mask_field
 from carve.geometry.raster import rasterise
 from carve.geometry.refinement import refine_where
-from carve.geometry.skinning import blended_transforms, bone_transforms, forward_kinematics, skin, unskin
-from carve.geometry.visibility import sample_image, visibility
+from carve.geometry.sampling import sample_image
+from carve.geometry.skinning import blended_transforms, bone_transforms, skin, unskin
+from carve.geometry.visibility import visibility
 from carve.networks.hyper import HyperNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
 from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start, zero_level
@@ -113,7 +114,7 @@ def refine(
     Raises StageError if a vertex is not finite afterwards, or a field is asked for without the network that its start needs.
     """
     skeleton, pose = canonical.skeleton, body.pose
-    rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
+    rotations, heads = pose.bones(skeleton)
     transforms = bone_transforms(rotations, heads, skeleton.heads)
     expression = expression_on(canonical, body)
     smiling = canonical.vertices if expression is None else canonical.vertices + expression
