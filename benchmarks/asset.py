@@ -26,17 +26,17 @@ import numpy as np
 
 from carve.app.animate import animate
 from carve.export.asset import make_asset
+from carve.export.extras.volume import elbow_volume, wrist_volume
 from carve.export.folder import read_avatar
 from carve.export.options import ExportOptions, Format, vrm_meta
 from carve.export.outputs import dressed, reduced, write_format
 from carve.export.records import Asset
-from carve.export.volume import elbow_volume, wrist_volume
+from carve.geometry.pictures.shading import view_camera
 from carve.geometry.raster import rasterise
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.io.gait import walk
-from carve.io.motion import on_the_ground, skeleton_motion
-from carve.io.planting import TOE_OFF, TOUCH, planted
-from carve.io.render import view_camera
+from carve.motion.gait import walk
+from carve.motion.planting import TOE_OFF, TOUCH, planted
+from carve.motion.retarget import on_the_ground, skeleton_motion
 from carve.records import Avatar, Skeleton
 
 HERE = Path(__file__).parent

@@ -138,7 +138,7 @@ def motions() -> dict[str, bytes]:
 
 
 def _read_motion(path: Path) -> None:
-    from carve.io.motion import read_motion, skeleton_motion
+    from carve.motion.retarget import read_motion, skeleton_motion
     from people import capsule_skeleton
 
     frames = skeleton_motion(read_motion(path), capsule_skeleton())
@@ -208,7 +208,7 @@ def _model() -> dict[str, bytes]:
 
 
 def _read_onnx(path: Path) -> None:
-    from carve.networks.onnx_normals import load_onnx, run_onnx
+    from carve.networks.onnx.normals import load_onnx, run_onnx
 
     (path.parent / "model.json").write_text(json.dumps(CONVENTIONS))
     conventions = load_onnx(path)
@@ -216,7 +216,7 @@ def _read_onnx(path: Path) -> None:
 
 
 def _read_conventions(path: Path) -> None:
-    from carve.networks.onnx_normals import load_onnx
+    from carve.networks.onnx.normals import load_onnx
 
     model = path.with_name("model.onnx")
     model.write_bytes(_model()["model.onnx"])

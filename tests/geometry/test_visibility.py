@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from carve.geometry.camera import Camera
-from carve.geometry.sampling import sample_image
+from carve.geometry.pictures.sampling import sample_image
 from carve.geometry.visibility import visibility
 from solids import sphere
 

@@ -8,13 +8,13 @@ from PIL import Image
 
 from carve.export.glb import write_avatar_glb
 from carve.geometry.camera import Camera
-from carve.geometry.colour import LINEAR_FROM_SRGB, srgb_from_linear
+from carve.geometry.pictures.colour import LINEAR_FROM_SRGB, srgb_from_linear
+from carve.geometry.pictures.sampling import sample_texture
+from carve.geometry.pictures.shading import BACKGROUND, TO_LIGHT, Look, render_mesh, view_camera
 from carve.geometry.raster import rasterise
-from carve.geometry.sampling import sample_texture
+from carve.gltf.writer import write_posed_glb
 from carve.io import preview
-from carve.io.glb import write_posed_glb
 from carve.io.preview import HEIGHT, preview_glb, preview_sheet
-from carve.io.render import BACKGROUND, TO_LIGHT, Look, render_mesh, view_camera
 from carve.io.video import write_video
 from carve.records import Avatar, CarveError
 from people import CELLS, TEXELS, capsule_avatar

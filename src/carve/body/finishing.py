@@ -121,7 +121,7 @@ def finer_surface(surface: CanonicalSurface, operator: sparse.csr_matrix, faces:
 
     Args:
         surface: V vertices.
-        operator: (V', V) rows sum to 1, as of `geometry.refinement`.
+        operator: (V', V) rows sum to 1, as of `geometry.meshing.refinement`.
         faces: (F', 3) of the finer mesh.
     """
     count = len(surface.vertices)

@@ -23,9 +23,9 @@ from carve.files.fence import fence
 from carve.files.text import check_file
 from carve.files.whole import writing
 from carve.geometry.camera import Camera
+from carve.geometry.pictures.shading import Look, render_mesh
 from carve.geometry.queries import MeshQueries
 from carve.geometry.raster import rasterise
-from carve.io.render import Look, render_mesh
 from carve.records import CarveError
 
 DISTANCE = 60.0

@@ -20,13 +20,13 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from carve.body.articulation import build_articulation
 from carve.body.fingers import finger_rotations
-from carve.body.joint_angles import pose_of_angles
+from carve.body.fitted.articulation import build_articulation
+from carve.body.fitted.joint_angles import pose_of_angles
+from carve.body.fitted.reduced import Posed, ReducedBody, Shaped
+from carve.body.fitted.skin_sample import even_sample
+from carve.body.fitted.surface_evidence import robust
 from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
-from carve.body.reduced import Posed, ReducedBody, Shaped
-from carve.body.skin_sample import even_sample
-from carve.body.surface_evidence import robust
 from carve.evaluate.cases import Case
 from carve.evaluate.views import welded_normals
 from carve.geometry.camera import Camera

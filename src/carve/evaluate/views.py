@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carve.geometry.colour import LINEAR_FROM_SRGB, encoded
 from carve.geometry.mesh import face_normals
+from carve.geometry.pictures.colour import LINEAR_FROM_SRGB, encoded
+from carve.geometry.pictures.sampling import sample_texture
 from carve.geometry.queries import MeshQueries
-from carve.geometry.sampling import sample_texture
 
 DEGREES = (0, 90, 180, 270)
 SIDES = ("front", "right", "back", "left")

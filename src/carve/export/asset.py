@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from carve.export.cloth import blended, chain_parents, chains_of, skirt, with_chains
+from carve.export.extras.cloth import blended, chain_parents, chains_of, skirt, with_chains
 from carve.export.joint_weights import sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from carve.geometry.colour import srgb_from_linear
 from carve.geometry.mesh import vertex_normals
-from carve.geometry.sampling import sample_texture
+from carve.geometry.pictures.colour import srgb_from_linear
+from carve.geometry.pictures.sampling import sample_texture
 from carve.records import Avatar, TexturedSurface
 
 _MATERIAL = """newmtl albedo

@@ -3,7 +3,7 @@
 1. Drape: a taut membrane over the body in the canonical pose bridges what cloth bridges (chest, seat); toes are smoothed
    into a shoe; hands and face stay bare.
 2. Grow: the silhouette's distance to the mask spreads smoothly over the surface, first along normals so that depth follows width, then in
-   the picture's plane (`geometry.outline`).
+   the picture's plane (`geometry.relief.outline`).
 3. Carry back to the canonical pose by inverse skinning, unite with the eyeballs, refine long edges.
 """
 
@@ -38,7 +38,7 @@ from carve.geometry.mesh import (
     smooth,
     vertex_normals,
 )
-from carve.geometry.outline import Rim, SurfaceMover, find_rim, mask_field
+from carve.geometry.relief.outline import Rim, SurfaceMover, find_rim, mask_field
 from carve.geometry.skinning import skin, unskin
 from carve.geometry.sparse import factorise
 from carve.records import BodyFit, CanonicalSurface, Observation, StageError

@@ -25,12 +25,12 @@ from pydantic import Field
 from scipy import sparse
 
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
-from carve.body.hair_solid import with_solid_hair
+from carve.body.head.hair_solid import with_solid_hair
 from carve.body.model import REGIONS
 from carve.body.zones import FEET, HANDS, HEAD
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
-from carve.geometry.isosurface import Grid, zero_level
 from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth
+from carve.geometry.meshing.isosurface import Grid, zero_level
 from carve.geometry.queries import MeshQueries
 from carve.geometry.sparse import factorise
 from carve.networks.implicit import ClothedField, ImplicitNet

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from carve.body.fingers import finger_rotations
-from carve.body.joint_angles import pose_of_angles
+from carve.body.fitted.joint_angles import pose_of_angles
 from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import matrix_from_rotvec
