@@ -207,7 +207,7 @@ def test_one_session_is_kept_until_the_file_changes(tmp_path: Path, crop: np.nda
 
 
 def test_the_examples_in_the_docs_are_conventions() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "own_normals.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "own_normals.md").read_text(encoding="utf-8")
     examples = [OnnxConventions(**json.loads(block.split("```")[0])) for block in page.split("```json")[1:]]
     assert [example.side(700) for example in examples] == [512, 512, 704]
 
