@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 
 from carve.geometry.mesh import components, face_normals, is_watertight, signed_volume
-from carve.geometry.meshing.isosurface import Grid, Isosurface, Scalar, dense_level, marching_cubes, zero_level
+from carve.geometry.meshing.isosurface import Grid, Isosurface, Scalar, _ask_nodes, _Asked, _close, _largest, marching_cubes, zero_level
 
 CENTRE = np.array([0.013, -0.021, 0.007])
+
+
+def dense_level(field: Scalar, grid: Grid) -> Isosurface:
+    """The same from every node of the grid: slow, to compare with."""
+    asked = _Asked(field)
+    values = np.empty(grid.nodes, np.float32)
+    _ask_nodes(asked, grid, np.arange(values.size), values, np.zeros(grid.nodes, bool))
+    _close(values)
+    vertices, faces = _largest(*marching_cubes(values))
+    return Isosurface(grid.places(vertices), faces, asked.count)
 
 
 def ball(points: np.ndarray) -> np.ndarray:

@@ -13,10 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from carve.geometry.frames import normals_to_rgb, rgb_to_normals
+from carve.geometry.frames import normals_to_rgb
 from carve.networks.onnx import process as onnx_process
 from carve.networks.onnx.normals import OnnxConventions, load_onnx, run_onnx
 from carve.records import CarveError
+from normal_pictures import rgb_to_normals
 
 S = 16
 SHAPE = [1, 3, "h", "w"]

@@ -93,16 +93,6 @@ def zero_level(field: Scalar, bound: Scalar, grid: Grid, safety: float = 2.0) ->
     return Isosurface(grid.places(vertices), faces, asked.count)
 
 
-def dense_level(field: Scalar, grid: Grid) -> Isosurface:
-    """The same from every node of the grid: slow, to compare with."""
-    asked = _Asked(field)
-    values = np.empty(grid.nodes, np.float32)
-    _ask_nodes(asked, grid, np.arange(values.size), values, np.zeros(grid.nodes, bool))
-    _close(values)
-    vertices, faces = _largest(*marching_cubes(values))
-    return Isosurface(grid.places(vertices), faces, asked.count)
-
-
 def marching_cubes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values (X, Y, Z) float32 at nodes to vertices (V, 3) float64 in nodes and faces (F, 3) int64, wound so that negative is inside.
 
