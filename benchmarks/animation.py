@@ -21,10 +21,10 @@ import numpy as np
 
 from carve.geometry.mesh import unique_edges
 from carve.geometry.rotations import axis_rotation
-from carve.io.gait import a_pose, walk
-from carve.io.glb_reader import read_glb
-from carve.io.motion import Motion, frame_transforms, skeleton_motion
+from carve.gltf.reader import read_glb
 from carve.io.preview import Model, film, model_from_scene, skinned
+from carve.motion.gait import a_pose, walk
+from carve.motion.retarget import Motion, frame_transforms, skeleton_motion
 
 HERE = Path(__file__).parent
 FACTOR = 3.0

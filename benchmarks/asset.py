@@ -30,10 +30,10 @@ import numpy as np
 from asset_figures import face_density, mip_error, normal_angle, walking
 from carve.app.animate import animate
 from carve.export.asset import make_asset
+from carve.export.extras.volume import elbow_volume, wrist_volume
 from carve.export.folder import read_avatar
 from carve.export.options import ExportOptions, Format, vrm_meta
 from carve.export.outputs import dressed, reduced, write_avatar, write_format
-from carve.export.volume import elbow_volume, wrist_volume
 from carve.provenance import HOME, source_hash
 from carve.records import Avatar
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from carve.body.zones import face_zone
 from carve.export.records import Asset
-from carve.geometry.atlas import Atlas, texels
 from carve.geometry.mesh import components, face_normals
+from carve.geometry.pictures.shading import view_camera
 from carve.geometry.raster import rasterise
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.io.gait import walk
-from carve.io.motion import on_the_ground, skeleton_motion
-from carve.io.planting import TOE_OFF, TOUCH, planted
-from carve.io.render import view_camera
+from carve.geometry.unwrapping.atlas import Atlas, texels
+from carve.motion.gait import walk
+from carve.motion.planting import TOE_OFF, TOUCH, planted
+from carve.motion.retarget import on_the_ground, skeleton_motion
 from carve.records import Avatar, Skeleton
 
 

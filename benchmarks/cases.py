@@ -55,7 +55,7 @@ def photo(path: Path, work: Path, preset: str, wanted: str) -> tuple[bool, str]:
 
 def motion(path: Path, work: Path, avatar: Path) -> tuple[bool, str]:
     """The avatar stands and its hips go 1.86 leg lengths."""
-    from carve.io.motion import read_motion
+    from carve.motion.retarget import read_motion
 
     code, said = told("animate", avatar, "--motion", path, "--out", work / "moved.glb")
     read = read_motion(path)

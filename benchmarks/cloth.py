@@ -13,7 +13,7 @@ from scipy import ndimage
 from carve.synth.cloth.library import FAILED, GIVEN_UP
 from carve.synth.store.shard_reader import ShardSet
 from carve.synth.tailor.carried import CARRIED
-from carve.synth.tailor.families import FAMILIES
+from carve.synth.tailor.families.every import FAMILIES
 from carve.synth.tailor.solid_pieces import HATS, SHOES
 
 TALL, SIGMA = 480, 6.0

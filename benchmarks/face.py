@@ -1,7 +1,7 @@
 """Faces: mediapipe's face mesh on the photo against the mesh under it, and against mediapipe on the textured avatar, by the photo's camera.
 
 A texture that is the photo looks like the photo on any mesh, so the mesh is measured itself: the places of the face mesh's points on the
-body (`body.face_points`), carried over to the surface before it was refined and from there with its vertices into the photo.
+body (`body.head.face_points`), carried over to the surface before it was refined and from there with its vertices into the photo.
 
     python benchmarks/face.py OUTS --shared ../shared
 
@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from carve.body.face_points import face_points
+from carve.body.head.face_points import face_points
 from carve.geometry.camera import Camera
+from carve.geometry.pictures.shading import Look, render_mesh
+from carve.gltf.reader import read_glb
 from carve.io.archive import load_record
-from carve.io.glb_reader import read_glb
 from carve.io.image import read_photo
 from carve.io.landmark_file import read_landmarks
-from carve.io.render import Look, render_mesh
 from carve.networks.face import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE, Expected, faces_in, find_face
 from carve.records import BodyFit, CanonicalSurface, PosedSurface
 

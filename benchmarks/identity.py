@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from carve.body.anny import AnnyBody, load_anny
-from carve.body.face_points import face_points
+from carve.body.head.face_points import face_points
 from carve.body.model import CanonicalBody, canonical_body
 from carve.geometry.camera import Camera
 from carve.networks.face import find_face

@@ -22,8 +22,8 @@ from carve.body.anny import load_anny
 from carve.geometry.camera import Camera
 from carve.geometry.frames import normals_to_rgb
 from carve.geometry.mesh import face_normals, vertex_normals
-from carve.geometry.normal_maps import front_and_back
 from carve.geometry.raster import rasterise
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.io.archive import load_record, save_record
 from carve.io.image import read_mask, read_photo
 from carve.networks.normals import load_normals_net

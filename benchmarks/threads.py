@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from carve.io.glb_reader import read_glb
+from carve.gltf.reader import read_glb
 from kills import outputs
 
 VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

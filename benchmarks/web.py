@@ -127,7 +127,7 @@ def kills(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _valid(glb: Path) -> bool:
-    from carve.io.glb_reader import read_glb
+    from carve.gltf.reader import read_glb
 
     return read_glb(glb).skeleton is not None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from carve.body.anny import AnnyBody, load_anny
-from carve.geometry.normal_maps import front_and_back
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.io.image import read_photo
 from carve.records import CanonicalSurface, NormalMaps, Observation, Photo, PosedSurface
 from carve.stages import observe, refine

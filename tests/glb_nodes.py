@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from carve.geometry.rotations import matrix_from_quaternion
-from carve.io.glb_reader import GlbScene
-from carve.io.gltf_buffer import read_array
+from carve.gltf.buffer import read_array
+from carve.gltf.reader import GlbScene
 
 
 def posed_by_nodes(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from carve.body.articulation import build_articulation
+from carve.body.fitted.articulation import build_articulation
 from carve.body.model import REGIONS, BodyModel, canonical_body, rest_pose
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, vertex_normals

@@ -184,7 +184,7 @@ def test_impossible_settings_are_refused_before_anything_runs(fakes: Fakes, tmp_
 
 
 def test_pose_and_camera_files_agree_with_the_avatar(fakes: Fakes, tmp_path: Path) -> None:
-    from carve.io.glb_reader import read_glb
+    from carve.gltf.reader import read_glb
     from glb_nodes import posed_by_nodes
 
     avatar = run(fakes, tmp_path / "out")

@@ -12,8 +12,6 @@ CENTRE = ("hips", "spine", "chest", "upperChest", "neck", "head", "jaw")
 """Bones without a side."""
 LIMBS = ("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "Toes")
 """Bones of either side, but for eyes and fingers."""
-MAIN = LIMBS[1:-1]
-"""Those whose heads every skeleton puts into about the same place."""
 FINGERS = ("Thumb", "Index", "Middle", "Ring", "Little")
 
 

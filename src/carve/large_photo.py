@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from carve.geometry.excerpt import Excerpt, whole_within
+from carve.geometry.pictures.excerpt import Excerpt, whole_within
 from carve.records import Landmarks, Observation, PersonBox, Photo
 from carve.runner import Deferred
 from carve.stages.normals import OwnNormals

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from carve.io.normal_files import check_convention, read_normals
-from carve.networks.onnx_normals import load_onnx, run_onnx
+from carve.networks.onnx.normals import load_onnx, run_onnx
 from carve.records import CarveError
 from carve.runner import Deferred
 from carve.stages.normals import OwnNormals

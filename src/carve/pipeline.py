@@ -26,7 +26,7 @@ from carve.body.anny import CacheWarning, load_anny
 from carve.body.smpl import load_smpl
 from carve.export.options import ExportOptions
 from carve.export.outputs import write_avatar
-from carve.geometry.excerpt import Excerpt
+from carve.geometry.pictures.excerpt import Excerpt
 from carve.io.archive import as_plain, fingerprint
 from carve.io.image import read_mask, read_photo
 from carve.io.landmark_file import landmark_document, read_landmarks

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from carve.geometry.camera import Camera
+from carve.geometry.skinning import forward_kinematics
 
 
 class CarveError(Exception):
@@ -119,6 +120,10 @@ class Pose:
     """(B, 3, 3) rotation of each bone relative to its parent; the root's takes the body frame to the camera frame."""
     root_position: np.ndarray
     """(3,) metres, head of the root bone in the camera frame."""
+
+    def bones(self, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
+        """(B, 3, 3) global rotations and (B, 3) heads of a skeleton's bones in this pose, camera frame."""
+        return forward_kinematics(self.rotations, skeleton.heads, skeleton.parents, self.root_position)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from carve.app.animate import animate, continuous
 from carve.export.glb import write_avatar_glb
 from carve.geometry.rotations import matrix_from_quaternion
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.io.gait import CYCLE, FPS, walk
-from carve.io.glb import write_body_glb
-from carve.io.glb_reader import GlbScene, read_glb
-from carve.io.gltf_buffer import read_array
-from carve.io.motion import on_the_ground, skeleton_motion
-from carve.io.planting import planted
+from carve.gltf.buffer import read_array
+from carve.gltf.reader import GlbScene, read_glb
+from carve.gltf.writer import write_body_glb
 from carve.io.video import write_video
+from carve.motion.gait import CYCLE, FPS, walk
+from carve.motion.planting import planted
+from carve.motion.retarget import on_the_ground, skeleton_motion
 from carve.records import CarveError
 from gltf_validator import assert_valid
 from people import capsule_avatar

@@ -11,8 +11,8 @@ from carve.app.cli import run
 from carve.app.export import FORMATS
 from carve.export.folder import STAGE_RECORDS, read_avatar
 from carve.export.options import Format
+from carve.gltf.reader import read_glb
 from carve.io.archive import save_record
-from carve.io.glb_reader import read_glb
 from carve.io.run_folder import to_json
 from carve.records import CarveError
 from carve.settings import STAGES

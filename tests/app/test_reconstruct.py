@@ -12,7 +12,7 @@ from PIL import Image
 
 from carve.app import cli
 from carve.geometry.mesh import is_watertight, signed_volume
-from carve.io.glb_reader import read_glb
+from carve.gltf.reader import read_glb
 from carve.io.image import read_mask, read_photo, write_png
 from carve.io.run_folder import OUTPUT_FILES
 from carve.settings import STAGES

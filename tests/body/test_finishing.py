@@ -20,7 +20,7 @@ from carve.body.finishing import (
     with_eyeballs,
 )
 from carve.geometry.mesh import components, is_watertight, signed_volume
-from carve.geometry.refinement import refine
+from carve.geometry.meshing.refinement import refine
 from carve.geometry.skinning import skin
 from carve.records import CanonicalSurface, Skeleton, StageError
 from solids import box, sphere

@@ -11,9 +11,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from carve.body.articulation import build_articulation
+from carve.body.fitted.articulation import build_articulation
+from carve.body.fitted.reduced import ReducedBody
 from carve.body.model import LEG_SPREAD, REGIONS, canonical_body, rest_pose
-from carve.body.reduced import ReducedBody
 from carve.body.smpl import SmplBody, load_smpl
 from carve.geometry.rotations import matrix_from_rotvec
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin

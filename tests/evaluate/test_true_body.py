@@ -11,8 +11,8 @@ import torch
 from scipy.spatial import cKDTree
 
 from carve.body.anny import AnnyBody, load_anny
-from carve.body.articulation import build_articulation
-from carve.body.joint_angles import pose_of_angles
+from carve.body.fitted.articulation import build_articulation
+from carve.body.fitted.joint_angles import pose_of_angles
 from carve.body.model import canonical_body
 from carve.evaluate.cases import CASE_JOINTS, Case
 from carve.evaluate.outer import outer_surface

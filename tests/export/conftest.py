@@ -6,7 +6,7 @@ import pytest
 
 from carve.body.anny import AnnyBody
 from carve.export.asset import Exported, make_asset
-from carve.export.face import with_face
+from carve.export.extras.face import with_face
 from carve.export.records import Asset
 from carve.records import Avatar
 from naked_bodies import naked_avatar

@@ -15,8 +15,8 @@ from carve.export.glb import write_avatar_glb
 from carve.export.options import ExportOptions, RestPose, SkeletonKind
 from carve.export.outputs import write_avatar
 from carve.geometry.mesh import signed_volume
-from carve.io.glb import write_body_glb
-from carve.io.glb_reader import read_glb
+from carve.gltf.reader import read_glb
+from carve.gltf.writer import write_body_glb
 from carve.records import Avatar, CarveError
 from glb_nodes import posed_by_nodes
 from gltf_validator import assert_valid

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from carve.export.asset import make_asset
+from carve.export.extras.volume import elbow_volume, wrist_volume
 from carve.export.joint_weights import SHARPER, sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset
-from carve.export.volume import elbow_volume, wrist_volume
 from carve.records import Avatar
 
 

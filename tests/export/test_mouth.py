@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from carve.export.asset import Exported
-from carve.export.face import with_face
+from carve.export.extras.face import with_face
 from carve.export.mouth import with_mouth
 from carve.export.records import Asset
 from carve.geometry.mesh import boundary_edges, components, signed_volume

@@ -8,7 +8,7 @@ import pytest
 from carve.export.asset import make_asset
 from carve.export.options import ExportOptions, SkeletonKind
 from carve.export.records import Asset
-from carve.io.glb_reader import VRM_BONES
+from carve.gltf.reader import VRM_BONES
 from carve.records import Avatar
 
 

@@ -138,7 +138,7 @@ def motions() -> dict[str, bytes]:
 
 
 def _read_motion(path: Path) -> None:
-    from carve.io.motion import read_motion, skeleton_motion
+    from carve.motion.retarget import read_motion, skeleton_motion
     from people import capsule_skeleton
 
     frames = skeleton_motion(read_motion(path), capsule_skeleton())
@@ -177,8 +177,8 @@ def _clips() -> dict[str, bytes]:
 
 
 def _read_clip(path: Path) -> None:
-    from carve.io.glb_motion import read_glb_motion
-    from carve.io.motion import skeleton_motion
+    from carve.motion.glb import read_glb_motion
+    from carve.motion.retarget import skeleton_motion
     from people import capsule_skeleton
 
     frames = skeleton_motion(read_glb_motion(path), capsule_skeleton())
@@ -231,7 +231,7 @@ def _model() -> dict[str, bytes]:
 
 
 def _read_onnx(path: Path) -> None:
-    from carve.networks.onnx_normals import load_onnx, run_onnx
+    from carve.networks.onnx.normals import load_onnx, run_onnx
 
     (path.parent / "model.json").write_text(json.dumps(CONVENTIONS))
     conventions = load_onnx(path)
@@ -239,7 +239,7 @@ def _read_onnx(path: Path) -> None:
 
 
 def _read_conventions(path: Path) -> None:
-    from carve.networks.onnx_normals import load_onnx
+    from carve.networks.onnx.normals import load_onnx
 
     model = path.with_name("model.onnx")
     model.write_bytes(_model()["model.onnx"])

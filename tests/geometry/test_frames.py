@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carve.geometry.frames import body_from_anny, camera_from_vision, mirrored_x, normals_to_rgb, rgb_to_normals
+from carve.geometry.frames import body_from_anny, camera_from_vision, mirrored_x, normals_to_rgb
+from normal_pictures import rgb_to_normals
 
 
 @pytest.mark.parametrize("rotation", [body_from_anny, camera_from_vision])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from carve.geometry.camera import Camera
-from carve.geometry.visibility import sample_image, visibility
+from carve.geometry.pictures.sampling import sample_image
+from carve.geometry.visibility import visibility
 from solids import sphere
 
 CAMERA = Camera.centred(200, 200, 400.0)

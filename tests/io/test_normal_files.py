@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from carve.geometry.frames import normals_to_rgb, rgb_to_normals
+from carve.geometry.frames import normals_to_rgb
 from carve.io.image import write_png
 from carve.io.normal_files import CONVENTION, Facing, check_convention, read_normals
 from carve.records import CarveError
+from normal_pictures import rgb_to_normals
 from people import capsule_avatar
 
 SIZE = (60, 80)

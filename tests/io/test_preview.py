@@ -8,11 +8,13 @@ from PIL import Image
 
 from carve.export.glb import write_avatar_glb
 from carve.geometry.camera import Camera
+from carve.geometry.pictures.colour import LINEAR_FROM_SRGB, srgb_from_linear
+from carve.geometry.pictures.sampling import sample_texture
+from carve.geometry.pictures.shading import BACKGROUND, TO_LIGHT, Look, render_mesh, view_camera
 from carve.geometry.raster import rasterise
+from carve.gltf.writer import write_posed_glb
 from carve.io import preview
-from carve.io.glb import write_posed_glb
 from carve.io.preview import HEIGHT, preview_glb, preview_sheet
-from carve.io.render import BACKGROUND, LINEAR_FROM_SRGB, TO_LIGHT, Look, render_mesh, sample_bilinear, srgb_from_linear, view_camera
 from carve.io.video import write_video
 from carve.records import Avatar, CarveError
 from people import CELLS, TEXELS, capsule_avatar
@@ -36,8 +38,8 @@ def test_bilinear_sampling_hits_texel_centres_and_blends_light_between() -> None
     image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
     rows, columns = np.mgrid[0:4, 0:6]
     uv = np.column_stack([(columns.ravel() + 0.5) / 6, (rows.ravel() + 0.5) / 4])
-    np.testing.assert_allclose(sample_bilinear(image, uv), LINEAR_FROM_SRGB[image.reshape(-1, 3)], atol=1e-6)
-    between = sample_bilinear(image, np.array([[2 / 6, 0.5 / 4]]))[0]
+    np.testing.assert_allclose(sample_texture(image, uv), LINEAR_FROM_SRGB[image.reshape(-1, 3)], atol=1e-6)
+    between = sample_texture(image, np.array([[2 / 6, 0.5 / 4]]))[0]
     np.testing.assert_allclose(between, LINEAR_FROM_SRGB[image[0, 1:3]].mean(0), atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from carve.body.model import REGIONS
 from carve.body.skin_field import BodyPoints, SkinField
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import components, is_watertight, signed_volume, unique_edges
-from carve.geometry.normal_maps import front_and_back
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.geometry.skinning import skin
 from carve.networks.implicit import Architecture, ImplicitNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, StageError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from carve.body.anny import AnnyBody
-from carve.body.face_points import face_points
-from carve.body.face_surface import expression_on, features_on
+from carve.body.head.face_points import face_points
+from carve.body.head.face_surface import expression_on, features_on
 from carve.geometry.rotations import axis_rotation
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import BodyFit, CanonicalSurface, Landmarks, Observation, Pose

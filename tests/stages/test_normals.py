@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from carve.geometry.camera import Camera
-from carve.geometry.normal_maps import front_and_back
+from carve.geometry.pictures.window import Window
 from carve.geometry.raster import rasterise
-from carve.geometry.window import Window
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.networks.normals import Architecture, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation, Photo, PosedSurface
 from carve.stages.normals import OwnNormals, Params, mirrored, person_window, predict_evidence, predict_normals, with_mask

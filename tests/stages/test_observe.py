@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from carve.geometry.camera import focal_from_equivalent
-from carve.geometry.window import Window
+from carve.geometry.pictures.window import Window
 from carve.networks.person import MIRRORED, POSE_NAMES, Detection, detect_people
 from carve.networks.pose import PoseRun, run_pose
 from carve.networks.pose_models import has_heavy
 from carve.records import CarveError, Landmarks, Observation, Photo
 from carve.stages import observe as stage
-from carve.stages import pose_reading
-from carve.stages.apart import without_heads
 from carve.stages.observe import Params, checked_landmarks, clean_mask, observe
-from carve.stages.people import find_people
+from carve.stages.observing import pose_reading
+from carve.stages.observing.apart import without_heads
+from carve.stages.observing.people import find_people
 
 QUICK = Params(scales=(1.0,), degrees=(0.0,), pose="full")
 """Two runs of one pose network instead of eighteen of each."""
@@ -136,7 +136,7 @@ def refuse_to_run(*_: object) -> None:
     ("mask", "says"), [(np.ones((768, 1024)), "1024 x 768 pixels but the photo is 768 x 1024"), (np.zeros((1024, 768)), "empty")]
 )
 def test_a_mask_that_does_not_fit_is_refused_at_once(example: Photo, monkeypatch: pytest.MonkeyPatch, mask: np.ndarray, says: str) -> None:
-    monkeypatch.setattr("carve.stages.people.detect_people", refuse_to_run)
+    monkeypatch.setattr("carve.stages.observing.people.detect_people", refuse_to_run)
     with pytest.raises(CarveError, match=says):
         observe(example, Params(), mask=mask.astype(np.float32))
 
@@ -409,7 +409,9 @@ def test_somebody_is_found_when_the_photo_is_shown_smaller(example: Photo, monke
     """A detector that sees nothing in the whole photo, as with bright clothes before a bright sky."""
     (person,) = detect_people(example.pixels)
     real = detect_people
-    monkeypatch.setattr("carve.stages.people.detect_people", lambda image: [] if image.shape == example.pixels.shape else real(image))
+    monkeypatch.setattr(
+        "carve.stages.observing.people.detect_people", lambda image: [] if image.shape == example.pixels.shape else real(image)
+    )
     (found,) = find_people(example.pixels, 96)
     assert np.linalg.norm(found.centre - person.centre) < 0.1 * person.radius
     assert found.radius == pytest.approx(person.radius, rel=0.15)

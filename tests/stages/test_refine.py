@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from carve.body.model import REGIONS
 from carve.geometry.mesh import is_watertight, signed_volume, uniform_laplacian
-from carve.geometry.normal_maps import front_and_back
 from carve.geometry.raster import rasterise
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.networks.hyper import load_hyper_net
 from carve.records import CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from carve.body.anny import AnnyBody
-from carve.body.articulation import build_articulation
-from carve.body.joint_angles import angles_of_pose, pose_of_angles
+from carve.body.fitted.articulation import build_articulation
+from carve.body.fitted.joint_angles import angles_of_pose, pose_of_angles
+from carve.body.fitted.reduced import ReducedBody
+from carve.body.fitted.surface_evidence import SurfaceEvidence, Weights
 from carve.body.model import canonical_body, rest_pose
-from carve.body.reduced import ReducedBody
-from carve.body.surface_evidence import SurfaceEvidence, Weights
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import matrix_from_rotvec

@@ -9,10 +9,10 @@ from skimage.measure import marching_cubes
 
 from carve.body.model import REGIONS
 from carve.body.zones import HANDS, HEAD, LOWER_ARMS, TORSO, above_nape, face_zone
-from carve.geometry.atlas import Atlas, texels
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.raster import rasterise
+from carve.geometry.unwrapping.atlas import Atlas, texels
 from carve.records import CanonicalSurface, Landmarks, Observation, Photo, Pose, PosedSurface, Skeleton, TexturedSurface
 from carve.stages.texture import Params, bake_texture
 from carve.stages.unseen_feet import SHOE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from carve.body.model import REGIONS
-from carve.geometry.atlas import Texels
+from carve.geometry.unwrapping.atlas import Texels
 from carve.stages.unseen_feet import SHOE, shod
 from people import capsule_avatar
 

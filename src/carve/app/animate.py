@@ -11,14 +11,14 @@ import pygltflib as gltf
 from carve.files.text import readable
 from carve.files.whole import write_whole
 from carve.geometry.rotations import axis_rotation, quaternion_from_matrix
-from carve.io.gait import walk
-from carve.io.glb_motion import read_glb_motion
-from carve.io.glb_reader import GlbScene, read_glb
-from carve.io.gltf_buffer import append_array, to_bytes
-from carve.io.motion import Motion, SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
-from carve.io.planting import planted
+from carve.gltf.buffer import append_array, to_bytes
+from carve.gltf.reader import GlbScene, read_glb
 from carve.io.preview import Model, film, model_from_scene, skinned
 from carve.io.video import check_ending, write_video
+from carve.motion.gait import walk
+from carve.motion.glb import read_glb_motion
+from carve.motion.planting import planted
+from carve.motion.retarget import Motion, SkeletonMotion, frame_transforms, on_the_ground, read_motion, skeleton_motion
 from carve.records import CarveError
 
 VIDEO_HEIGHT = 480

@@ -112,8 +112,8 @@ def _make(arguments: argparse.Namespace) -> int:
 
 def _head(arguments: argparse.Namespace) -> int:
     from carve.app.progress import StageLines
-    from carve.body.face_points import write_face_points
-    from carve.body.head_look import write_head_look
+    from carve.body.head.face_points import write_face_points
+    from carve.body.head.head_look import write_head_look
     from carve.synth.assets.files import read_assets
     from carve.synth.people.bodies import load_full_body
     from carve.synth.plain_head import find_head_look

@@ -20,7 +20,8 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from carve.body.model import REGIONS, Keypoint, ShapePrior, StoredBody, bone_regions, rest_pose
+from carve.body.model import REGIONS, Keypoint, ShapePrior, bone_regions, rest_pose
+from carve.body.stored import StoredBody
 from carve.cache import cache_folder, is_there
 from carve.files.fence import fence, reason
 from carve.files.text import parse_json, read_bytes

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from carve.body.face_build import head_population
+from carve.body.head.face_build import head_population
 from carve.files.whole import write_whole
 from carve.geometry.frames import body_from_anny
 

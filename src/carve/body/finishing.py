@@ -13,14 +13,14 @@ from scipy import sparse
 
 from carve.body.zones import face_zone
 from carve.geometry.mesh import compact, components, is_watertight, signed_volume
-from carve.geometry.skinning import bone_transforms, forward_kinematics, skin, strongest_weights
+from carve.geometry.skinning import bone_transforms, skin, strongest_weights
 from carve.records import BodyFit, CanonicalSurface, Skeleton, StageError
 
 
 def bone_maps(body: BodyFit) -> np.ndarray:
     """(B, 3, 4) maps of each bone from the canonical pose to the photo's."""
     skeleton = body.skeleton
-    rotations, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
+    rotations, heads = body.pose.bones(skeleton)
     return bone_transforms(rotations, heads, skeleton.heads)
 
 
@@ -121,7 +121,7 @@ def finer_surface(surface: CanonicalSurface, operator: sparse.csr_matrix, faces:
 
     Args:
         surface: V vertices.
-        operator: (V', V) rows sum to 1, as of `geometry.refinement`.
+        operator: (V', V) rows sum to 1, as of `geometry.meshing.refinement`.
         faces: (F', 3) of the finer mesh.
     """
     count = len(surface.vertices)

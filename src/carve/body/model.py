@@ -181,28 +181,6 @@ class BodyModel(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class StoredBody:
-    """What a `BodyModel` is made of; see there. A model of its own adds `coefficients`."""
-
-    name: str
-    licence: str
-    shape_names: tuple[str, ...]
-    prior: ShapePrior
-    names: tuple[str, ...]
-    parents: np.ndarray
-    humanoid: dict[str, str]
-    faces: np.ndarray
-    bones: np.ndarray
-    weights: np.ndarray
-    region: np.ndarray
-    keypoints: dict[str, Keypoint]
-    template: Tensor
-    heads: Tensor
-    shapes: Tensor
-    head_shapes: Tensor
-
-
 def rest_pose(model: BodyModel, shape: Tensor) -> tuple[Tensor, Tensor]:
     """Shape (S,) to rest vertices (V, 3) and bone heads (B, 3), metres, body frame; differentiable."""
     weights = model.coefficients(shape)

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carve.body.model import Keypoint, ShapePrior, StoredBody, bone_regions
+from carve.body.model import Keypoint, ShapePrior, bone_regions
+from carve.body.stored import StoredBody
 from carve.files.arrays import check_total, read_member
 from carve.files.fence import fence
 from carve.files.text import check_file

@@ -16,7 +16,7 @@ from carve.evaluate.outer import Disks, OuterSurface, outer_surface
 from carve.evaluate.views import DEGREES, SIDES, Shape, parallel_view, silhouette, welded_normals
 from carve.geometry.mesh import face_normals
 from carve.geometry.queries import MeshQueries
-from carve.io.glb_reader import read_glb
+from carve.gltf.reader import read_glb
 from carve.records import CarveError
 
 SAMPLES = 100_000

@@ -23,9 +23,9 @@ from carve.files.fence import fence
 from carve.files.text import check_file
 from carve.files.whole import writing
 from carve.geometry.camera import Camera
+from carve.geometry.pictures.shading import Look, render_mesh
 from carve.geometry.queries import MeshQueries
 from carve.geometry.raster import rasterise
-from carve.io.render import Look, render_mesh
 from carve.records import CarveError
 
 DISTANCE = 60.0
@@ -93,7 +93,7 @@ def _rendered(scan: Scan, degrees: int, pixels: int, folder: Path) -> None:
     shift = np.array([0.0, 0.0, -DISTANCE]) - (low + high) / 2
     placed = placed.moved(np.eye(3), shift)
     camera = Camera.centred(pixels, pixels, FILLED * pixels * DISTANCE / float((high - low)[:2].max()))
-    look = Look(placed.uv, placed.texture, placed.colours, ambient=AMBIENT)
+    look = Look(placed.uv, placed.texture, ambient=AMBIENT, colours=placed.colours)
     picture = render_mesh(placed.vertices, placed.faces, camera, look)
     fine = rasterise(placed.vertices, placed.faces, camera.cropped(0, 0, 2 * pixels, 2 * pixels, 2)).mask
     cover = np.round(255 * fine.reshape(pixels, 2, pixels, 2).mean((1, 3))).astype(np.uint8)

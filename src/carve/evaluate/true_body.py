@@ -17,18 +17,17 @@ from functools import partial
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
-from carve.body.articulation import build_articulation
 from carve.body.fingers import finger_rotations
-from carve.body.joint_angles import pose_of_angles
+from carve.body.fitted.articulation import build_articulation
+from carve.body.fitted.joint_angles import pose_of_angles
+from carve.body.fitted.reduced import Posed, ReducedBody, Shaped
+from carve.body.fitted.skin_sample import even_sample
+from carve.body.fitted.surface_evidence import robust
 from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
-from carve.body.reduced import Posed, ReducedBody, Shaped
-from carve.body.skin_sample import even_sample
-from carve.body.surface_evidence import robust
 from carve.evaluate.cases import Case
-from carve.evaluate.views import welded_normals
+from carve.evaluate.true_surface import TrueSurface
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import matrix_from_rotvec
@@ -39,17 +38,11 @@ LOOSE = ("UpperArm", "UpperLeg", "neck", "head")
 """Endings of joints that skeletons define centimetres apart."""
 SIGMA, LOOSE_SIGMA = 0.012, 0.03
 """Expected distance of a joint, metres."""
-OUTSIDE, CLOTH, SKIN = 0.004, 0.02, 0.006
-"""Expected distance of the body outside the clothed surface, within it, and from a naked surface, metres."""
-SURFACE_WEIGHT = 60.0
-"""How many independent observations the surface counts for."""
 SAMPLES = 2500
 REFRESH = 20
 """Steps after which correspondences are found anew."""
 STEPS = (120, 160)
 """Steps on joints alone, of every start, and on everything."""
-REACH = 0.12
-"""Farthest correspondence, metres."""
 
 
 @dataclass
@@ -113,7 +106,7 @@ def fit_true_body(case: Case, model: BodyModel) -> BodyFit:
         starts = _starts(problem, case)
         ends = [_descend(start, STEPS[0], partial(_joint_loss, problem, start)) for start in starts]
         state = starts[int(np.argmin(ends))]
-        _descend(state, STEPS[1], partial(_whole_loss, problem, state, _Surface(case)))
+        _descend(state, STEPS[1], partial(_whole_loss, problem, state, TrueSurface(case)))
     finally:
         torch.set_num_threads(threads)
     return _fit(case, problem, state, camera)
@@ -160,39 +153,11 @@ def _descend(state: _Unknowns, steps: int, loss_of_step: Callable[[int], Tensor]
     return float(loss.detach())
 
 
-class _Surface:
-    """The true surface and which of its points lies nearest to each sampled vertex."""
-
-    def __init__(self, case: Case) -> None:
-        if case.body is None:
-            self.points, self.normals, self.inside = case.points, case.normals, CLOTH
-        else:
-            vertices, faces = case.body
-            self.points, self.normals, self.inside = vertices, welded_normals(vertices, faces), SKIN
-        self.outside = OUTSIDE if case.body is None else SKIN
-        self._tree = cKDTree(self.points)
-        self.at = self.along = self.weight = torch.zeros(0)
-
-    def look(self, places: np.ndarray, normals: np.ndarray) -> None:
-        """Find correspondences of vertices (M, 3) with unit normals (M, 3)."""
-        away, near = self._tree.query(places, distance_upper_bound=REACH)
-        found = np.isfinite(away)
-        near = np.where(found, near, 0)
-        agrees = (normals * self.normals[near]).sum(1) > 0.4
-        as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32)  # noqa: E731
-        self.at, self.along, self.weight = as_tensor(self.points[near]), as_tensor(self.normals[near]), as_tensor(found & agrees)
-
-    def loss(self, places: Tensor) -> Tensor:
-        signed = ((places - self.at) * self.along).sum(1)
-        sigma = torch.where(signed > 0, self.outside, self.inside)
-        return SURFACE_WEIGHT * (self.weight * robust((signed / sigma) ** 2)).sum() / self.weight.sum().clamp(min=1)
-
-
 def _joint_loss(problem: _Problem, state: _Unknowns, step: int) -> Tensor:
     return problem.loss(state, problem.posed(state)[1])
 
 
-def _whole_loss(problem: _Problem, state: _Unknowns, surface: _Surface, step: int) -> Tensor:
+def _whole_loss(problem: _Problem, state: _Unknowns, surface: TrueSurface, step: int) -> Tensor:
     shaped, posed = problem.posed(state)
     places = problem.body.skin(shaped, posed, state.log_scale.exp()[None])
     if step % REFRESH == 0:

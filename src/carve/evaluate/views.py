@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from carve.geometry.mesh import face_normals
+from carve.geometry.pictures.colour import LINEAR_FROM_SRGB, encoded
+from carve.geometry.pictures.sampling import sample_texture
 from carve.geometry.queries import MeshQueries
-from carve.io.render import LINEAR_FROM_SRGB, sample_bilinear
 
 DEGREES = (0, 90, 180, 270)
 SIDES = ("front", "right", "back", "left")
@@ -91,7 +92,7 @@ def parallel_view(shape: Shape, queries: MeshQueries, degrees: float, centre: np
     albedo: np.ndarray | None = None
     if light is not None:
         albedo = np.full((size * size, 3), 0.5, np.float32)
-        albedo[hit] = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
+        albedo[hit] = encoded(light)
         albedo = albedo.reshape(size, size, 3)
     return ParallelView(hit.reshape(size, size), normals.reshape(size, size, 3), albedo)
 
@@ -99,7 +100,7 @@ def parallel_view(shape: Shape, queries: MeshQueries, degrees: float, centre: np
 def _light(shape: Shape, weights: np.ndarray, corners: np.ndarray) -> np.ndarray | None:
     """(N, 3) base colour, linear light, at barycentric `weights` (N, 3) of triangles with vertices `corners` (N, 3)."""
     if shape.uv is not None and shape.texture is not None:
-        return sample_bilinear(shape.texture, np.einsum("nk,nkd->nd", weights, shape.uv[corners]))
+        return sample_texture(shape.texture, np.einsum("nk,nkd->nd", weights, shape.uv[corners]))
     return None if shape.colours is None else np.einsum("nk,nkd->nd", weights, LINEAR_FROM_SRGB[shape.colours[corners]])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from carve.export.cloth import blended, chain_parents, chains_of, skirt, with_chains
+from carve.export.extras.cloth import blended, chain_parents, chains_of, skirt, with_chains
 from carve.export.joint_weights import sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
@@ -50,7 +50,7 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     root = int(np.flatnonzero(skeleton.parents < 0)[0])
     rotated, heads = forward_kinematics(local_rotations(to_rest, skeleton.parents), skeleton.heads, skeleton.parents, skeleton.heads[root])
     skinned = skin(surface.vertices, bone_transforms(rotated, heads, skeleton.heads), surface.bones, surface.weights)
-    to_photo, posed_heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
+    to_photo, posed_heads = pose.bones(skeleton)
     relative = to_photo @ np.swapaxes(to_rest, 1, 2)
     kept = kept_rotations(skeleton, chosen, relative, heads, posed_heads)
     rest_heads = kept_heads(skeleton, heads, chosen)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from carve.export.options import SkeletonKind
-from carve.io.motion_tables import MIXAMO
-from carve.io.unreal_names import UNREAL
+from carve.motion.tables import MIXAMO
+from carve.motion.unreal_names import UNREAL
 
 ROOTS: dict[SkeletonKind, str] = {"vrm": "Root", "mixamo": "Root", "unreal": "root"}
 """The node on the ground."""

@@ -20,8 +20,8 @@ from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
 from carve.geometry.rotations import quaternion_from_matrix
 from carve.geometry.skin_weights import stored_weights
-from carve.io.gltf_buffer import append_array, append_bytes, to_bytes
-from carve.io.gltf_sparse import append_sparse
+from carve.gltf.buffer import append_array, append_bytes, to_bytes
+from carve.gltf.sparse import append_sparse
 from carve.records import Avatar
 
 ROUGHNESS = 0.8

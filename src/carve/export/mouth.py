@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from carve.body.expressions import BodyExpressions, face_shapes
-from carve.body.face_points import face_points
+from carve.body.head.expressions import BodyExpressions, face_shapes
+from carve.body.head.face_points import face_points
 from carve.body.model import REGIONS
+from carve.export.extras.visemes import VISEMES
 from carve.export.records import Asset, FaceShape
-from carve.export.visemes import VISEMES
-from carve.geometry.atlas import Atlas, texels
 from carve.geometry.mesh import adjacency, components, face_normals, vertex_normals
 from carve.geometry.queries import MeshQueries
+from carve.geometry.unwrapping.atlas import Atlas, texels
 from carve.records import Avatar, BodyFit
 
 LIPS = (13, 14)

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from carve.export.records import Asset
-from carve.geometry.atlas import Atlas, texels, to_image
 from carve.geometry.compiled import compiled
+from carve.geometry.unwrapping.atlas import Atlas, texels, to_image
 
 GUTTER = 32
 """Texels around charts that repeat them: holds to the fifth mip level."""

@@ -18,7 +18,7 @@ from carve.export.options import SkeletonKind
 from carve.export.records import Bones
 from carve.export.rest_pose import frame
 from carve.geometry.rotations import rotation_between
-from carve.io.glb_reader import VRM_BONES
+from carve.gltf.reader import VRM_BONES
 from carve.records import Skeleton
 
 TRUNK = ("hips", "spine", "chest", "upperChest", "neck", "head")

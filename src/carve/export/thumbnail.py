@@ -6,7 +6,7 @@ import numpy as np
 
 from carve.export.records import Asset
 from carve.geometry.camera import Camera
-from carve.io.render import Look, render_looks
+from carve.geometry.pictures.shading import Look, render_looks
 
 DISTANCE = 1.6
 """Metres from the camera to the head."""

@@ -24,6 +24,6 @@ def check_tools(options: ExportOptions, formats: Collection[str]) -> None:
         if wanted and find_spec(package) is None:
             raise CarveError(missing)
     if "fbx" in formats:
-        from carve.export.fbx import blender
+        from carve.export.formats.fbx import blender
 
         blender()

@@ -29,11 +29,3 @@ def normals_to_rgb(normals: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Encode unit normals (H, W, 3) of the camera frame as uint8 colours ``(n + 1) / 2``; black outside `mask` (H, W)."""
     encoded = np.round((np.clip(normals, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
     return np.where(mask[..., None], encoded, np.uint8(0))
-
-
-def rgb_to_normals(image: np.ndarray) -> np.ndarray:
-    """Inverse of `normals_to_rgb`: (H, W, 3) uint8 to unit normals; pixels that hold no normal become zero."""
-    vectors = image.astype(np.float32) / 127.5 - 1.0
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    empty = (image == 0).all(-1, keepdims=True)
-    return np.where(empty, 0.0, vectors / np.maximum(length, 1e-6)).astype(np.float32)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
-from scipy.sparse.linalg import splu
 
 from carve.geometry.compiled import compiled
+from carve.geometry.sparse import factorise
 
 
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -123,7 +123,7 @@ def membrane(vertices: np.ndarray, faces: np.ndarray, cover: np.ndarray, scale: 
     """
     stiffness, area = cotangent_laplacian(vertices, faces)
     system = (sparse.diags(np.maximum(area, 1e-9)) + scale**2 * stiffness).tocsc()
-    solver = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    solver = factorise(system)
     hung = vertices
     for _ in range(rounds):
         hung = hung + cover[:, None] * (solver.solve(np.maximum(area, 1e-9)[:, None] * hung) - hung)

@@ -48,9 +48,3 @@ def visibility(
     far = np.clip(ndimage.distance_transform_edt(~edge) / margin - 0.5, 0, 1)
     seen = inside & raster.mask[row, column] & (behind < tolerance)
     return Visibility(pixels, seen * far[row, column] * np.clip((toward - 0.1) / 0.3, 0, 1))
-
-
-def sample_image(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Bilinear values (N, C) of an image (H, W, C) at pixels (N, 2); beyond the border the nearest pixel's."""
-    places = [pixels[:, 1] - 0.5, pixels[:, 0] - 0.5]
-    return np.stack([ndimage.map_coordinates(channel, places, order=1, mode="nearest") for channel in np.moveaxis(image, -1, 0)], -1)

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from carve.geometry.mesh import vertex_normals
-from carve.io.render import sample_bilinear, srgb_from_linear
+from carve.geometry.pictures.colour import srgb_from_linear
+from carve.geometry.pictures.sampling import sample_texture
 from carve.records import Avatar, TexturedSurface
 
 _MATERIAL = """newmtl albedo
@@ -71,7 +72,7 @@ def write_ply(path: Path, avatar: Avatar) -> None:
 
 def vertex_colours(textured: TexturedSurface, count: int) -> np.ndarray:
     """(V, 3) uint8 sRGB: the texture at each of `count` surface vertices, the mean in linear light where charts meet."""
-    light = sample_bilinear(textured.albedo, textured.uv)
+    light = sample_texture(textured.albedo, textured.uv)
     corners = np.maximum(np.bincount(textured.corner, minlength=count), 1)
     total = [np.bincount(textured.corner, light[:, channel], minlength=count) / corners for channel in range(3)]
     return srgb_from_linear(np.stack(total, axis=1))

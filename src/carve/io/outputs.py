@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from carve.geometry.excerpt import Excerpt
 from carve.geometry.frames import normals_to_rgb
-from carve.io.glb import write_body_glb
+from carve.geometry.pictures.excerpt import Excerpt
+from carve.gltf.writer import write_body_glb
 from carve.io.image import write_png
 from carve.io.mesh_files import write_obj, write_ply
 from carve.io.preview import preview_sheet

@@ -16,13 +16,14 @@ from PIL import Image
 from carve.files.whole import whole
 from carve.geometry.frames import normals_to_rgb
 from carve.geometry.mesh import vertex_normals
+from carve.geometry.pictures.colour import srgb_from_linear
+from carve.geometry.pictures.shading import BACKGROUND, Look, render_looks, render_mesh, view_camera
 from carve.geometry.rotations import axis_rotation, rotation_between
 from carve.geometry.skinning import skin
-from carve.io.gait import a_pose, walk
-from carve.io.glb_reader import GlbScene, read_glb
-from carve.io.motion import Motion, frame_transforms, leg_length, on_the_ground, skeleton_motion
-from carve.io.render import BACKGROUND, Look, render_looks, render_mesh, srgb_from_linear, view_camera
+from carve.gltf.reader import GlbScene, read_glb
 from carve.io.video import check_ending, write_video
+from carve.motion.gait import a_pose, walk
+from carve.motion.retarget import Motion, frame_transforms, leg_length, on_the_ground, skeleton_motion
 from carve.records import Avatar, CarveError, Skeleton
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")

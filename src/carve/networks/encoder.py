@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
+from carve.geometry.pictures.window import Window
 from carve.geometry.raster import rasterise
-from carve.geometry.window import Window
 from carve.networks.blocks import Block
 from carve.records import BodyFit, CarveError, NormalMaps
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from carve.geometry.skinning import bone_transforms, forward_kinematics
+from carve.geometry.skinning import bone_transforms
 from carve.networks.encoder import (
     BACK,
     BODY,
@@ -311,7 +311,7 @@ class ClothedField:
         """
         self._network, self._field = network, field
         skeleton = body.skeleton
-        rotations, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
+        rotations, heads = body.pose.bones(skeleton)
         posed = network.architecture.space == "posed"
         self._transforms = np.tile(np.eye(3, 4), (len(heads), 1, 1)) if posed else bone_transforms(rotations, heads, skeleton.heads)
         maps = crop_maps(body, normals, mask, pixels)

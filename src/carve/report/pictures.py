@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from carve.files.fence import fence
+from carve.geometry.pictures.shading import Look, render_looks, view_camera
 from carve.geometry.rotations import axis_rotation
-from carve.io.gait import a_pose
-from carve.io.glb_reader import GlbScene, read_glb
+from carve.gltf.reader import GlbScene, read_glb
 from carve.io.preview import MARGIN, Model, film, model_from_scene, posed_model
-from carve.io.render import Look, render_looks, view_camera
+from carve.motion.gait import a_pose
 
 TURNS = 24
 """Pictures of one turn."""

@@ -3,7 +3,7 @@
 1. Drape: a taut membrane over the body in the canonical pose bridges what cloth bridges (chest, seat); toes are smoothed
    into a shoe; hands and face stay bare.
 2. Grow: the silhouette's distance to the mask spreads smoothly over the surface, first along normals so that depth follows width, then in
-   the picture's plane (`geometry.outline`).
+   the picture's plane (`geometry.relief.outline`).
 3. Carry back to the canonical pose by inverse skinning, unite with the eyeballs, refine long edges.
 """
 
@@ -16,7 +16,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 from scipy import sparse
-from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from carve.body.finishing import (
@@ -39,8 +38,9 @@ from carve.geometry.mesh import (
     smooth,
     vertex_normals,
 )
-from carve.geometry.outline import Rim, SurfaceMover, find_rim, mask_field
-from carve.geometry.skinning import forward_kinematics, skin, unskin
+from carve.geometry.relief.outline import Rim, SurfaceMover, find_rim, mask_field
+from carve.geometry.skinning import skin, unskin
+from carve.geometry.sparse import factorise
 from carve.records import BodyFit, CanonicalSurface, Observation, StageError
 
 
@@ -115,7 +115,7 @@ def _drape(canonical: np.ndarray, faces: np.ndarray, cloth: np.ndarray, feet: np
     """
     stiffness, area = cotangent_laplacian(canonical, faces)
     mass = sparse.diags(np.maximum(area, 1e-9) / np.where(feet, params.shoe_scale, params.drape_scale) ** 2)
-    solver = splu((mass + stiffness).tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    solver = factorise(mass + stiffness)
     cover = cloth[:, None]
 
     def smoothed(x: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def _explain_mask(
 def _belongs_to_an_arm(rim: Rim, body: BodyFit, camera: Camera, radius: float) -> np.ndarray:
     """(R,) bool: points of the trunk's or legs' rim whose target lies within `radius` metres of an arm: that outline is the arm's."""
     skeleton = body.skeleton
-    _, heads = forward_kinematics(body.pose.rotations, skeleton.heads, skeleton.parents, body.pose.root_position)
+    _, heads = body.pose.bones(skeleton)
     place = {vrm: heads[skeleton.names.index(bone)] for vrm, bone in skeleton.humanoid.items()}
     distance = np.full(len(rim.delta), np.inf)
     for side in ("left", "right"):

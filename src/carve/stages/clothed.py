@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from pydantic import Field
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
-from carve.body.hair_solid import with_solid_hair
+from carve.body.head.hair_solid import with_solid_hair
 from carve.body.model import REGIONS
 from carve.body.zones import FEET, HANDS, HEAD
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
-from carve.geometry.isosurface import Grid, zero_level
 from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth
+from carve.geometry.meshing.isosurface import Grid, zero_level
 from carve.geometry.queries import MeshQueries
+from carve.geometry.sparse import factorise
 from carve.networks.implicit import ClothedField, ImplicitNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, StageError
 
@@ -268,7 +268,7 @@ def _memberships(body: BodyFit, faces: np.ndarray, scale: float) -> np.ndarray:
     """(V, R) float32 how much each vertex belongs to each region, smooth over about `scale` metres: one implicit step of diffusion."""
     stiffness, area = cotangent_laplacian(body.canonical, faces)
     mass = sparse.diags(np.maximum(area, 1e-12))
-    solver = splu((mass + scale**2 * stiffness).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    solver = factorise((mass + scale**2 * stiffness), pivots=True)
     return solver.solve(mass @ np.eye(len(REGIONS))[body.region]).astype(np.float32)
 
 

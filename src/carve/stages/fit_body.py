@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from carve.body.fitted.skin_sample import any_sample, even_sample
+from carve.body.fitted.surface_evidence import SurfaceEvidence
 from carve.body.model import BodyModel, rest_pose
-from carve.body.skin_sample import any_sample, even_sample
-from carve.body.surface_evidence import SurfaceEvidence
 from carve.bounds import Degrees, Height, Scale, Steps, Weight
 from carve.geometry.camera import equivalent_of_focal
 from carve.records import BodyFit, CarveError, NormalMaps, Observation

@@ -2,7 +2,7 @@
 
 Where no face was found the body's landmarks of eyes, ears, nose and mouth turn and place a head of the population's mean shape. The rest
 shape (`BodyFit.canonical`) is neutral; what the photo's expression adds is kept apart (`BodyFit.expression`). What then remains
-between mesh and photo is taken up by a smooth movement in the picture's plane (`body.head_warp`).
+between mesh and photo is taken up by a smooth movement in the picture's plane (`body.head.head_warp`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from carve.body.anny import AnnyBody
-from carve.body.face_points import FacePoints, face_points
-from carve.body.head_fit import HeadFit, HeadModel, Seen, Spreads, fit_head
-from carve.body.head_warp import warp_to_points
-from carve.body.landmarks import pixels_per_metre
+from carve.body.fitted.landmarks import pixels_per_metre
+from carve.body.head.face_points import FacePoints, face_points
+from carve.body.head.head_fit import HeadFit, HeadModel, Seen, Spreads, fit_head
+from carve.body.head.head_warp import warp_to_points
 from carve.body.model import BodyModel, canonical_body
 from carve.bounds import Degrees, Length, Rounds, Scale
 from carve.geometry.mesh import vertex_normals

@@ -17,8 +17,8 @@ import torch
 from pydantic import Field
 
 from carve.bounds import Degrees
-from carve.geometry.normal_maps import front_and_back
-from carve.geometry.window import Window
+from carve.geometry.pictures.window import Window
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.networks.normals import PLACE_VARIANCE_OF_SCALE, VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
 

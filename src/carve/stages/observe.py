@@ -17,17 +17,17 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from carve.body.landmarks import pixels_per_metre
+from carve.body.fitted.landmarks import pixels_per_metre
 from carve.bounds import Pixels, Share
 from carve.geometry.camera import Camera, focal_from_equivalent
-from carve.geometry.window import Window
+from carve.geometry.pictures.window import Window
 from carve.networks.face import Expected, Face, find_face
 from carve.networks.person import POSE_NAMES, Detection, run_hands
 from carve.networks.pose import PoseRun
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
-from carve.stages.apart import CONTESTED, Read, neighbours, share_out
-from carve.stages.people import choose, find_inside, find_people, inside_mask, only_inside
-from carve.stages.pose_reading import pose_models, read_pose
+from carve.stages.observing.apart import CONTESTED, Read, neighbours, share_out
+from carve.stages.observing.people import choose, find_inside, find_people, inside_mask, only_inside
+from carve.stages.observing.pose_reading import pose_models, read_pose
 
 MAIN_JOINTS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
 """The joints that count for `Observation.visible_share`."""

@@ -1,10 +1,10 @@
 """Refine in the photo's pose: the finished mesh, skinned as the avatar will be, takes on the mask's outline and the normal maps' detail.
 
-1. Outline: what is left between silhouette and mask is closed by movement in the picture's plane (`geometry.outline`); so is what is left
-   between the normals that the surface shows and those of the map (`geometry.normal_flow`): an arm before the trunk gets its own outline.
+1. Outline: what is left between silhouette and mask is closed by movement in the picture's plane (`relief.outline`); so is what is left
+   between the normals that the surface shows and those of the map (`relief.normal_flow`): an arm before the trunk gets its own outline.
 2. Finer: where the maps show detail, edges are split; else the mesh stays as coarse as it is.
 3. Detail: vertices move along their viewing rays until the surface has the normals that the maps show, the front's where the camera sees it
-   and the back's where the far side is cut, by least squares (`geometry.normal_integration`) or to the zero level of a signed distance that
+   and the back's where the far side is cut, by least squares (`relief.normal_integration`) or to the zero level of a signed distance that
    is fitted to them (`field_fit`). A ray's vertex stays in its pixel, so the outline stays.
 
 The movement goes back to canonical space through each vertex's own blended transform, so that posing the avatar gives exactly the posed
@@ -21,20 +21,21 @@ import numpy as np
 from pydantic import Field
 from scipy import sparse
 
-from carve.body.face_surface import expression_on, features_on
 from carve.body.finishing import finer_surface
+from carve.body.head.face_surface import expression_on, features_on
 from carve.body.model import REGIONS
 from carve.body.zones import face_zone
 from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps, Weight
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, uniform_laplacian, vertex_normals
-from carve.geometry.normal_flow import normal_flow
-from carve.geometry.normal_integration import Wanted, integrate_normals
-from carve.geometry.outline import SurfaceMover, find_rim, mask_field
+from carve.geometry.meshing.refinement import refine_where
+from carve.geometry.pictures.sampling import sample_image
 from carve.geometry.raster import rasterise
-from carve.geometry.refinement import refine_where
-from carve.geometry.skinning import blended_transforms, bone_transforms, forward_kinematics, skin, unskin
-from carve.geometry.visibility import sample_image, visibility
+from carve.geometry.relief.normal_flow import normal_flow
+from carve.geometry.relief.normal_integration import Wanted, integrate_normals
+from carve.geometry.relief.outline import SurfaceMover, find_rim, mask_field
+from carve.geometry.skinning import blended_transforms, bone_transforms, skin, unskin
+from carve.geometry.visibility import visibility
 from carve.networks.hyper import HyperNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
 from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start, zero_level
@@ -113,7 +114,7 @@ def refine(
     Raises StageError if a vertex is not finite afterwards, or a field is asked for without the network that its start needs.
     """
     skeleton, pose = canonical.skeleton, body.pose
-    rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
+    rotations, heads = pose.bones(skeleton)
     transforms = bone_transforms(rotations, heads, skeleton.heads)
     expression = expression_on(canonical, body)
     smiling = canonical.vertices if expression is None else canonical.vertices + expression

@@ -15,7 +15,7 @@ import numpy as np
 from carve.body.model import REGIONS
 from carve.bounds import Scale, Share
 from carve.geometry.skin_weights import stored_weights
-from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.geometry.skinning import bone_transforms, skin
 from carve.records import Avatar, BodyFit, NormalMaps, Observation, PosedSurface, StageError, TexturedSurface
 from carve.stages.doubts import doubts
 
@@ -93,7 +93,7 @@ def rig_errors(surface: PosedSurface) -> dict[str, float]:
     canonical, pose = surface.canonical, surface.pose
     bones, weights = stored_weights(canonical.bones, canonical.weights)
     skeleton = canonical.skeleton
-    rotations, heads = forward_kinematics(pose.rotations, skeleton.heads, skeleton.parents, pose.root_position)
+    rotations, heads = pose.bones(skeleton)
     identity = np.tile(np.eye(3), (len(skeleton.heads), 1, 1))
 
     def distances(transforms: np.ndarray, target: np.ndarray, added: np.ndarray | None = None) -> np.ndarray:

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from carve.body.anny import EYES
-from carve.body.face_surface import features_on
+from carve.body.head.face_surface import features_on
 from carve.body.model import REGIONS
 from carve.body.zones import (
     FEET,
@@ -27,15 +27,15 @@ from carve.body.zones import (
     MIRRORED,
     face_zone,
 )
-from carve.geometry.atlas import Texels, texels, to_image, unwrap
 from carve.geometry.mesh import diffuse, vertex_normals
-from carve.geometry.sampling import sample
+from carve.geometry.pictures.sampling import sample
+from carve.geometry.unwrapping.atlas import Texels, texels, to_image, unwrap
 from carve.records import BodyFit, CanonicalSurface, Observation, PosedSurface, TexturedSurface
-from carve.stages.texture_face import add_face, own_face, stacked
-from carve.stages.texture_layers import Layer, Mirror, find_layers, find_mirror
-from carve.stages.texture_params import Params as Params
-from carve.stages.texture_tone import base_colours, skin_tone
-from carve.stages.texture_view import View, facing, find_behind_arms, look, photo_weight
+from carve.stages.texturing.face import add_face, own_face, stacked
+from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
+from carve.stages.texturing.params import Params as Params
+from carve.stages.texturing.tone import base_colours, skin_tone
+from carve.stages.texturing.view import View, facing, find_behind_arms, look, photo_weight
 from carve.stages.unseen_feet import shod
 
 FACE_CHART = 2 * len(REGIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from carve.body.model import REGIONS
-from carve.geometry.atlas import Texels
+from carve.geometry.unwrapping.atlas import Texels
 from carve.records import CanonicalSurface
 
 SHOE = np.array([54.0, 49.0, 46.0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from carve.body.head_look import HeadLook
+from carve.body.head.head_look import HeadLook
 from carve.body.model import REGIONS
 from carve.geometry.queries import MeshQueries
 from carve.records import CarveError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from carve.body.face_points import FacePoints
+from carve.body.head.face_points import FacePoints
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import components, vertex_normals
 from carve.geometry.queries import MeshQueries

@@ -12,11 +12,11 @@ import numpy as np
 
 from carve.app.animate import continuous
 from carve.geometry.rotations import axis_rotation, quaternion_from_matrix
-from carve.io.gait import ARM_LOWERED, walk
-from carve.io.glb_reader import GlbScene, read_glb
-from carve.io.motion import Motion, on_the_ground, skeleton_motion
-from carve.io.planting import planted
+from carve.gltf.reader import GlbScene, read_glb
 from carve.io.preview import Rig, model_from_scene
+from carve.motion.gait import ARM_LOWERED, walk
+from carve.motion.planting import planted
+from carve.motion.retarget import Motion, on_the_ground, skeleton_motion
 
 X, Y, Z = 0, 1, 2
 FPS = 15.0

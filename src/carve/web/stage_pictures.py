@@ -12,8 +12,8 @@ from PIL import Image
 from carve.files.whole import whole
 from carve.geometry.camera import Camera
 from carve.geometry.frames import normals_to_rgb
+from carve.geometry.pictures.shading import Look, render_looks, view_camera
 from carve.io.archive import load_record
-from carve.io.render import Look, render_looks, view_camera
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, Photo, PosedSurface, TexturedSurface
 
 HEIGHT = 360

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from carve.geometry.coarsening import coarsen
+from carve.geometry.meshing.coarsening import coarsen
 from carve.geometry.rotations import axis_rotation
 from carve.synth.cloth import drape as module
 from carve.synth.cloth.drape import Draped, DrapeError, Params, drape

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from carve.body.anny import AnnyBody
 from carve.geometry.camera import Camera
-from carve.geometry.normal_maps import front_and_back
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.records import CarveError
 from carve.synth.people.bodies import FullBody, ShapedBody
 from carve.synth.photo.augmentation import Motion, draw_motion

@@ -16,7 +16,8 @@ from carve.synth.people.bodies import FullBody, ShapedBody
 from carve.synth.tailor.carried import CARRIED, carried_piece
 from carve.synth.tailor.design import Design
 from carve.synth.tailor.details import DETAILS, detailed
-from carve.synth.tailor.families import FABRICS, FAMILIES
+from carve.synth.tailor.families.every import FAMILIES
+from carve.synth.tailor.families.family import FABRICS
 from carve.synth.tailor.field import BodyGrid, body_grid
 from carve.synth.tailor.figure import measured
 from carve.synth.tailor.garment import Garment, tailored

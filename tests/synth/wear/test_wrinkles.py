@@ -11,7 +11,8 @@ from carve.geometry.mesh import face_normals, unique_edges, vertex_normals
 from carve.geometry.rotations import axis_rotation
 from carve.geometry.skinning import bone_transforms, skin
 from carve.synth.wear import wrinkles as module
-from carve.synth.wear.wrinkles import EDGES_PER_WAVE, Params, sample_params, wrinkles
+from carve.synth.wear.folds.params import Params, sample_params
+from carve.synth.wear.wrinkles import EDGES_PER_WAVE, wrinkles
 
 RADIUS, LENGTH = 0.06, 0.9
 LEG = {"leftUpperLeg": 0, "leftLowerLeg": 1, "leftFoot": 2}

@@ -16,8 +16,6 @@ from carve.evaluate.datasets.meshes import read_surface
 from carve.evaluate.datasets.scan import Dataset, Protocol, Scan, Surface, listed, unit_by_height
 from carve.records import CarveError
 
-ENDINGS = ("_OBJ", "_BLD", "_GLB", "")
-
 
 def _meshes(folder: Path) -> dict[str, Path]:
     """Name -> mesh, the finest of a person."""

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carve.body.silhouette import Silhouette
-from carve.body.surface_evidence import SurfaceEvidence, Weights
+from carve.body.fitted.silhouette import Silhouette
+from carve.body.fitted.surface_evidence import SurfaceEvidence, Weights
 from carve.records import Observation, StageError
 from carve.stages.fitting.landmark_terms import landmark_loss
 from carve.stages.fitting.problem import Problem

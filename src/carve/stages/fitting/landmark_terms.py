@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carve.body.reduced import Posed
-from carve.body.surface_evidence import robust
+from carve.body.fitted.reduced import Posed
+from carve.body.fitted.surface_evidence import robust
 from carve.stages.fitting.problem import Problem
 from carve.stages.fitting.state import State
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carve.body.articulation import Articulation, build_articulation
-from carve.body.landmarks import pixels_per_metre
+from carve.body.fitted.articulation import Articulation, build_articulation
+from carve.body.fitted.landmarks import pixels_per_metre
+from carve.body.fitted.reduced import ReducedBody
 from carve.body.model import BodyModel, rest_pose
-from carve.body.reduced import ReducedBody
 from carve.geometry.camera import Camera
 from carve.records import Landmarks, Observation
 

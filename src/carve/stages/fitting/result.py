@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from carve.body.fingers import finger_rotations
-from carve.body.joint_angles import pose_of_angles
+from carve.body.fitted.joint_angles import pose_of_angles
 from carve.body.model import BodyModel, CanonicalBody, canonical_body, rest_pose
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import matrix_from_rotvec
-from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
+from carve.geometry.skinning import bone_transforms, skin
 from carve.records import BodyFit, Observation, Pose, Skeleton, StageError
 from carve.stages.fitting.problem import Problem
 from carve.stages.fitting.state import State, pose
@@ -42,7 +42,7 @@ def finish(observation: Observation, model: BodyModel, problem: Problem, state: 
         canonical.vertices * scale, replace(canonical.skeleton, heads=canonical.skeleton.heads * scale), canonical.rest_rotations
     )
     pose = _with_fingers(pose_of_angles(articulation, canonical, angles, root, position), canonical.skeleton, observation)
-    rotations, heads = forward_kinematics(pose.rotations, canonical.skeleton.heads, canonical.skeleton.parents, pose.root_position)
+    rotations, heads = pose.bones(canonical.skeleton)
     posed = skin(canonical.vertices, bone_transforms(rotations, heads, canonical.skeleton.heads), model.bones, model.weights)
     if not np.isfinite(posed).all():
         raise StageError("fit_body: the fitted body is not finite.")

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carve.body.joint_angles import angles_of_pose
+from carve.body.fitted.joint_angles import angles_of_pose
+from carve.body.fitted.reduced import Posed, Shaped
 from carve.body.model import BodyModel, canonical_body
-from carve.body.reduced import Posed, Shaped
 from carve.geometry.rotations import matrix_from_rotvec
 from carve.records import BodyFit
 from carve.stages.fitting.problem import Problem

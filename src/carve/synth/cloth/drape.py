@@ -19,8 +19,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
-from carve.geometry.coarsening import coarsen
 from carve.geometry.mesh import adjacency, components, face_normals, unique_edges, vertex_normals
+from carve.geometry.meshing.coarsening import coarsen
 from carve.geometry.queries import MeshQueries
 from carve.synth.cloth.solver import Fabric, Steps, simulate
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from carve.geometry.mesh import boundary_edges, components, diffuse, unique_edges, vertex_normals
+from carve.geometry.meshing.refinement import Refined, clip, dropped, refine, split_edges
 from carve.geometry.queries import MeshQueries
-from carve.geometry.refinement import Refined, clip, dropped, refine, split_edges
 from carve.synth.assets.files import GarmentAsset
 from carve.synth.hair.locks import flow_of, flow_uv, gradient_noise, moved_to, ridges, skin_rows
 from carve.synth.people.bodies import SKIN_VERTICES, FullBody, ShapedBody

@@ -18,8 +18,8 @@ from scipy.spatial import cKDTree
 from warp.geometry import IsoSurfaceMarchingCubes
 
 from carve.geometry.mesh import adjacency, face_normals, is_watertight, smooth, unique_edges, vertex_normals
+from carve.geometry.meshing.refinement import refine
 from carve.geometry.queries import MeshQueries
-from carve.geometry.refinement import refine
 from carve.synth.assets.files import GarmentAsset
 from carve.synth.people.bodies import SKIN_VERTICES, FullBody, ShapedBody
 from carve.synth.wear.garments import Pattern, coarse_pattern, fit

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from carve.geometry.sampling import complete
+from carve.geometry.pictures.sampling import complete
 from carve.records import CarveError
 from carve.synth.assets.files import Assets
 

@@ -18,7 +18,7 @@ from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.geometry.rotations import axis_rotation, matrix_from_quaternion, quaternion_from_matrix
 from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
-from carve.io.motion import Motion, read_motion, skeleton_motion
+from carve.motion.retarget import Motion, read_motion, skeleton_motion
 from carve.records import Skeleton
 from carve.synth.people.bodies import FullBody, ShapedBody
 from carve.synth.people.fingers import bend_fingers

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from carve.geometry.camera import Camera
-from carve.geometry.normal_maps import front_and_back
+from carve.geometry.relief.normal_maps import front_and_back
 from carve.records import CarveError
 from carve.synth.people.bodies import load_full_body
 from carve.synth.photo.augmentation import Field

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from carve.geometry.coarsening import coarsen
-from carve.geometry.isosurface import marching_cubes
 from carve.geometry.mesh import boundary_edges, compact, components, smooth, uniform_laplacian, vertex_normals
-from carve.geometry.refinement import clip
+from carve.geometry.meshing.coarsening import coarsen
+from carve.geometry.meshing.isosurface import marching_cubes
+from carve.geometry.meshing.refinement import clip
 from carve.synth.tailor.field import BodyGrid
 
 EDGE = 0.0105

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from carve.synth.tailor.design import Design
-from carve.synth.tailor.families import FABRICS, FAMILIES, Slot
+from carve.synth.tailor.families.every import FAMILIES
+from carve.synth.tailor.families.family import FABRICS, Slot
 
 WHOLE_PIECE = 0.4
 """Share of the women in dresses and jumpsuits."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from carve.geometry.mesh import vertex_normals
-from carve.geometry.refinement import split_edges
+from carve.geometry.meshing.refinement import split_edges
 
 
 @dataclass(frozen=True)

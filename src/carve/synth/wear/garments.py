@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from carve.geometry.mesh import face_normals
-from carve.geometry.refinement import Refined, dropped, refine
+from carve.geometry.meshing.refinement import Refined, dropped, refine
 from carve.geometry.skin_weights import stored_weights
 from carve.synth.assets.files import GarmentAsset, Kind
 from carve.synth.people.bodies import FullBody, ShapedBody
@@ -50,7 +50,7 @@ class Pattern:
 
 
 def apply(pattern: Pattern, mesh: Refined) -> Pattern:
-    """A pattern after an operator of `geometry.refinement` on its vertices."""
+    """A pattern after an operator of `geometry.meshing.refinement` on its vertices."""
     return replace(
         pattern,
         binding=(mesh.operator @ pattern.binding).tocsr(),

@@ -16,11 +16,12 @@ from carve.geometry.skinning import skin, unskin
 from carve.synth.people.bodies import SKIN_VERTICES, FullBody, ShapedBody
 from carve.synth.people.poses import Pose
 from carve.synth.records import PARTS, Layer
+from carve.synth.wear.folds.params import CLOTH, sample_params
 from carve.synth.wear.garments import Pattern, canonical_of, fit, made_asset, strongest_bones
 from carve.synth.wear.layers import REACH, Against, Obstacle, hide, push_out
 from carve.synth.wear.outfits import Outfit
 from carve.synth.wear.wardrobe import Item
-from carve.synth.wear.wrinkles import CLOTH, sample_params, wrinkles
+from carve.synth.wear.wrinkles import wrinkles
 
 SKIN_CLEARANCE = 0.002
 """How far cloth stays off the skin, metres; each garment between adds LAYER_CLEARANCE."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from carve.body.model import REGIONS, bone_regions
 from carve.geometry.mesh import components, face_normals, vertex_normals
-from carve.geometry.refinement import clip
+from carve.geometry.meshing.refinement import clip
 from carve.synth.people.bodies import SKIN_VERTICES, FullBody, ShapedBody
 from carve.synth.records import PARTS
 from carve.synth.wear.garments import Pattern, apply, fit, kept_faces

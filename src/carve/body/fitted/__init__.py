@@ -1,0 +1,1 @@
+"""What fits of a body share: joints that move, landmarks, evidence."""

@@ -1,0 +1,1 @@
+"""The head of the body: its face, hair and look."""

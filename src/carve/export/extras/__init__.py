@@ -1,0 +1,1 @@
+"""Faces, hulls and cloth that go with an avatar."""

@@ -1,0 +1,1 @@
+"""What each file format of an avatar asks for."""

@@ -1,0 +1,1 @@
+"""Making, refining and thinning triangle meshes."""

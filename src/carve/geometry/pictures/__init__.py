@@ -1,0 +1,1 @@
+"""Pictures as arrays: windows, colour, sampling, shading."""

@@ -1,0 +1,1 @@
+"""Normal maps and outlines into surfaces."""

@@ -1,0 +1,1 @@
+"""glTF: buffers, checks, reading, writing."""

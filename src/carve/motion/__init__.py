@@ -1,0 +1,1 @@
+"""Motions: read from files, put on a skeleton, planted on the ground."""

@@ -1,0 +1,195 @@
+"""A smooth tone for every vertex, spread from where the photo or its mirror image is known: around limbs, hair from hair."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from carve.body.model import REGIONS
+from carve.body.zones import (
+    ALIGNED,
+    ATTACHED,
+    HANDS,
+    HEAD,
+    MIRRORED,
+    TORSO,
+    above_nape,
+    crown,
+    face_zone,
+    limb_axes,
+    limb_coordinates,
+    neck,
+)
+from carve.geometry.meshing.diffusion import spread, stiffness
+from carve.geometry.pictures.sampling import sample
+from carve.records import CanonicalSurface
+from carve.stages.texturing.layers import Layer, Mirror
+from carve.stages.texturing.params import Params
+from carve.stages.texturing.view import View
+
+
+def base_colours(
+    surface: CanonicalSurface,
+    view: View,
+    layers: list[Layer],
+    seen: np.ndarray,
+    mirror: Mirror,
+    points: np.ndarray,
+    params: Params,
+) -> np.ndarray:
+    """(V, 4) tone for every vertex: smooth colours, and how much detail varies about them."""
+    pixels = view.camera.project(points)
+    own, other = np.zeros((len(points), 4)), np.zeros((len(points), 4))
+    for region, layer in enumerate(layers):
+        member = surface.region == region
+        own[member] = layer.tone(pixels[member])
+        other[member] = layers[MIRRORED[region]].tone(mirror.pixels[member])
+    zone = face_zone(surface)
+    # Where nothing is sure, on fingers, say, the little that is left still counts against nothing.
+    sure = 0.1 + 0.9 * sample(view.sure, pixels)[:, 0]
+    source = seen * sure * _is_hair_or_neck(surface, own[:, :3], seen, zone)
+    from_mirror = 0.3 * mirror.weight * (1 - seen) * (zone | (surface.region != HEAD))
+    known = source + from_mirror
+    colours = (source[:, None] * own + from_mirror[:, None] * other) / np.maximum(known, 1e-9)[:, None]
+    skin = bare_skin(surface, own[:, :3], seen)
+    if skin is not None:
+        # An arm before the trunk often lies beside where the fit has it: of cloth and skin on the trunk, cloth is the better guess.
+        known = np.where(surface.region == TORSO, known * (1 - 0.9 * _likeness(colours[:, :3], skin)), known)
+    face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
+    hair = above_nape(surface) | _long_hair(surface, own[:, :3], seen, zone)
+    guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, hair))
+    if skin is not None and (seen[zone] > 0.5).sum() < 8:
+        guess[zone], guess_weight[zone] = [*skin, 0.0], 1.0
+    barrier = _touching(surface)
+    if face_is_own:
+        barrier |= zone[surface.faces].any(1) & ~zone[surface.faces].all(1)
+    axes = limb_axes(surface.skeleton)[surface.region[surface.faces[:, 0]]]
+    stiff = stiffness(surface.vertices, surface.faces, axes, params.across, np.where(barrier, 1e-3, 1.0))
+    pull = params.pull * guess_weight
+    weight = 10 * known**2 + pull
+    values = 10 * (known**2)[:, None] * colours + pull[:, None] * guess
+    return np.clip(spread(stiff, weight, values / weight[:, None]), 0, 255)
+
+
+def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(V, 4) tones that are known at the same height of the same limb, preferably on the near side of it, and the trust in them (V,).
+
+    `known` (V,) weighs the given tones (V, 4). Hair, skin of the face and the rest, by `kind` (V,), take only from their like.
+    """
+    good = known > 0.02
+    mean = np.average(colours[good], axis=0, weights=known[good]) if good.any() else np.array([128.0, 128.0, 128.0, 0.0])
+    guess, trust = np.tile(mean, (len(colours), 1)), np.full(len(colours), 1e-3)
+    axes = limb_axes(surface.skeleton)
+    for region in range(len(REGIONS)):
+        for part in np.unique(kind[surface.region == region]):
+            wanted = np.flatnonzero((surface.region == region) & (kind == part))
+            attached = ALIGNED[region][surface.region]
+            sources = np.flatnonzero(good & attached & (kind == part))
+            if len(wanted) == 0 or len(sources) < 8:
+                continue
+            place = limb_coordinates(surface.vertices, surface.region == region, axes[region])
+            # Seven centimetres along the limb weigh as much as a quarter turn around it, another region as four.
+            place *= [1 / 0.03, 1.6, 1.6]
+            place = np.column_stack([place, 1.2 * (surface.region != region)])
+            distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 40 else 40)
+            guess[wanted] = _prevailing(colours[sources][index], known[sources][index] / (distance**2 + 0.5) ** 1.5)
+            trust[wanted] = 1.0
+    return guess, trust
+
+
+def _prevailing(colours: np.ndarray, weight: np.ndarray, tolerance: float = 20.0) -> np.ndarray:
+    """(N, C) the commonest of K tones (N, K, C) with weights (N, K): a coat rather than the mean of a coat and the shirt in its opening."""
+    rgb = colours[..., :3].astype(np.float32)
+    square = np.einsum("nkc,nkc->nk", rgb, rgb)
+    apart = square[:, :, None] + square[:, None, :] - 2 * rgb @ rgb.swapaxes(1, 2)
+    alike = np.exp(-np.maximum(apart, 0) / (2 * tolerance**2)) * weight[:, None, :]
+    commonest = alike.sum(2).argmax(1)
+    share = alike[np.arange(len(colours)), commonest]
+    tone = np.einsum("nk,nkc->nc", share, colours) / share.sum(1, keepdims=True)
+    # The contrast of the plain cloth, not that of the edges between two garments.
+    plain = share / (colours[..., 3] + 4) ** 2
+    tone[:, 3] = np.einsum("nk,nk->n", plain, colours[..., 3]) / plain.sum(1)
+    return tone
+
+
+def _likeness(colours: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """(N,) 1 for colours (N, 3) that are `skin` (3,) in some light, 0 for others."""
+    brightness, reference = colours.sum(1) + 1, skin.sum() + 1
+    hue = ((colours / brightness[:, None] - skin / reference) ** 2).sum(1)
+    light = np.log(brightness / reference) ** 2
+    return np.exp(-hue / (2 * 0.03**2) - light / (2 * 0.5**2))
+
+
+def _touching(surface: CanonicalSurface) -> np.ndarray:
+    """(F,) bool: triangles that bridge parts of the body which only touch, a hand and the hip, say."""
+    a, b, c = surface.region[surface.faces].T
+    return ~(ATTACHED[a, b] & ATTACHED[b, c] & ATTACHED[c, a])
+
+
+def _is_hair_or_neck(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray, zone: np.ndarray) -> np.ndarray:
+    """(V,) float: 0 for seen skin of the sides of the head, which must not spread over the hair at the back; else 1."""
+    keep = np.ones(len(colours))
+    top, face = crown(surface) & (seen > 0.1), zone & (seen > 0.5)
+    side = above_nape(surface) & ~zone & ~crown(surface)
+    if top.sum() < 8 or face.sum() < 8:
+        return keep
+    hair, skin = np.median(colours[top], axis=0), np.median(colours[face], axis=0)
+    if np.linalg.norm(hair - skin) < 25:
+        return keep
+    skin_like = np.linalg.norm(colours - skin, axis=1) < np.linalg.norm(colours - hair, axis=1)
+    keep[side & skin_like] = 0
+    return keep
+
+
+def _long_hair(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray, zone: np.ndarray) -> np.ndarray:
+    """(V,) bool: where the photo shows dark hair beside the neck, the hair that is seen there and all of the nape; else nothing."""
+    nape, beside = neck(surface)
+    face, shown = zone & (seen > 0.5), beside & (seen > 0.3)
+    around = above_nape(surface) & ~zone & (seen > 0.3)
+    none = np.zeros(len(colours), bool)
+    if min(around.sum(), face.sum(), shown.sum()) < 8:
+        return none
+    skin = np.median(colours[face], axis=0)
+    from_skin = np.linalg.norm(colours - skin, axis=1)
+    around &= from_skin > 50
+    hair = np.median(colours[around], axis=0) if around.sum() >= 8 else skin
+    # Fair hair cannot be told from collars.
+    if hair.sum() > 0.8 * skin.sum():
+        return none
+    hairy = np.linalg.norm(colours - hair, axis=1) < 0.6 * from_skin
+    return nape | (shown & hairy) if hairy[shown].mean() > 0.5 else none
+
+
+def bare_vertices(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(V,) bool: where hands, neck or face show bare skin."""
+    bare = (seen > 0.3) & (np.isin(surface.region, HANDS) | ((surface.region == HEAD) & ~above_nape(surface)))
+    red, green, blue = colours.T
+    return bare & (red > 1.05 * green) & (green > 0.85 * blue) & (red < 2.5 * green)
+
+
+def bare_skin(surface: CanonicalSurface, colours: np.ndarray, seen: np.ndarray) -> np.ndarray | None:
+    """(3,) colour of bare skin where hands, neck or face show it, if they do."""
+    bare = bare_vertices(surface, colours, seen)
+    return np.median(colours[bare], axis=0) if bare.sum() >= 8 else None
+
+
+def skin_tone(surface: CanonicalSurface, view: View, head: Layer, seen: np.ndarray, base: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(3,) sRGB of the person's skin: where it is seen bare, else what was spread over the face.
+
+    Args:
+        surface: the surface.
+        view: what the photo shows.
+        head: the photo as the head shows itself in it.
+        seen: (V,) weight of the photo at the vertices.
+        base: (V, 4) spread tones.
+        points: (V, 3) posed vertices.
+    """
+    tones = head.tone(view.camera.project(points))[:, :3]
+    own = np.where((surface.region == HEAD)[:, None], tones, base[:, :3])
+    # The brighter half of what is seen: the rest lies in the shadow of chin and hair.
+    bare = bare_vertices(surface, own, seen)
+    if bare.sum() >= 8:
+        light = own[bare].sum(1)
+        return np.median(own[bare][light >= np.median(light)], axis=0)
+    zone = face_zone(surface)
+    return np.median(base[zone, :3], axis=0) if zone.any() else base[:, :3].mean(0)

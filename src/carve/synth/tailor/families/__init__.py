@@ -1,0 +1,1 @@
+"""Families of garments as data (`families.every.FAMILIES`)."""

@@ -1,0 +1,98 @@
+"""Sweaters and hoods. Lengths are metres on somebody of 1.70 m."""
+
+from __future__ import annotations
+
+from carve.synth.tailor.families.family import CREW, LONG_SLEEVE, UPPER, Family, fits
+
+SWEATERS: dict[str, Family] = {
+    "sweater": Family(
+        "top",
+        "top",
+        ("knit",),
+        {**UPPER, "layer": 3},
+        fits(
+            CREW,
+            LONG_SLEEVE,
+            sleeve_ease=(0.025, 0.045),
+            cuff_ease=(0.004, 0.01),
+            gathered=(0.05, 0.08),
+            hem=(-0.06, 0.06),
+            ease=(0.02, 0.045),
+            closing=(0.08, 0.14),
+        ),
+        ("rib_hem", "neck_rib", "cuffs", "armhole"),
+        often=1.6,
+    ),
+    "turtleneck": Family(
+        "top",
+        "top",
+        ("knit", "jersey"),
+        {**UPPER, "layer": 2},
+        fits(
+            LONG_SLEEVE,
+            neck_front=(-0.05, -0.03),
+            neck_side=(-0.05, -0.03),
+            neck_back=(-0.06, -0.04),
+            sleeve_ease=(0.012, 0.03),
+            cuff_ease=(0.004, 0.012),
+            hem=(-0.06, 0.06),
+            ease=(0.01, 0.03),
+            closing=(0.07, 0.11),
+        ),
+        ("rib_hem", "roll_neck", "cuffs", "armhole"),
+        often=0.8,
+    ),
+    "sweatshirt": Family(
+        "top",
+        "top",
+        ("fleece",),
+        {**UPPER, "layer": 3},
+        fits(
+            CREW,
+            LONG_SLEEVE,
+            sleeve_ease=(0.03, 0.05),
+            cuff_ease=(0.002, 0.006),
+            gathered=(0.05, 0.07),
+            hem=(-0.07, 0.02),
+            ease=(0.025, 0.05),
+            closing=(0.09, 0.14),
+        ),
+        ("rib_hem", "neck_rib", "cuffs", "armhole"),
+        often=1.2,
+    ),
+    "hoodie": Family(
+        "top",
+        "top",
+        ("fleece",),
+        {**UPPER, "layer": 3},
+        fits(
+            CREW,
+            LONG_SLEEVE,
+            sleeve_ease=(0.03, 0.05),
+            cuff_ease=(0.002, 0.006),
+            gathered=(0.05, 0.07),
+            hem=(-0.06, 0.04),
+            ease=(0.025, 0.05),
+            closing=(0.09, 0.14),
+        ),
+        ("rib_hem", "cuffs", "armhole", "kangaroo_pocket", "hood_down"),
+        often=1.4,
+    ),
+    "hoodie_up": Family(
+        "top",
+        "top",
+        ("fleece",),
+        {**UPPER, "layer": 3, "hooded": True},
+        fits(
+            LONG_SLEEVE,
+            sleeve_ease=(0.03, 0.05),
+            cuff_ease=(0.002, 0.006),
+            gathered=(0.05, 0.07),
+            hem=(-0.06, 0.04),
+            ease=(0.025, 0.05),
+            closing=(0.09, 0.14),
+        ),
+        ("rib_hem", "cuffs", "armhole", "kangaroo_pocket"),
+        often=0.4,
+    ),
+}

@@ -1,0 +1,1 @@
+"""Folds of skinned cloth, piece by piece; `wear.wrinkles` puts them together."""
