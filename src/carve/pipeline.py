@@ -170,7 +170,7 @@ def run_stages(
     on_field = settings.refine.method == "field" and settings.refine.start in ("hypernetwork", "body")
     hyper = Deferred(identity("hyper"), load_hyper_net) if on_field else None
     posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine, hyper)
-    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body)
+    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body, normals)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings, excerpt)), excerpt
 

@@ -30,10 +30,11 @@ from carve.body.zones import (
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.pictures.sampling import sample
 from carve.geometry.unwrapping.atlas import Texels, texels, to_image, unwrap
-from carve.records import BodyFit, CanonicalSurface, Observation, PosedSurface, TexturedSurface
+from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, TexturedSurface
 from carve.stages.texturing.face import add_face, own_face, stacked
 from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
 from carve.stages.texturing.params import Params as Params
+from carve.stages.texturing.part_labels import vertex_labels
 from carve.stages.texturing.tone import base_colours, skin_tone
 from carve.stages.texturing.view import View, facing, find_behind_arms, look, photo_weight
 from carve.stages.unseen_feet import shod
@@ -42,8 +43,14 @@ FACE_CHART = 2 * len(REGIONS)
 """The label of the face's triangles, beside those of the regions' fronts and backs."""
 
 
-def bake_texture(observation: Observation, posed: PosedSurface, params: Params, body: BodyFit | None = None) -> TexturedSurface:
-    """Unwrap the surface and colour it from the photo. With the body under the surface the face becomes one face (`texture_face`)."""
+def bake_texture(
+    observation: Observation, posed: PosedSurface, params: Params, body: BodyFit | None = None, maps: NormalMaps | None = None
+) -> TexturedSurface:
+    """Unwrap the surface and colour it from the photo.
+
+    With the body under the surface the face becomes one face (`texture_face`); with maps that hold labels of front and back, hair, skin and
+    each garment take their colours from their own kind, and end where it ends.
+    """
     surface = posed.canonical
     normals = vertex_normals(posed.vertices, surface.faces)
     labels, density = _chart_labels(surface), np.ones(len(surface.faces))
@@ -55,7 +62,8 @@ def bake_texture(observation: Observation, posed: PosedSurface, params: Params, 
     seen = photo_weight(view, posed.vertices, normals, behind_arms, params)
     layers = find_layers(view, posed, behind_arms, params)
     mirror = find_mirror(surface, posed, seen, view)
-    base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params)
+    kind = None if maps is None or not params.labels else vertex_labels(posed, maps)
+    base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params, kind)
     features = np.zeros(len(surface.vertices)) if body is None else features_on(surface, body)
     colours, weight = _paint(view, posed, normals, (behind_arms, features), grid, layers, mirror, base, params)
     if body is not None:

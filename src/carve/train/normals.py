@@ -46,7 +46,7 @@ class Params:
     """Share of the samples that are given no body."""
     true_body: float = 0.15
     """Share that is given the true one instead of one with fit errors."""
-    gradient: float = 0.5
+    gradient: float = 1.0
     """Weight of the differences between neighbours' normals, at distances of 1, 2, 4 and 8 pixels."""
     back: float = 0.5
     """Weight of the back against the front."""
@@ -56,11 +56,11 @@ class Params:
     """Weight of the mask's cross-entropy."""
     depth: float = 0.4
     """Weight of the depth's likelihood."""
-    label: float = 0.15
+    label: float = 0.2
     """Weight of the labels' cross-entropy, front and back each."""
-    place: float = 4.0
+    place: float = 1.0
     """Weight of a place's error in metres."""
-    place_doubt: float = 0.03
+    place_doubt: float = 0.01
     """Weight of the likelihood of the places' errors under the predicted scales."""
 
 

@@ -50,6 +50,8 @@ class Params:
     """Detail fades over this distance from pixels that show the region, metres."""
     contrast: tuple[Annotated[float, Field(ge=1, le=255)], Factor] = (8.0, 1.0)
     """Detail that differs from the tone by more than the first (of 255) plus the second times the cloth's usual contrast is left out."""
+    labels: bool = True
+    """Whether labels of front and back, where there are some, say what takes its colours from what."""
     pull: Annotated[float, Field(ge=1e-4, le=10)] = 0.04
     """How firmly unseen places keep to what is known around their limb, against their neighbours."""
     across: Annotated[float, Field(ge=1e-5, le=1)] = 0.005

@@ -22,10 +22,14 @@ from carve.body.zones import (
 )
 from carve.geometry.meshing.diffusion import spread, stiffness
 from carve.geometry.pictures.sampling import sample
-from carve.records import CanonicalSurface
+from carve.records import LABELS, CanonicalSurface
 from carve.stages.texturing.layers import Layer, Mirror
 from carve.stages.texturing.params import Params
 from carve.stages.texturing.view import View
+
+_SKIN = LABELS.index("skin")
+_FACE = len(LABELS)
+"""The kind of the face's skin, beside the labels."""
 
 
 def base_colours(
@@ -36,8 +40,12 @@ def base_colours(
     mirror: Mirror,
     points: np.ndarray,
     params: Params,
+    labels: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(V, 4) tone for every vertex: smooth colours, and how much detail varies about them."""
+    """(V, 4) tone for every vertex: smooth colours, and how much detail varies about them.
+
+    With `labels` (V,) every vertex takes its tone from vertices of its own label.
+    """
     pixels = view.camera.project(points)
     own, other = np.zeros((len(points), 4)), np.zeros((len(points), 4))
     for region, layer in enumerate(layers):
@@ -57,12 +65,16 @@ def base_colours(
         known = np.where(surface.region == TORSO, known * (1 - 0.9 * _likeness(colours[:, :3], skin)), known)
     face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
     hair = above_nape(surface) | _long_hair(surface, own[:, :3], seen, zone)
-    guess, guess_weight = _around_limbs(surface, colours, known, np.where(zone & face_is_own, 2, hair))
+    kind = np.where(zone & face_is_own, _FACE, hair) if labels is None else np.where(zone & face_is_own & (labels == _SKIN), _FACE, labels)
+    guess, guess_weight = _around_limbs(surface, colours, known, kind)
     if skin is not None and (seen[zone] > 0.5).sum() < 8:
         guess[zone], guess_weight[zone] = [*skin, 0.0], 1.0
     barrier = _touching(surface)
     if face_is_own:
         barrier |= zone[surface.faces].any(1) & ~zone[surface.faces].all(1)
+    if labels is not None:
+        corners = kind[surface.faces]
+        barrier |= (corners != corners[:, :1]).any(1)
     axes = limb_axes(surface.skeleton)[surface.region[surface.faces[:, 0]]]
     stiff = stiffness(surface.vertices, surface.faces, axes, params.across, np.where(barrier, 1e-3, 1.0))
     pull = params.pull * guess_weight
@@ -79,6 +91,10 @@ def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndar
     good = known > 0.02
     mean = np.average(colours[good], axis=0, weights=known[good]) if good.any() else np.array([128.0, 128.0, 128.0, 0.0])
     guess, trust = np.tile(mean, (len(colours), 1)), np.full(len(colours), 1e-3)
+    for part in np.unique(kind):
+        own = good & (kind == part)
+        if own.sum() >= 8:
+            guess[kind == part] = np.average(colours[own], axis=0, weights=known[own])
     axes = limb_axes(surface.skeleton)
     for region in range(len(REGIONS)):
         for part in np.unique(kind[surface.region == region]):

@@ -1,0 +1,90 @@
+"""Labels of front and back on the vertices, and what a texture makes of them, on the figure of capsules."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from capsule_figure import Scene, capsule_surface, photograph
+from carve.body.model import REGIONS
+from carve.body.zones import HEAD, TORSO
+from carve.geometry.raster import rasterise
+from carve.records import LABELS, NormalMaps
+from carve.stages.texture import bake_texture
+from carve.stages.texturing.part_labels import ALLOWED, vertex_labels
+
+SKIN, TOP, BOTTOM, HAIR, SHOES = (LABELS.index(name) for name in ("skin", "top", "bottom", "hair", "shoes"))
+LEGS = [k for k, name in enumerate(REGIONS) if name.endswith(("leg", "foot"))]
+COLOURS = {SKIN: (200, 150, 40), TOP: (180, 40, 40), BOTTOM: (40, 160, 30), HAIR: (60, 50, 20)}
+
+
+def true_label(points: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Trousers to y = 1.0 in front and to 1.15 at the back, a top above, hair on the back of the head."""
+    waist = np.where(points[:, 2] > 0, 1.0, 1.15)
+    label = np.where(np.isin(region, LEGS) | ((region == TORSO) & (points[:, 1] < waist)), BOTTOM, TOP)
+    label = np.where(region == HEAD, np.where(points[:, 2] < -0.02, HAIR, SKIN), label)
+    return np.where([REGIONS[k].endswith("hand") for k in region], SKIN, label).astype(np.uint8)
+
+
+def maps_of(scene: Scene) -> NormalMaps:
+    """The true labels of front and back as pictures."""
+    surface, camera = scene.posed.canonical, scene.posed.camera
+    of_vertex = true_label(surface.vertices, surface.region)
+    found = {}
+    for name, farthest in (("label", False), ("label_back", True)):
+        raster = rasterise(scene.posed.vertices, surface.faces, camera, farthest)
+        found[name] = np.where(raster.mask, of_vertex[surface.faces[np.maximum(raster.face, 0), raster.bary.argmax(-1)]], 0).astype(
+            np.uint8
+        )
+    empty = np.zeros((camera.height, camera.width, 3), np.float16)
+    return NormalMaps(empty, empty, empty[..., 0], found["label"] > 0, **found)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    def colour(points: np.ndarray) -> np.ndarray:
+        region = np.zeros(len(points), np.int64)
+        region[points[:, 1] > 1.42] = HEAD
+        region[points[:, 1] < 0.8] = LEGS[0]
+        label = true_label(points, region)
+        return np.array([COLOURS[int(k)] for k in label], float)
+
+    return photograph(capsule_surface(), colour)
+
+
+def test_what_a_region_cannot_wear_is_not_allowed() -> None:
+    assert not ALLOWED[TORSO, SHOES] and ALLOWED[REGIONS.index("left_foot"), SHOES]
+    assert not ALLOWED[HEAD, BOTTOM] and ALLOWED[HEAD, HAIR] and not ALLOWED[:, 0].any()
+
+
+def test_vertices_have_the_labels_of_the_side_that_shows_them(scene: Scene) -> None:
+    surface = scene.posed.canonical
+    label = vertex_labels(scene.posed, maps_of(scene))
+    assert label is not None
+    truth = true_label(surface.vertices, surface.region)
+    assert (label == truth).mean() > 0.93
+    # Away from borders there is no other answer.
+    inner = (surface.region == TORSO) & (np.abs(surface.vertices[:, 2]) > 0.08) & (surface.vertices[:, 1] > 1.2)
+    assert (label[inner] == TOP).mean() > 0.99
+
+
+def test_specks_go_and_maps_without_labels_say_nothing(scene: Scene) -> None:
+    maps = maps_of(scene)
+    speckled = maps.label.copy()  # type: ignore[union-attr]
+    speckled[::40, ::40] = np.where(speckled[::40, ::40] > 0, LABELS.index("bag"), 0)
+    label = vertex_labels(scene.posed, replace(maps, label=speckled))
+    assert label is not None and (label == LABELS.index("bag")).mean() < 0.002
+    assert vertex_labels(scene.posed, replace(maps, label=None)) is None
+
+
+def test_a_back_ends_where_its_labels_end(scene: Scene) -> None:
+    """The trousers reach higher at the back: unseen, and known from the back's labels alone."""
+    maps = maps_of(scene)
+    with_labels = replace(scene, baked=bake_texture(scene.observation, scene.posed, scene.params, None, maps))
+    errors = []
+    for one in (scene, with_labels):
+        points, _, _, colour, seen = one.texels()
+        strip = (seen == 0) & (points[:, 1] > 1.03) & (points[:, 1] < 1.12) & (np.abs(points[:, 0]) < 0.1) & (points[:, 2] < -0.1)
+        assert strip.sum() > 50
+        errors.append(np.abs(colour[strip] - COLOURS[BOTTOM]).max(1))
+    assert np.median(errors[1]) < 25 < np.median(errors[0])
