@@ -28,6 +28,10 @@ from carve.stages.texturing.params import Params
 from carve.stages.texturing.view import View
 
 _SKIN = LABELS.index("skin")
+_ALIKE = np.array([LABELS.index(name if name in ("skin", "hair", "shoes", "headwear") else "top") for name in LABELS])
+"""Label -> what counts as its kind. All cloth is one: where one garment ends the colours at its height tell better than labels do."""
+_PURE = 0.04
+"""From this distance to the border of a label on a tone is of one kind, metres."""
 _FACE = len(LABELS)
 """The kind of the face's skin, beside the labels."""
 
@@ -55,8 +59,9 @@ def base_colours(
     zone = face_zone(surface)
     # Where nothing is sure, on fingers, say, the little that is left still counts against nothing.
     sure = 0.1 + 0.9 * sample(view.sure, pixels)[:, 0]
-    source = seen * sure * _is_hair_or_neck(surface, own[:, :3], seen, zone)
-    from_mirror = 0.3 * mirror.weight * (1 - seen) * (zone | (surface.region != HEAD))
+    pure = np.ones(len(points)) if labels is None else _away_from_borders(surface, _ALIKE[labels])
+    source = seen * sure * pure * _is_hair_or_neck(surface, own[:, :3], seen, zone)
+    from_mirror = 0.3 * mirror.weight * (1 - seen) * pure * (zone | (surface.region != HEAD))
     known = source + from_mirror
     colours = (source[:, None] * own + from_mirror[:, None] * other) / np.maximum(known, 1e-9)[:, None]
     skin = bare_skin(surface, own[:, :3], seen)
@@ -65,7 +70,9 @@ def base_colours(
         known = np.where(surface.region == TORSO, known * (1 - 0.9 * _likeness(colours[:, :3], skin)), known)
     face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
     hair = above_nape(surface) | _long_hair(surface, own[:, :3], seen, zone)
-    kind = np.where(zone & face_is_own, _FACE, hair) if labels is None else np.where(zone & face_is_own & (labels == _SKIN), _FACE, labels)
+    kind = np.where(zone & face_is_own, _FACE, hair)
+    if labels is not None:
+        kind = np.where(zone & face_is_own & (labels == _SKIN), _FACE, _ALIKE[labels])
     guess, guess_weight = _around_limbs(surface, colours, known, kind)
     if skin is not None and (seen[zone] > 0.5).sum() < 8:
         guess[zone], guess_weight[zone] = [*skin, 0.0], 1.0
@@ -81,6 +88,16 @@ def base_colours(
     weight = 10 * known**2 + pull
     values = 10 * (known**2)[:, None] * colours + pull[:, None] * guess
     return np.clip(spread(stiff, weight, values / weight[:, None]), 0, 255)
+
+
+def _away_from_borders(surface: CanonicalSurface, labels: np.ndarray) -> np.ndarray:
+    """(V,) 0 where two labels meet, up to 1 away from there: tones are means, of both kinds near a border."""
+    corners = labels[surface.faces]
+    border = np.unique(surface.faces[(corners != corners[:, :1]).any(1)])
+    if len(border) == 0:
+        return np.ones(len(labels))
+    distance, _ = cKDTree(surface.vertices[border]).query(surface.vertices, distance_upper_bound=_PURE)
+    return np.clip(distance / _PURE, 0.02, 1) ** 2
 
 
 def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
