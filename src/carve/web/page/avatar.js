@@ -35,7 +35,7 @@ export function avatarView(id, server) {
   function hear(state) {
     if (closed) return;
     if (state.state === "done") { drop(); say(texts.progress.done); result(state); return; }
-    if (!making) { drop(); making = progressView(server, actions); element.replaceChildren(making.element); }
+    if (!making) { drop(); making = progressView(server, actions); element.replaceChildren(...making.parts); }
     making.update(state);
   }
 
