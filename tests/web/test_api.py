@@ -85,7 +85,7 @@ def test_a_value_is_never_an_option() -> None:
     assert words({"copyright": "--out=/tmp/x"}) == ["--out=-", "--copyright=--out=/tmp/x", "--", "-"]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_hostile_uploads_are_refused_and_leave_nothing(client: TestClient, services: Services, seed: int) -> None:
     body, headers = hostile(seed)
     answer = client.post("/v1/avatars", content=body, headers=headers)
