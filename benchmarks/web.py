@@ -164,7 +164,7 @@ def clients(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.out.mkdir(parents=True, exist_ok=True)
     keys = {f"client{k}": f"key-of-client-{k}-0123456789" for k in range(arguments.clients)}
     (arguments.out / "keys").write_text("".join(f"{name}:{key}\n" for name, key in keys.items()))
-    os.environ["CARVE_FAKE_SECONDS"] = "0.01"
+    os.environ |= {"CARVE_FAKE_SECONDS": "0.01", "CARVE_FAKE_MOTIONS": "0"}
     server = Server(arguments.out / "data", f"--api-keys={arguments.out / 'keys'}", worker=ROOT / "tests" / "web" / "fake_worker.py")
     server.start()
     names = [f"client{k % arguments.clients}" for k in range(arguments.jobs)]
