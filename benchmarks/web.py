@@ -11,6 +11,7 @@ Each prints its figures as JSON and ends with 1 if one that must be reached was 
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import random
@@ -30,7 +31,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[0:0] = [str(ROOT / "tests" / "web"), str(ROOT / "tests")]
 PATIENCE = 3600.0
 
 
@@ -60,6 +61,7 @@ class Server:
             )
             command = [sys.executable, "-c", code, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
         self.until(lambda: self.client.get(f"{self.url}/healthz").json()["workers"] >= 1)
 
     def kill(self, how: int = signal.SIGKILL) -> None:
@@ -134,7 +136,7 @@ def _valid(glb: Path) -> bool:
 
 def hostile(arguments: argparse.Namespace) -> dict[str, Any]:
     """Send uploads that nobody sends who means well, and slow and oversized heads among them."""
-    uploads = import_module("web.uploads")  # of the tests
+    uploads = import_module("uploads")  # of the tests
 
     server = Server(arguments.out)
     server.start()
@@ -158,11 +160,11 @@ def hostile(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def clients(arguments: argparse.Namespace) -> dict[str, Any]:
     """Many jobs of several clients at once: none is lost, none is another's."""
-    picture = import_module("web.uploads").picture  # of the tests
+    picture = import_module("uploads").picture  # of the tests
     arguments.out.mkdir(parents=True, exist_ok=True)
     keys = {f"client{k}": f"key-of-client-{k}-0123456789" for k in range(arguments.clients)}
     (arguments.out / "keys").write_text("".join(f"{name}:{key}\n" for name, key in keys.items()))
-    os.environ["CARVE_FAKE_SECONDS"] = "0.01"
+    os.environ |= {"CARVE_FAKE_SECONDS": "0.01", "CARVE_FAKE_MOTIONS": "0"}
     server = Server(arguments.out / "data", f"--api-keys={arguments.out / 'keys'}", worker=ROOT / "tests" / "web" / "fake_worker.py")
     server.start()
     names = [f"client{k % arguments.clients}" for k in range(arguments.jobs)]

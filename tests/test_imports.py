@@ -19,7 +19,9 @@ def loaded_after(code: str) -> set[str]:
     return set(result.stderr.split())
 
 
-@pytest.mark.parametrize("command", ["--help", "--version", "reconstruct --help", "animate --help", "synth make --help"])
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", "reconstruct --help", "animate --help", "synth make --help", "serve --help", "report --help"]
+)
 def test_help_loads_nothing_heavy(command: str) -> None:
     code = f"from carve.app.cli import run\ntry:\n    run({command.split()!r})\nexcept SystemExit:\n    pass"
     assert not loaded_after(code) & set(HEAVY)

@@ -1,6 +1,7 @@
 """A worker whose pipeline takes no time: its stages are files, and what comes out is the tests' capsule avatar.
 
-All else is the real worker: the queue, the table, the pipe to the server. `CARVE_FAKE_SECONDS` is how long each stage takes.
+All else is the real worker: the queue, the table, the pipe to the server. `CARVE_FAKE_SECONDS` is how long each stage takes;
+with `CARVE_FAKE_MOTIONS=0` it draws up no motions, which take longer than all else here.
 """
 
 from __future__ import annotations
@@ -64,4 +65,6 @@ if __name__ == "__main__":
     from carve.web import options, worker
 
     options.Plan.settings = lambda self: None  # type: ignore[method-assign, assignment, return-value]
+    if os.environ.get("CARVE_FAKE_MOTIONS") == "0":
+        worker._Notes.outputs = lambda self, plan: None  # type: ignore[method-assign]
     worker.main()

@@ -51,7 +51,7 @@ def test_no_request_breaks_the_server_or_its_description(described: Any, mode: A
 
             @given(case=strategy)
             @settings(
-                max_examples=6,
+                max_examples=4,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
                 derandomize=True,

@@ -37,7 +37,7 @@ def used(url: str, photo: Path, width: int, height: int, theme: str) -> dict[str
     return report
 
 
-@pytest.mark.parametrize(("width", "height", "theme"), [(1280, 800, "light"), (390, 844, "dark")])
+@pytest.mark.parametrize(("width", "height", "theme"), [(1000, 700, "light"), (390, 844, "dark")])
 def test_the_page_is_usable(running: Running, tmp_path: Path, width: int, height: int, theme: str) -> None:
     photo = tmp_path / "ann.jpg"
     photo.write_bytes(picture(size=(240, 320)))

@@ -155,4 +155,4 @@ def hostile(seed: int) -> tuple[bytes, dict[str, str]]:
 def one_sentence(answer: Any) -> bool:
     """Whether an answer's JSON is one line that says why."""
     detail = answer.json()["detail"]
-    return isinstance(detail, str) and 5 < len(detail) < 500 and "\n" not in detail and "Traceback" not in detail
+    return isinstance(detail, str) and 5 < len(detail) < 1000 and "\n" not in detail and "Traceback" not in detail

@@ -142,7 +142,12 @@ def _first_folder(path: Path) -> Path:
 
 
 def _optional() -> Iterator[Finding]:
-    for extra, module, purpose in (("heic", "pi_heif", "reads HEIC photos"), ("onnx", "onnxruntime", "runs normal models of your own")):
+    for extra, module, purpose in (
+        ("heic", "pi_heif", "reads HEIC photos"),
+        ("onnx", "onnxruntime", "runs normal models of your own"),
+        ("web", "fastapi", "serves the page and REST"),
+        ("ray", "ray", "works on batches on a cluster"),
+    ):
         there = util.find_spec(module) is not None
         yield Finding(module, "ok" if there else "optional", purpose if there else f"{purpose}: pip install 'carve[{extra}]'")
     node = shutil.which("node")

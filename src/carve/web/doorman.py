@@ -40,21 +40,40 @@ class Doorman:
             CarveError: what it raised, or that it took too long or ended the process.
         """
         with self._lock:
-            pool = self._pool = self._pool or ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"))
             self._asked += 1
+            patience = SECONDS * self._asked  # those before it may take their time
         try:
-            async with asyncio.timeout(SECONDS):
-                return await asyncio.wrap_future(pool.submit(question, *values))
+            try:
+                return await self._asked_once(question, values, patience)
+            except BrokenExecutor:
+                return await self._asked_alone(question, values)  # it may have been another's file that ended the process
         except TimeoutError as error:
-            self._drop(pool)
             raise CarveError("The file takes too long to be read; save it anew as a plain JPEG or PNG.") from error
         except BrokenExecutor as error:
-            self._drop(pool)
             raise CarveError("The file cannot be read: its decoder gave up; save it anew as a plain JPEG or PNG.") from error
         finally:
             with self._lock:
                 self._asked -= 1
                 self._last = time.monotonic()
+
+    async def _asked_once(self, question: Callable[..., Result], values: tuple[Any, ...], patience: float) -> Result:
+        with self._lock:
+            pool = self._pool = self._pool or ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"))
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.wrap_future(pool.submit(question, *values))
+        except (TimeoutError, BrokenExecutor):
+            self._drop(pool)
+            raise
+
+    async def _asked_alone(self, question: Callable[..., Result], values: tuple[Any, ...]) -> Result:
+        """Ask in a process that nobody else's file can end."""
+        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await asyncio.wrap_future(pool.submit(question, *values))
+        finally:
+            self._kill(pool)
 
     def rest(self) -> None:
         """Let the process go if it has had nothing to do for a while; called now and then."""

@@ -127,7 +127,7 @@ class _Notes:
                 self._change(stage=stage, share=share)
             return
         begin = self._begin.get(stage)
-        picture = self._picture(stage)
+        picture = self._picture(stage, kept=begin is None)
         self._done.append(
             {
                 "stage": stage,
@@ -146,8 +146,11 @@ class _Notes:
             values["stage"] = "outputs"
         self._change(**values)
 
-    def _picture(self, stage: str) -> str | None:
-        """Draw a stage; a picture that fails is only missing, with a line in the server's log."""
+    def _picture(self, stage: str, kept: bool) -> str | None:
+        """Draw a stage that was run, or has no picture yet; one that fails is only missing, with a line in the server's log."""
+        name = f"{stage}.webp"
+        if kept and (self._folder.shown / name).exists():
+            return name
         try:
             return self._pictures.draw(stage)
         except Exception as error:

@@ -18,7 +18,10 @@ export function avatarView(id, server) {
 
   const drop = () => { viewer?.close(); viewer = null; making = null; };
   const actions = {
-    rerun: async (form) => { await api.rerun(id, form); drop(); watch(); },
+    rerun: async (form) => {
+      stop(); // what is taken back for the new run is no failure to tell
+      try { await api.rerun(id, form); drop(); } finally { watch(); }
+    },
     remove: async () => {
       if (!await ask(texts.about.deleteSure, texts.delete, texts)) return;
       stop();
@@ -35,7 +38,7 @@ export function avatarView(id, server) {
   function hear(state) {
     if (closed) return;
     if (state.state === "done") { drop(); say(texts.progress.done); result(state); return; }
-    if (!making) { drop(); making = progressView(server, actions); element.replaceChildren(making.element); }
+    if (!making) { drop(); making = progressView(server, actions); element.replaceChildren(...making.parts); }
     making.update(state);
   }
 

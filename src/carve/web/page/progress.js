@@ -22,7 +22,6 @@ export function progressView(server, actions) {
   const foot = h("div", { class: "row" }, h("button", { class: "plain", type: "button", onclick: actions.remove }, t.cancel));
   const side = h("aside", { class: "side making-side" }, h("div", { class: "title" }, title), name, wrong,
     h("div", { class: "bar-row" }, bar, share), left, people, list, foot);
-  const element = h("div", { class: "avatar" }, picture, side);
   let shownPicture = "";
   let shownPeople = "";
   let begun = null;
@@ -96,7 +95,7 @@ export function progressView(server, actions) {
     actions.rerun(form);
   }
 
-  return { element, update };
+  return { parts: [picture, side], update };
 }
 
 function row(stage) {

@@ -18,7 +18,7 @@ export const texts = {
     hint: "Best: one person, upright, well lit, all of the body in the picture, arms a little away from it.",
     chosen: (count) => count === 1 ? "Your photo" : `${count} photos, an avatar each`,
     remove: (name) => `Remove ${name}`,
-    another: "Choose another",
+    another: "Add another",
     height: "Height",
     heightHint: "1.75, 175 cm or 5'9. Without it the size is estimated.",
     quality: "Quality",
