@@ -74,6 +74,9 @@ def base_colours(
     if labels is not None:
         kind = np.where(zone & face_is_own & (labels == _SKIN), _FACE, _ALIKE[labels])
     guess, guess_weight = _around_limbs(surface, colours, known, kind)
+    if skin is not None and labels is not None:
+        lonely = (kind == _SKIN) & (guess_weight < 1)  # no skin of that limb is seen
+        guess[lonely], guess_weight[lonely] = [*skin, 0.0], 1.0
     if skin is not None and (seen[zone] > 0.5).sum() < 8:
         guess[zone], guess_weight[zone] = [*skin, 0.0], 1.0
     barrier = _touching(surface)
@@ -111,7 +114,7 @@ def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndar
     for part in np.unique(kind):
         own = good & (kind == part)
         if own.sum() >= 8:
-            guess[kind == part] = np.average(colours[own], axis=0, weights=known[own])
+            guess[kind == part], trust[kind == part] = np.average(colours[own], axis=0, weights=known[own]), 0.1
     axes = limb_axes(surface.skeleton)
     for region in range(len(REGIONS)):
         for part in np.unique(kind[surface.region == region]):
