@@ -105,9 +105,9 @@ def shard(path: Path, work: Path) -> tuple[bool, str]:
 
 
 def exif(path: Path, no: Path) -> tuple[bool, str]:
-    """Damaged EXIF stops no picture; these are too small for anybody to be found in."""
+    """Damaged EXIF stops no picture; these are refused for another reason: they are too small."""
     code, said = told("reconstruct", path, "--out", no, "--quiet")
-    return one_line(code, said) and "No person" in said, f"{code} {said.strip()}"
+    return one_line(code, said) and ("No person" in said or "pixels tall" in said), f"{code} {said.strip()}"
 
 
 def all_checks(given: argparse.Namespace) -> tuple[dict[str, Callable[[], tuple[bool, str]]], list[Path]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -155,3 +157,14 @@ def test_files_that_cannot_be_used_are_told(tmp_path: Path, ball: tuple[np.ndarr
         read_normals(path, SIZE)
     with pytest.raises(CarveError, match="cannot be read"):
         read_normals(tmp_path, SIZE)
+
+
+def test_a_size_that_is_declared_twice_is_not_believed(tmp_path: Path) -> None:
+    """Pillow takes the last header, OpenCV the first."""
+    path = tmp_path / "normals.png"
+    Image.fromarray(np.full((64, 48, 3), 128, np.uint8)).save(path)
+    data = path.read_bytes()
+    header = b"IHDR" + struct.pack(">II", 9000, 9000) + data[24:29]
+    path.write_bytes(data[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + data[8:])
+    with pytest.raises(CarveError, match="twice"):
+        read_normals(path, (48, 64))

@@ -80,7 +80,7 @@ def test_motions_are_turns_of_the_avatars_own_nodes(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_skeleton_has_no_motions(tmp_path: Path) -> None:
-    from carve.io.glb import write_posed_glb
+    from carve.gltf.writer import write_posed_glb
 
     avatar = capsule_avatar()
     write_posed_glb(tmp_path / "posed.glb", avatar, avatar.surface.vertices)

@@ -6,7 +6,6 @@ the centre of the first pixel at (0.5, 0.5). World coordinates are metres in the
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -50,9 +49,9 @@ def _hand_solution() -> Any:
 def processed(solution: Any, image: np.ndarray) -> Any:
     """What one of the cached solutions above says of an image (h, w, 3).
 
-    A new graph opens in the background and logs until its first image is done, so making it and that image go together.
+    A graph opens in the background and logs until its first image is done, and again once its first hand or face is found.
     """
-    with nullcontext() if solution.cache_info().currsize else quiet():
+    with quiet():
         return solution().process(np.ascontiguousarray(image))
 
 

@@ -48,8 +48,8 @@ def bake_texture(
 ) -> TexturedSurface:
     """Unwrap the surface and colour it from the photo.
 
-    With the body under the surface the face becomes one face (`texture_face`); with maps that hold labels of front and back, hair, skin, shoes and
-    each cloth take their colours from their own kind, and end where it ends.
+    With the body under the surface the face becomes one face (`texturing.face`); with maps that hold labels of front and back, hair,
+    skin, shoes and cloth take their colours from their own kind, and end where it ends.
     """
     surface = posed.canonical
     normals = vertex_normals(posed.vertices, surface.faces)
