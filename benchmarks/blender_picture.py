@@ -43,8 +43,8 @@ sun.data.energy, sun.data.angle = 2.5, 0.1
 sun.rotation_euler = (math.radians(50), 0, math.radians(35))
 camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
 camera.location = (1.1, -4.6, 1.35)
-camera.rotation_euler = (Vector((0, 0, 0.95)) - camera.location).to_track_quat("-Z", "Y").to_euler()
-camera.data.lens = 62
+camera.rotation_euler = (Vector((0, 0, 0.92)) - camera.location).to_track_quat("-Z", "Y").to_euler()
+camera.data.lens = 52
 camera.data.sensor_fit = "VERTICAL"
 for thing in (sun, camera):
     scene.collection.objects.link(thing)

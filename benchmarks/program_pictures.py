@@ -28,12 +28,16 @@ from carve.export.outputs import write_format
 HERE = Path(__file__).parent
 SIZE = (360, 480)
 """Of one view."""
+BACKGROUND = (223, 227, 232, 255)
+"""Behind pictures that leave it open."""
+PROGRAMS = ("three", "three_vrm", "talkinghead", "blender")
 SMILE = {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "jawOpen": 0.25, "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3}
 
 
 def sheet(path: Path, pictures: list[bytes]) -> None:
     """Views side by side as a JPEG."""
-    images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    images = [Image.open(io.BytesIO(picture)).convert("RGBA") for picture in pictures]
+    images = [Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image).convert("RGB") for image in images]
     whole = Image.new("RGB", (sum(image.width for image in images), images[0].height))
     left = 0
     for image in images:
@@ -54,6 +58,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "pictures")
     parser.add_argument("--blender", help="a Python that has bpy")
+    parser.add_argument("--only", nargs="+", choices=PROGRAMS, default=PROGRAMS, help="these pictures alone")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     avatar = read_avatar(arguments.folder)
@@ -68,11 +73,15 @@ def main() -> None:
         head = {"at": [0, 0.04, 0.05], "from": [0.25, 0.07, 0.95], "fov": 17, "head": True}
         blink = {"eyeBlinkLeft": 1, "eyeBlinkRight": 1}
         three = [whole, head | {"shapes": SMILE}, head | {"shapes": {"jawOpen": 0.7}}, head | {"shapes": blink}]
-        sheet(arguments.out / "three.jpg", views("pictures", three, plain))
+        if "three" in arguments.only:
+            sheet(arguments.out / "three.jpg", views("pictures", three, plain))
         side = {"at": [0, 0.95, 0], "from": [3.6, 1.25, 2.6], "fov": 30}
-        sheet(arguments.out / "three_vrm.jpg", views("pictures", [side | {"time": time} for time in (0.1, 0.35, 0.6, 0.85)], vrm, clip))
-        sheet(arguments.out / "talkinghead.jpg", views("talkinghead", [], mixamo))
-        if arguments.blender is not None:
+        if "three_vrm" in arguments.only:
+            walking = [side | {"time": time} for time in (0.1, 0.35, 0.6, 0.85)]
+            sheet(arguments.out / "three_vrm.jpg", views("pictures", walking, vrm, clip))
+        if "talkinghead" in arguments.only:
+            sheet(arguments.out / "talkinghead.jpg", views("talkinghead", [], mixamo))
+        if "blender" in arguments.only and arguments.blender is not None:
             target = folder / "blender.png"
             command = [arguments.blender, str(HERE / "blender_picture.py"), "--", str(plain), str(target), *map(str, SIZE)]
             subprocess.run(command, check=True, capture_output=True)
