@@ -5,8 +5,8 @@
 FOLDER holds output folders of `carve reconstruct`. Each part is measured for itself, one avatar after the other, and asset.json beside this
 file keeps what is measured: a run that was stopped goes on where it was, and what other sources of carve gave is measured anew.
 
-files: seconds of the processor and sizes of all formats. validators, of these files: messages of Khronos' validator (but for extensions that
-it does not know) and usdchecker's.
+files: seconds of the processor and sizes of all formats. validators, of these files: what Khronos' validator says (extensions that
+it does not know apart) and usdchecker.
 shape: volume of twisted wrists and bent elbows, the walk's feet, normals of 20,000 triangles with their map, the face's texels, mips.
 browser: three-vrm and TalkingHead in Chromium. blender: bones and IK on default import. fbx: its seconds; both need a Python with bpy.
 """
