@@ -5,7 +5,8 @@
 FOLDER holds output folders of `carve reconstruct`. Each part is measured for itself, one avatar after the other, and asset.json beside this
 file keeps what is measured: a run that was stopped goes on where it was, and what other sources of carve gave is measured anew.
 
-files: seconds of the processor and sizes of all formats, validator messages (but for "this extension is not known"), usdchecker's.
+files: seconds of the processor and sizes of all formats. validators, of these files: what Khronos' validator says (extensions that
+it does not know apart) and usdchecker.
 shape: volume of twisted wrists and bent elbows, the walk's feet, normals of 20,000 triangles with their map, the face's texels, mips.
 browser: three-vrm and TalkingHead in Chromium. blender: bones and IK on default import. fbx: its seconds; both need a Python with bpy.
 """
@@ -54,7 +55,7 @@ VARIANTS: dict[str, tuple[Format, ExportOptions]] = {
 
 
 def files(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
-    """Write everything; seconds, sizes, what validators say."""
+    """Write everything; seconds and sizes."""
     begin = time.process_time()
     notes = write_avatar(folder, avatar, ALL)
     result: dict[str, Any] = {"seconds_all_formats": time.process_time() - begin, "formats_that_failed": len(notes)}
@@ -62,20 +63,21 @@ def files(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
         begin = time.process_time()
         write_format(folder / name, kind, avatar, options)
         result[f"seconds_{name}"] = time.process_time() - begin
-    made = sorted([*folder.glob("*.glb"), *folder.glob("*.vrm")])
-    checked, messages = validator_messages(made)
     exported = make_asset(avatar)
     error = np.linalg.norm(exported.pose.vertices - avatar.surface.vertices, axis=1)
     return result | {
-        "validated_files": checked,
-        "validator_messages": messages,
-        "usdchecker_messages": usd_messages(folder / "avatar.usdz"),
         "posed_error_mm": 1000 * float(error.max()),
         "height_error_mm": 1000 * abs(exported.asset.height - float(exported.asset.vertices[:, 1].max())),
         "full_mb": (folder / "avatar.glb").stat().st_size / 1e6,
         "meshopt_20k_mb": (folder / "meshopt.glb").stat().st_size / 1e6,
         "draco_20k_mb": (folder / "draco.glb").stat().st_size / 1e6,
     }
+
+
+def validators(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
+    """What validators say of what `files` wrote."""
+    checked, messages = validator_messages(sorted([*folder.glob("*.glb"), *folder.glob("*.vrm")]))
+    return {"validated_files": checked, "validator_messages": messages, "usdchecker_messages": usd_messages(folder / "avatar.usdz")}
 
 
 def shape(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
@@ -141,6 +143,7 @@ def fbx(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[Avatar, Path, str | None], dict[str, Any]]] = {
     "files": files,
+    "validators": validators,
     "shape": shape,
     "browser": browser,
     "blender": bones,
@@ -181,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these folders alone")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["files", "shape", "browser"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["files", "validators", "shape", "browser"])
     parser.add_argument("--keep", type=Path, default=Path("out/asset"), help="where the files are written (out/asset)")
     parser.add_argument("--blender", help="a Python that has bpy")
     parser.add_argument("--json", type=Path, default=HERE / "asset.json")

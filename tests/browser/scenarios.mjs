@@ -112,11 +112,21 @@ export async function vrm() {
 
 export async function talkinghead() {
   const { TalkingHead } = await import("talkinghead");
-  const head = new TalkingHead(document.getElementById("avatar"), { ttsEndpoint: "none", lipsyncModules: [], cameraView: "upper" });
+  const size = new URL(location.href).searchParams.get("size"); // given where a picture is wanted
+  const frame = document.getElementById("avatar");
+  if (size) [frame.style.width, frame.style.height] = size.split("x").map((side) => `${side}px`);
+  const head = new TalkingHead(frame, { ttsEndpoint: "none", lipsyncModules: [], cameraView: "upper" });
   await head.showAvatar({ url: "/files/0", body: "F", avatarMood: "neutral", lipsyncLang: "en" });
   await new Promise((done) => setTimeout(done, 400));
   const shoulders = ["LeftHand", "RightHand", "Head", "Hips"].map((name) => head.armature.getObjectByName(name).getWorldPosition(new THREE.Vector3()).toArray());
-  return { morphs: Object.keys(head.mtAvatar).length, visemes: Object.keys(head.mtAvatar).filter((name) => name.startsWith("viseme_")).length, places: shoulders };
+  const pictures = [];
+  for (const mood of size ? ["neutral", "happy", "sad"] : []) {
+    head.setMood(mood);
+    await new Promise((done) => setTimeout(done, 4000));
+    head.renderer.render(head.scene, head.camera);
+    pictures.push(head.renderer.domElement.toDataURL("image/png"));
+  }
+  return { pictures, morphs: Object.keys(head.mtAvatar).length, visemes: Object.keys(head.mtAvatar).filter((name) => name.startsWith("viseme_")).length, places: shoulders };
 }
 
 // A clip of one rig played by name on another of the same names.

@@ -10,10 +10,12 @@ import pytest
 from carve.export.asset import Exported
 from carve.export.extras.face import with_face
 from carve.export.mouth import with_mouth
+from carve.export.outputs import reduced
 from carve.export.records import Asset
 from carve.geometry.mesh import boundary_edges, components, signed_volume
 from carve.geometry.queries import MeshQueries
 from carve.records import Avatar
+from optional import needs
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,17 @@ def test_the_cavity_is_dark_and_the_face_keeps_its_colours(naked: Avatar, with_s
     assert 0 < changed.mean() < 0.05
     smaller = replace(with_shapes, shapes=())
     assert with_mouth(smaller, naked) is smaller
+
+
+def test_fewer_triangles_keep_the_teeth_and_their_shading(speaking: Asset, pieces: list[np.ndarray]) -> None:
+    needs("meshoptimizer")
+    textured = replace(speaking, albedo=np.repeat(np.repeat(speaking.albedo, 4, axis=0), 4, axis=1))
+    coarse = reduced(textured, 6000)
+    assert coarse.inner is not None and coarse.normal_map is not None
+    assert coarse.inner.sum() > 0.15 * sum(map(len, pieces))
+    uv = coarse.uv[coarse.inner[coarse.corner]] * coarse.normal_map.shape[0]
+    own = coarse.normal_map[uv[:, 1].astype(int), uv[:, 0].astype(int)]
+    np.testing.assert_allclose(own, np.tile([128, 128, 255], (len(own), 1)), atol=1)
 
 
 def test_another_body_model_has_no_mouth(naked: Avatar, exported: Exported) -> None:

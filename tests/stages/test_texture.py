@@ -9,6 +9,7 @@ from capsule_figure import Colour, Scene, capsule_surface, distances, photograph
 from carve.body.model import REGIONS
 from carve.body.zones import HANDS, HEAD, LOWER_ARMS, TORSO, above_nape, face_zone
 from carve.geometry.raster import rasterise
+from carve.geometry.unwrapping.atlas import Atlas, texels
 from carve.records import CanonicalSurface
 from carve.stages.texture import bake_texture
 from carve.stages.unseen_feet import SHOE
@@ -197,9 +198,10 @@ def test_without_any_valid_pixel_the_texture_is_plain(front: Scene) -> None:
     nothing = replace(front.observation, mask=np.zeros_like(front.observation.mask))
     baked = bake_texture(nothing, front.posed, front.params)
     assert baked.seen.max() == 0
-    colours = np.unique(baked.albedo.reshape(-1, 3), axis=0).astype(int)
-    # One grey, shoes, and what lies between them at the border of the shoes' charts and beyond it, where means of both are.
+    charts = texels(Atlas(baked.corner, baked.faces, baked.uv, np.zeros(len(baked.faces), np.int64)), len(baked.albedo)).index
+    colours = np.unique(baked.albedo.reshape(-1, 3)[charts], axis=0).astype(int)
+    # One grey and shoes; between the charts lie their means.
     grey = colours.max(0)
     assert np.ptp(grey) <= 1 and (np.abs(colours - SHOE).max(1) <= 1).any()
-    share = ((colours - SHOE) @ (grey - SHOE) / ((grey - SHOE) @ (grey - SHOE))).clip(0, 1)
-    assert np.abs(colours - SHOE - share[:, None] * (grey - SHOE)).max() <= 2
+    assert ((np.abs(colours - SHOE).max(1) <= 1) | (np.abs(colours - grey).max(1) <= 6)).all()
+    assert (baked.albedo >= SHOE - 1).all() and (baked.albedo <= grey + 1).all()

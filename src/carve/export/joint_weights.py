@@ -11,7 +11,7 @@ import numpy as np
 
 from carve.records import Skeleton
 
-SHARPER = {"LowerArm": 1.9, "Hand": 2.3}
+SHARPER = {"LowerArm": 1.9, "Hand": 3.2}
 """Joint -> k."""
 
 

@@ -247,4 +247,5 @@ def _appended(asset: Asset, part: Part, uv: np.ndarray, bone: int) -> Asset:
         confidence=np.concatenate([asset.confidence, np.zeros(count, asset.confidence.dtype)]),
         region=np.concatenate([asset.region, np.full(count, REGIONS.index("head"), asset.region.dtype)]),
         shapes=tuple(shapes),
+        inner=np.concatenate([np.zeros(base, bool) if asset.inner is None else asset.inner, np.ones(count, bool)]),
     )

@@ -83,6 +83,8 @@ class Asset:
     """Metres, the person without shoes."""
     body_model: str
     shapes: tuple[FaceShape, ...] = ()
+    inner: np.ndarray | None = None
+    """(V,) bool: tongue and teeth, which are small in the texture; None if there are none."""
     normal_map: np.ndarray | None = None
     """(T, T, 3) uint8 tangent-space normals, +Y up (glTF)."""
     tangents: np.ndarray | None = None

@@ -64,9 +64,11 @@ def simplified(asset: Asset, triangles: int) -> Asset:
 
 
 def _boost(asset: Asset) -> np.ndarray:
-    """(V,) how many times more errors of a vertex count: the face (what its shapes move) and the hands."""
+    """(V,) how many times more errors of a vertex count: the face (what its shapes move), the teeth and the hands."""
     hands = np.isin(asset.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
     values = np.where(hands, HAND_BOOST, 0.0)
+    if asset.inner is not None:
+        values[asset.inner] = FACE_BOOST
     for shape in asset.shapes:
         strong = np.linalg.norm(shape.offsets, axis=1) > 1e-3
         values[shape.vertices[strong]] = FACE_BOOST
@@ -100,5 +102,6 @@ def with_faces(asset: Asset, split_faces: np.ndarray) -> Asset:
         confidence=asset.confidence[kept],
         region=asset.region[kept],
         shapes=tuple(shapes),
+        inner=None if asset.inner is None else asset.inner[kept],
         tangents=None if asset.tangents is None else asset.tangents[used],
     )
