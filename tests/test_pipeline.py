@@ -213,6 +213,21 @@ def test_resume_skips_what_has_not_changed(fakes: Fakes, tmp_path: Path) -> None
     assert second.observation.photo is fakes.photo
 
 
+def test_a_given_body_is_not_fitted(fakes: Fakes, tmp_path: Path) -> None:
+    wider = dataclasses.replace(fakes.made.body, height=1.9)
+    avatar = run(fakes, tmp_path / "out", body=wider)
+    assert set(fakes.calls) == {"observe", "normals", "canonical", "refine", "texture", "rig"}
+    assert avatar.body.height == fakes.seen["normals"][1].height == 1.9
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", body=wider, existing="resume")
+    assert not fakes.calls
+    run(fakes, tmp_path / "out", body=dataclasses.replace(wider, height=1.8), existing="resume")
+    assert fakes.calls["normals"] and not fakes.calls["observe"]
+    other = dataclasses.replace(wider, camera=dataclasses.replace(wider.camera, width=wider.camera.width + 1))
+    with pytest.raises(CarveError, match="another picture's camera"):
+        run(fakes, tmp_path / "other", body=other)
+
+
 @pytest.mark.parametrize("changed", AFTER)
 def test_a_changed_setting_runs_its_stage_and_what_follows(fakes: Fakes, tmp_path: Path, changed: str) -> None:
     run(fakes, tmp_path / "out")

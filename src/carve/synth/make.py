@@ -47,8 +47,9 @@ from carve.synth.store.shards import Person, ShardRecord, Split, finish, resume,
 from carve.synth.views.placement import FOCI, Focus, Placement, sample_placement
 from carve.synth.views.render import Decal, Paint, render_view
 from carve.synth.views.scene import Scene, build_scene
+from carve.synth.wear.choice import choose_outfit
 from carve.synth.wear.garments import Pattern, coarse_pattern
-from carve.synth.wear.outfits import Outfit, choose_outfit, complete_outfit
+from carve.synth.wear.outfits import Outfit, complete_outfit
 from carve.synth.wear.person import Dressed, Worn, dress, own_eyes, placed
 from carve.synth.wear.wardrobe import CLOTHES, Wardrobe, held_out
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from carve.synth.people.bodies import FullBody, Traits, sample_traits
-from carve.synth.wear.outfits import LONG_HAIR, choose_outfit
+from carve.synth.wear.choice import choose_outfit
+from carve.synth.wear.outfits import LONG_HAIR
 from carve.synth.wear.wardrobe import Wardrobe, held_out
 
 

@@ -152,6 +152,16 @@ def _raise(
 
 
 @compiled(nogil=True)
+def _profile(luck: np.ndarray) -> Triple:
+    """How a fold rises and falls along its length, and its highest value: pinned at one end, it dies out towards the other."""
+    rise, fall = 0.35 + 0.5 * luck[4], 0.7 + 0.8 * luck[5]
+    if luck[6] < 0.5:
+        rise, fall = fall, rise
+    peak = (rise / (rise + fall)) ** rise * (fall / (rise + fall)) ** fall
+    return rise, fall, peak
+
+
+@compiled(nogil=True)
 def strokes(
     points: np.ndarray,
     normals: np.ndarray,
@@ -192,11 +202,7 @@ def strokes(
         if forward < 1 or back < 1 or number * step < 1.5 * wave:
             covered[seed] = max(covered[seed], 0.3)
             continue
-        # The fold is pinned at one end, where it rises fast, and dies out towards the other.
-        rise, fall = 0.35 + 0.5 * luck[4], 0.7 + 0.8 * luck[5]
-        if luck[6] < 0.5:
-            rise, fall = fall, rise
-        peak = (rise / (rise + fall)) ** rise * (fall / (rise + fall)) ** fall
+        rise, fall, peak = _profile(luck)
         side = -1.0 if luck[7] < creases else 1.0
         lean = skew if luck[4] + luck[5] < 1.0 else -skew
         size_of = side * (0.65 + 0.6 * luck[0])
