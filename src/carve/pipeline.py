@@ -33,10 +33,11 @@ from carve.io.landmark_file import landmark_document, read_landmarks
 from carve.io.outputs import Extra, write_outputs, write_report
 from carve.io.run_folder import Existing, RunFolder
 from carve.large_photo import LargePhoto, into_overview, large_photo, moved, own_normals_in, whole_box
+from carve.networks.detail import load_detail_net
 from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
-from carve.networks.weights import identity
+from carve.networks.weights import identity, ships
 from carve.own_normals import own_normals
 from carve.person_height import height_doubt
 from carve.provenance import licences, versions
@@ -156,11 +157,12 @@ def run_stages(
     """
     report: dict[str, Any] = {}
     network = Deferred(identity("normals"), load_normals_net)
+    detail = Deferred(identity("detail"), load_detail_net) if ships("detail") else None
     large, wanted = large_photo(photo, mask), with_installed(settings.observe)
     observation, excerpt = _observed(run, photo, wanted, mask, landmarks) if large is None else _framed(run, large, wanted, landmarks)
     own = own if own is None or excerpt is None else own_normals_in(own, excerpt)
     body = _fitted(run, observation, settings, model, network) if given is None else run("fit_face", BodyFit, _known, observation, given)
-    normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own)
+    normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own, detail)
     seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
     if learned_surface(settings.preset):
         implicit = Deferred(identity("implicit"), load_implicit_net)
@@ -264,6 +266,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
         "person": observation.person,
         "mask_source": observation.mask_source,
         "normals_source": avatar.normals.source,
+        "normals_detailed": avatar.normals.detailed,
         "focal_source": observation.focal_source,
         "pose_models": list(observation.pose_models),
         "visible_share": float(observation.visible_share),

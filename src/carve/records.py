@@ -200,6 +200,8 @@ class NormalMaps:
     """(H, W, 3) float32 metres: place of the undressed body below the nearest surface (`body.places`), zero outside."""
     place_log_variance: np.ndarray | None = None
     """(H, W) float32 log of the place's expected squared error, metres squared."""
+    detailed: bool = False
+    """Whether the front's detail was corrected from the photo at its own resolution."""
 
 
 @dataclass(frozen=True)

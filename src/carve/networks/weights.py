@@ -105,6 +105,11 @@ def _check_sizes(architecture: Any) -> None:
             raise ValueError(f"a size of {value} is out of range")
 
 
+def ships(name: str) -> bool:
+    """Whether there are weights of this name in the package: a network that is not trained far enough yet is left out."""
+    return (FOLDER / f"{name}.json").is_file()
+
+
 @cache
 def identity(name: str) -> str:
     """Name and sha256 of the weights that ship, for the fingerprints of what is made with them."""

@@ -6,14 +6,11 @@ each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import replace
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from carve.bounds import Pixels
 from carve.geometry.pictures.window import Window
 from carve.networks.detail import DetailNet
 from carve.networks.normals import VARIANCE_OF_SCALE
@@ -23,31 +20,21 @@ TILE, STRIDE = 128, 96
 """Side of a tile, and from one to the next, pixels."""
 MARGIN = 24
 """Pixels around the person that are looked at."""
+LEAST = 560
+"""A person whose longer side has fewer pixels is left to the person network, which sees as much."""
+HEIGHTS = (900.0, 1600.0)
+"""Pixels of the longer side that smaller people are enlarged to and larger ones reduced to: the network has learned on such."""
 BATCH = 16
 """Tiles at once."""
 
 
-@dataclass(frozen=True)
-class Params:
-    """Settings of the detail."""
-
-    on: bool = True
-    """Whether the detail network is asked."""
-    least: Pixels = 560
-    """A person whose longer side has fewer pixels is left to the person network, which sees as much."""
-    fewest: Annotated[float, Field(ge=256, le=4000)] = 900
-    """Pixels of the longer side that a smaller person is enlarged to: the network has learned on larger ones."""
-    most: Annotated[float, Field(ge=256, le=4000)] = 1600
-    """Pixels of the longer side that a larger person is reduced to."""
-
-
-def with_detail(observation: Observation, maps: NormalMaps, network: DetailNet, params: Params) -> tuple[NormalMaps, str | None]:
-    """The maps with the front's detail corrected, or as they are with a sentence that says why."""
+def with_detail(observation: Observation, maps: NormalMaps, network: DetailNet) -> NormalMaps:
+    """The maps with the front's detail corrected; as they are if the person is too small in the photo."""
     rows, columns = np.nonzero(maps.mask)
     longer = max(np.ptp(rows), np.ptp(columns)) + 1
-    if longer < params.least:
-        return maps, f"The person is {longer} pixels tall in the photo: too small for the detail network, which asks for {params.least}."
-    scale = float(np.clip(longer, params.fewest, params.most)) / longer
+    if longer < LEAST:
+        return maps
+    scale = float(np.clip(longer, *HEIGHTS)) / longer
     size = TILE + STRIDE * int(np.ceil(max(longer * scale + 2 * MARGIN - TILE, 0) / STRIDE))
     side = size / scale
     middle = (columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2
@@ -66,7 +53,7 @@ def with_detail(observation: Observation, maps: NormalMaps, network: DetailNet, 
     front, variance = maps.front.copy(), maps.log_variance.copy()
     front[there] = (pasted[there, :3] / length[there, None]).astype(np.float16)
     variance[there] = (2 * pasted[there, 3] + VARIANCE_OF_SCALE).astype(np.float16)
-    return replace(maps, front=front, log_variance=variance), None
+    return replace(maps, front=front, log_variance=variance, detailed=True)
 
 
 def _tiles(network: DetailNet, image: np.ndarray, coarse: np.ndarray, log_scale: np.ndarray, mask: np.ndarray) -> np.ndarray:

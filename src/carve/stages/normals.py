@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -19,8 +19,10 @@ from pydantic import Field
 from carve.bounds import Degrees
 from carve.geometry.pictures.window import Window
 from carve.geometry.relief.normal_maps import front_and_back
+from carve.networks.detail import DetailNet
 from carve.networks.normals import PLACE_VARIANCE_OF_SCALE, VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
+from carve.stages.normal_detail import with_detail
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Params:
     """Whether the mirrored crop is asked about too."""
     refine_mask: bool = True
     """Whether a detected mask is averaged with the network's, since they err in different places; a mask that was given stays."""
+    detail: bool = True
+    """Whether the front's detail is corrected from the photo at its own resolution, where weights for that ship."""
     own_sigma_degrees: Degrees = 5.0
     """Expected error of normals that the user brings, degrees."""
 
@@ -54,13 +58,21 @@ class OwnNormals:
 
 
 def predict_normals(
-    observation: Observation, body: BodyFit | None, network: NormalsNet, params: Params, own: OwnNormals | None = None
+    observation: Observation,
+    body: BodyFit | None,
+    network: NormalsNet,
+    params: Params,
+    own: OwnNormals | None = None,
+    detail: DetailNet | None = None,
 ) -> NormalMaps:
     """Front and back normals, their doubt, the person's mask and relative depth, at the photo's full size.
 
-    `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some.
+    `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some. With a network
+    for the detail the front is corrected by it, if the person is tall enough in the photo (`NormalMaps.detailed`).
     """
     maps = _ask(observation, (body,), network, params)
+    if detail is not None and params.detail:
+        maps = with_detail(observation, maps, detail)
     if own is not None and own.model is not None:
         front, back = _ask_model(observation, body, own, params)
         maps = _replaced(_replaced(maps, "front", front, "model", params), "back", back, "model", params)
@@ -131,7 +143,7 @@ def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: 
     )
 
 
-def _labels_and_places(out: NormalsOutput, window: Window, shown: np.ndarray) -> dict[str, np.ndarray]:
+def _labels_and_places(out: NormalsOutput, window: Window, shown: np.ndarray) -> dict[str, Any]:
     """The maps of NormalMaps that the network's weights have learned, at the photo's full size."""
     height, width = shown.shape
     found = {}
