@@ -67,8 +67,8 @@ def predict_normals(
 ) -> NormalMaps:
     """Front and back normals, their doubt, the person's mask and relative depth, at the photo's full size.
 
-    `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some. With a network
-    for the detail the front is corrected by it, if the person is tall enough in the photo (`NormalMaps.detailed`).
+    `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some. With a
+    network for the detail the front is corrected by it, if the person is tall enough in the photo (`NormalMaps.detailed`).
     """
     maps = _ask(observation, (body,), network, params)
     if detail is not None and params.detail:
