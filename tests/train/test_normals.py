@@ -487,7 +487,8 @@ def test_a_training_begins_with_given_weights_and_their_architecture(data: Path,
     write_weights(tmp_path / "given", "normals", given, {"architecture": TINY.as_json(), "seed": 5, "licences": []})
     still = replace(SCHEDULE, learning_rate=0.0)
     run = tiny_run(data, tmp_path / "run", still, start=tmp_path / "given", architecture=None)
-    assert run.network.architecture == replace(TINY, context=ARCHITECTURE.context)
+    own = {name: getattr(ARCHITECTURE, name) for name in ("blocks", "context", "decode", "fine")}
+    assert run.network.architecture == replace(TINY, **own)
     for name, value in load_normals_net(tmp_path / "given").state_dict().items():
         assert torch.equal(value, run.network.state_dict()[name]), name
     note = card(run, [data / "people"], still, {}, "abc", tmp_path / "given")

@@ -107,12 +107,13 @@ def normal_terms(predicted: Tensor, log_scale: Tensor, true: Tensor, weight: Ten
     chord = (error.square().sum(1, keepdim=True) + 1e-6).sqrt()
     doubt = _mean(chord.detach() * (-log_scale).exp() + 2 * log_scale, weight)
     edges = predicted.new_zeros(())
-    for distance in (1, 2, 4, 8):
+    distances = [d for d in (1, 2, 4, 8) if d < min(predicted.shape[2:])]
+    for distance in distances:
         for axis in (2, 3):
             span = predicted.shape[axis] - distance
             change = (error.narrow(axis, distance, span) - error.narrow(axis, 0, span)).abs().sum(1, keepdim=True)
             both = weight.narrow(axis, distance, span) * weight.narrow(axis, 0, span)
-            edges = edges + _mean(change, both) / 8
+            edges = edges + _mean(change, both) / (2 * len(distances))
     return _mean(chord, weight), doubt, edges
 
 

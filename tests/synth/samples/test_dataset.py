@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +244,7 @@ def test_a_person_moves_with_the_picture_and_so_does_the_fitted_body(
 ) -> None:
     """The moved meshes, rendered again, give the item's normals; a body without fit errors is the true one, pixel by pixel."""
     exact = FitErrors(tilt=0.0, turn=0.0, twist=0.0, shift=0.0, girth=0.0)
-    monkeypatch.setattr("carve.synth.samples.dataset.FittedBodies", partial(FittedBodies, errors=exact))
+    monkeypatch.setattr("carve.synth.samples.dataset.FittedBodies", lambda body, anatomy: FittedBodies(body, exact))
     photos = SyntheticPhotos(known_data, "train", assets, size=256, observed=True)
     for i, epoch in ((0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (1, 2), (2, 3), (3, 4)):
         item = photos.draw(i, epoch)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 
+from carve.body.plain import plain_shapes
 from carve.geometry.mesh import face_normals, vertex_normals
 from carve.geometry.rotations import axis_rotation, rotvec_from_matrix
 from carve.synth.people.bodies import FullBody, ShapedBody
@@ -185,3 +187,16 @@ def test_it_depends_on_the_camera_s_view_alone(full_body: FullBody, known: Known
     found = bodies.draw(arrays, placement.rotation @ turn.T, placement.translation, np.random.default_rng(2))
     np.testing.assert_allclose(found, drawn(full_body, known, 2, FitErrors()), atol=1e-9)
     assert bodies.faces is full_body.faces
+
+
+def test_bodies_without_anatomy_differ_where_the_plain_body_does(full_body: FullBody, known: KnownPerson) -> None:
+    placement = known.placements[0]
+    found = [
+        FittedBodies(full_body, EXACT, anatomy).draw(known.arrays, placement.rotation, placement.translation, np.random.default_rng(0))
+        for anatomy in (True, False)
+    ]
+    moved = np.linalg.norm(found[0] - found[1], axis=1)
+    stored = torch.from_numpy(known.arrays["body_canonical"].astype(float))
+    expected = (plain_shapes(stored, len(stored)) - stored).norm(dim=1).numpy()
+    assert np.allclose(moved, expected, atol=2e-3 + 0.2 * expected.max()) and 0.02 < moved.max() < 0.1
+    assert (moved[expected == 0] < 1e-6).all()

@@ -92,7 +92,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         self.shards = open_shards(folder, split, verify, framing)
         self.scenery = load_scenery(assets)
         self.size, self.fields, self.augmented, self.seed = size, fields, augmented, seed
-        self._bodies = FittedBodies(load_full_body()) if observed else None
+        self._bodies = FittedBodies(load_full_body(), anatomy=False) if observed else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see the change
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -66,10 +66,10 @@ class FittedBody:
 
 
 class FittedBodies:
-    """Draws bodies with fit errors."""
+    """Draws bodies with fit errors; without `anatomy` those of `draw` are plain (`carve.body.plain`), as fitted ones are."""
 
-    def __init__(self, body: FullBody, errors: FitErrors | None = None) -> None:
-        self._errors = errors or FitErrors()
+    def __init__(self, body: FullBody, errors: FitErrors | None = None, anatomy: bool = True) -> None:
+        self._errors, self._anatomy = errors or FitErrors(), anatomy
         self._faces, self._parents = body.faces, body.parents
         bones = body.bones[body.base]
         rows = np.repeat(np.arange(len(bones)), bones.shape[1])
@@ -85,7 +85,7 @@ class FittedBodies:
             self._of[bone] = own.get(bone, self._of[parent] if parent >= 0 else 0)
 
     def draw(self, arrays: Mapping[str, np.ndarray], rotation: np.ndarray, translation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(V, 3) posed vertices in the camera frame, without anatomy (`carve.body.plain`) like those that are fitted to photos.
+        """(V, 3) posed vertices in the camera frame.
 
         Args:
             arrays: `ARRAYS` of the person.
@@ -94,6 +94,8 @@ class FittedBodies:
             rng: of the errors.
         """
         fitted = self.fit(arrays, rotation, translation, rng)
+        if self._anatomy:
+            return self.posed(fitted)
         plain = plain_shapes(torch.from_numpy(fitted.canonical), len(fitted.canonical)).numpy()
         return self.posed(replace(fitted, canonical=plain))
 
