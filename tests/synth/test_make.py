@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +129,7 @@ def test_a_fitted_body_without_errors_is_the_stored_one(made: Path, pack: Path, 
         return motions[-1]
 
     exact = FitErrors(tilt=0.0, turn=0.0, twist=0.0, shift=0.0, girth=0.0)
-    monkeypatch.setattr("carve.synth.samples.dataset.FittedBodies", partial(FittedBodies, errors=exact))
+    monkeypatch.setattr("carve.synth.samples.dataset.FittedBodies", lambda body, anatomy: FittedBodies(body, exact))
     monkeypatch.setattr("carve.synth.photo.photograph.draw_motion", draw)
     photos = SyntheticPhotos(made, "train", pack, size=256, fields=("body_normal_front", "body_normal_back"), observed=True)
     pooled = lambda values: torch.nn.functional.avg_pool2d(values, 2)  # noqa: E731
