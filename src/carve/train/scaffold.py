@@ -40,17 +40,19 @@ def evenly(length: int, count: int) -> list[int]:
     return chosen
 
 
-_DATA = (("data", "fingerprint"), ("people", "people"))
-
-
 def settings_of(
     name: str, params: Any, architecture: Any, header: Mapping[str, Any] | Sequence[Mapping[str, Any]], start: Path | None, **more: Any
 ) -> dict[str, Any]:
     """JSON-ready: all but the schedule that the weights of the network `name` depend on; one header a data set."""
+
+    def of_data(key: str) -> Any:
+        return header[key] if isinstance(header, Mapping) else [one[key] for one in header]
+
     return {
         "params": asdict(params),
         "architecture": architecture.as_json(),
-        **{key: header[name] if isinstance(header, Mapping) else [one[name] for one in header] for key, name in _DATA},
+        "data": of_data("fingerprint"),
+        "people": of_data("people"),
         "start": None if start is None else read_card(name, start)["sha256"],
         **more,
     }
