@@ -124,8 +124,8 @@ def test_a_fitted_body_without_errors_is_the_stored_one(made: Path, pack: Path, 
     """Through mirroring and turning: a wrong sign anywhere between the shards and the sample would show."""
     motions: list[Motion] = []
 
-    def draw(view: View, rng: np.random.Generator) -> Motion:
-        motions.append(draw_motion(view, rng))
+    def draw(view: View, rng: np.random.Generator, windows: float) -> Motion:
+        motions.append(draw_motion(view, rng, windows))
         return motions[-1]
 
     exact = FitErrors(tilt=0.0, turn=0.0, twist=0.0, shift=0.0, girth=0.0)

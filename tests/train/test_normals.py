@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
+from carve.networks.photo_features import PhotoFeatures
 from carve.networks.weights import read_card, write_weights
 from carve.records import LABELS, CarveError
 from carve.synth.people.bodies import load_full_body
@@ -31,6 +32,7 @@ from carve.train.normals import (
     normal_terms,
     normals_loss,
     phases,
+    relief_term,
     train_normals,
 )
 from carve.train.normals_figures import angles, evaluate_normals, true_depth
@@ -137,10 +139,10 @@ def test_every_part_counts_with_its_weight() -> None:
     assert [parts[name] for name in ("front", "doubt", "edges")] == pytest.approx([float(front), float(doubt), float(edges)])
     cross = functional.binary_cross_entropy_with_logits(answer["mask_logit"], batch["visible"] * batch["weight"])
     assert parts["mask"] == pytest.approx(float(cross))
-    nothing: dict[str, float] = {"gradient": 0.0, "back": 0.0, "doubt": 0.0, "mask": 0.0, "depth": 0.0}
+    nothing: dict[str, float] = {"gradient": 0.0, "back": 0.0, "doubt": 0.0, "mask": 0.0, "depth": 0.0, "relief": 0.0}
     base = float(normals_loss(Answer(**answer), batch, 0, Params(**nothing))[0])
     assert base == pytest.approx(parts["front"])
-    for name, part in (("gradient", "edges"), ("back", "back"), ("mask", "mask"), ("depth", "depth")):
+    for name, part in (("gradient", "edges"), ("relief", "relief"), ("back", "back"), ("mask", "mask"), ("depth", "depth")):
         total = float(normals_loss(Answer(**answer), batch, 0, Params(**(nothing | {name: 0.7})))[0])
         assert total == pytest.approx(base + 0.7 * parts[part]), name
 
@@ -200,6 +202,29 @@ def test_gradients_of_normals_agree_with_finite_differences() -> None:
     predicted, scale = units(2, 6, 1).requires_grad_(), (0.3 * units(3, 6, 1)[:, :1]).requires_grad_()
     assert torch.autograd.gradcheck(lambda n: normal_terms(n, scale.detach(), true, weight)[::2], (predicted,))
     assert torch.autograd.gradcheck(lambda s: normal_terms(predicted.detach(), s, true, weight)[1], (scale,))
+
+
+def test_relief_counts_how_deep_folds_are_and_not_where_they_lie() -> None:
+    """Waves of the same height, shifted by a whole window's share of their period, cost nothing; a flat answer costs their mean change."""
+    x = torch.arange(65, dtype=torch.float64)[None, None, None].expand(1, 1, 65, 65)
+    one = torch.ones_like(x)
+
+    def waves(height: float, shift: float) -> Tensor:
+        tilt = height * torch.sin(2 * torch.pi * (x - shift) / 8)
+        return functional.normalize(torch.cat([tilt, torch.zeros_like(tilt), torch.ones_like(tilt)], 1), dim=1)
+
+    true = waves(0.4, 0)
+    assert float(relief_term(true, true, one)) == pytest.approx(0, abs=1e-12)
+    flat = float(relief_term(waves(0, 0), true, one))
+    assert float(relief_term(waves(0.4, 4), true, one)) < 0.02 * flat
+    assert float(relief_term(waves(0.8, 0), true, one)) > 0.4 * flat
+    changes = [(true[..., d:] - true[..., :-d])[..., : 16 * ((65 - d) // 16)].norm(dim=1).mean() for d in (1, 2, 4)]
+    assert flat == pytest.approx(float(sum(changes)) / 6, rel=0.02)
+
+
+def test_gradient_of_relief_agrees_with_finite_differences() -> None:
+    true, weight = units(1, 6, 1), torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert torch.autograd.gradcheck(lambda n: relief_term(n, true, weight), (units(2, 6, 1).requires_grad_(),))
 
 
 def depth_batch(depth: Tensor, focal: float) -> Batch:
@@ -508,6 +533,28 @@ def test_blocks_that_given_weights_lack_change_nothing_at_first(data: Path, tmp_
     assert isinstance(network, NormalsNet) and network.architecture == TINY
     crop = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64), *torch.zeros(2, 1, 3, 32, 32)
     torch.testing.assert_close(network(*crop).front, load_normals_net(tmp_path / "given")(*crop).front)
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_the_photos_features_change_nothing_at_first_and_stay_as_published(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(5)
+    given, published = NormalsNet(TINY), PhotoFeatures()
+    torch.nn.init.normal_(given.head.weight, std=0.1)
+    write_weights(tmp_path / "given", "normals", given, {"architecture": TINY.as_json(), "licences": []})
+    monkeypatch.setattr("carve.train.normals.read_photo_weights", lambda path: published.state_dict())
+    options: dict[str, Any] = {"start": tmp_path / "given", "architecture": TINY, "photo_weights": tmp_path / "x.pth"}
+    still = tiny_run(data, tmp_path / "still", replace(SCHEDULE, learning_rate=0.0), **options).average
+    assert isinstance(still, NormalsNet) and still.architecture == replace(TINY, photo=True)
+    crop = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64), *torch.zeros(2, 1, 3, 32, 32)
+    torch.testing.assert_close(still(*crop).front, load_normals_net(tmp_path / "given")(*crop).front)
+    run = tiny_run(data, tmp_path / "moved", SCHEDULE, **options)
+    assert isinstance(run.network, NormalsNet) and run.network.photo is not None
+    for name, value in run.network.photo.state_dict().items():
+        assert torch.equal(value, published.state_dict()[name]), name
+    assert all(bool(projection.weight.abs().max() > 0) for projection in run.network.from_photo)
+    assert card(run, [data / "people"], SCHEDULE, {}, "abc")["licences"][-1]["licence"] == "Apache-2.0"
 
 
 @pytest.mark.usefixtures("no_picture")

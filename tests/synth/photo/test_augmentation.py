@@ -188,6 +188,8 @@ def test_framings_are_mostly_of_the_whole_person(somebodys_view: View) -> None:
             truth = augment(somebodys_view, LANDMARKS, motion, 128, ())
             kept.append(truth.coverage.sum() / (motion.scale**2 * (somebodys_view.coverage / 255).sum() / 16))
     assert 35 <= windows <= 85
+    parts = [draw_motion(somebodys_view, np.random.default_rng(seed), windows=0.55).scale > 1.2 for seed in range(300)]
+    assert 135 <= sum(parts) <= 195
     assert min(kept) > 0.8
     assert np.mean(np.array(kept) > 0.97) > 0.7
 

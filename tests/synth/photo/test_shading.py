@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from carve.geometry.camera import Camera
+from carve.synth.photo import shading
 from carve.synth.photo.lighting import Key, Lighting, cap
 from carve.synth.photo.shading import shade
 from carve.synth.records import PARTS, View
@@ -125,7 +126,9 @@ def test_keys_add_up_and_a_flash_throws_no_shadow_that_is_seen() -> None:
     assert diffuse_of(view, light(sun=1.0, index=-1)).max() > 0.1
 
 
-def test_a_closed_in_place_is_darker_and_less_so_where_it_is_white() -> None:
+def test_a_closed_in_place_is_darker_and_less_so_where_it_is_white(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shading, "_DEEPER", (1.0, 1.0))
+
     def share(albedo: int) -> float:
         view = card(np.tile([0.0, 0.0, 1.0], (64, 64, 1)), albedo)
         closed = replace(view, occlusion=np.full((64, 64), 100, np.uint8))
@@ -133,6 +136,10 @@ def test_a_closed_in_place_is_darker_and_less_so_where_it_is_white() -> None:
 
     assert share(30) == pytest.approx(100 / 255, abs=0.02)
     assert share(30) < share(240) < 0.8
+    shallow = share(30)
+    monkeypatch.setattr(shading, "_DEEPER", (2.0, 2.0))
+    assert share(30) == pytest.approx((100 / 255) ** 2, abs=0.02)
+    assert share(30) < shallow
 
 
 def test_some_cloth_is_lighter_at_grazing_angles() -> None:

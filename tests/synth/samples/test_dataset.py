@@ -171,8 +171,8 @@ def motions(monkeypatch: pytest.MonkeyPatch) -> list[Motion]:
     """How the drawn samples were moved, in their order."""
     drawn: list[Motion] = []
 
-    def draw(view: View, rng: np.random.Generator) -> Motion:
-        drawn.append(draw_motion(view, rng))
+    def draw(view: View, rng: np.random.Generator, windows: float) -> Motion:
+        drawn.append(draw_motion(view, rng, windows))
         return drawn[-1]
 
     monkeypatch.setattr("carve.synth.photo.photograph.draw_motion", draw)

@@ -53,6 +53,8 @@ _STORED = {
 }
 """Field -> the member of View that holds it."""
 _LABELS: tuple[Field, ...] = ("label_front", "label_back", "region")
+WINDOWS = 0.2
+"""Share of the views of whole persons that are shown in part."""
 _SURROUNDED = 0.02
 """Share of a view's border from which on the person goes on beyond it: such a view is not shown smaller than it is."""
 
@@ -109,8 +111,8 @@ class Truth:
     """(L, 4) float64 u, v in pixels of the sample, distance in metres, 1 where the point is seen."""
 
 
-def draw_motion(view: View, rng: np.random.Generator) -> Motion:
-    """Mostly the whole person, a little larger or smaller, level or tilted; one in five a window of them.
+def draw_motion(view: View, rng: np.random.Generator, windows: float = WINDOWS) -> Motion:
+    """The whole person, a little larger or smaller, level or tilted; a share `windows` shows a part of them.
 
     A view that ends within the person is moved so that its border stays out of the picture.
     """
@@ -120,7 +122,7 @@ def draw_motion(view: View, rng: np.random.Generator) -> Motion:
     left, top, width, height = cv2.boundingRect(view.coverage)
     border = np.concatenate([view.coverage[0], view.coverage[-1], view.coverage[:, 0], view.coverage[:, -1]])
     surrounded = float((border > 127).mean()) > _SURROUNDED
-    if rng.random() < 0.2:
+    if rng.random() < windows:
         scale = rng.uniform(1.3, 2.6)
         middle = np.array([left + width * rng.uniform(0.3, 0.7), top + height * rng.uniform(0.1, 0.8)])
     else:

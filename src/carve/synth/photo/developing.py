@@ -37,7 +37,7 @@ def _tone_curve(rng: np.random.Generator) -> np.ndarray:
     knee = rng.uniform(0.4, 0.9)
     x = np.where(x < knee, x, knee + (1 - knee) * (1 - np.exp(-(np.maximum(x, knee) - knee) / (1 - knee))))
     y = srgb(np.clip(x, 0, 1)) ** np.exp(rng.normal(0, 0.08))
-    y += rng.uniform(-0.05, 0.55) * (y * y * (3 - 2 * y) - y)
+    y += rng.uniform(0.05, 0.7) * (y * y * (3 - 2 * y) - y)
     lift = max(rng.uniform(-0.03, 0.035), 0.0)
     return (255 * (lift + (1 - lift) * y)).astype(np.float32)
 

@@ -13,7 +13,7 @@ import numpy as np
 from carve.synth.photo.lighting import LUMINANCE, Environment, Key, Kind, Lighting, cap, level, rotated, turn
 
 _CHANCES: dict[Kind, float] = {
-    "environment": 0.20, "sky": 0.18, "overcast": 0.10, "window": 0.22, "studio": 0.16, "back": 0.05, "flash": 0.04, "lamps": 0.05,
+    "environment": 0.15, "sky": 0.19, "overcast": 0.06, "window": 0.26, "studio": 0.17, "back": 0.05, "flash": 0.03, "lamps": 0.09,
 }  # fmt: skip
 _SUN_ANGLE = np.radians(30.0)
 """A stored sun stands in for the panorama's where they are not farther apart."""
@@ -75,7 +75,7 @@ def _from_environment(environment: Environment, suns: Suns, up: np.ndarray, rng:
     if other is None:
         return Lighting("environment", ambient, (), environment, rotation)
     # A gap in the clouds, a window or a lamp that the panorama does not show.
-    sun = _tamed(1e9 * _tint(rng.uniform(-0.1, 0.5)), ambient, rng.uniform(1.0, 4.0))
+    sun = _tamed(1e9 * _tint(rng.uniform(-0.1, 0.5)), ambient, rng.uniform(1.5, 5.0))
     return Lighting("environment", ambient, (suns.key(other, sun),), environment, rotation)
 
 

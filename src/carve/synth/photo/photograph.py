@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carve.synth.photo.augmentation import FIELDS, Field, Motion, Truth, augment, draw_motion, hide, moved_colour, stored_members
+from carve.synth.photo.augmentation import FIELDS, WINDOWS, Field, Motion, Truth, augment, draw_motion, hide, moved_colour, stored_members
 from carve.synth.photo.backdrop import compose, contact_shadow, draw_background, occlude
 from carve.synth.photo.developing import develop, exposure
 from carve.synth.photo.light_setups import Suns, draw_lighting
@@ -52,15 +52,17 @@ def photograph(
     size: int = 512,
     fields: tuple[Field, ...] = FIELDS,
     augmented: bool = True,
+    windows: float = WINDOWS,
 ) -> Photograph:
     """Draw a sample of size x size pixels from a view; equal generators give equal samples.
 
-    `names` (L) are those of the view's landmarks. Without `augmented` the framing is the view's own and nothing stands in front.
+    `names` (L) are those of the view's landmarks, `windows` the share that shows a part of the person. Without `augmented` the framing is
+    the view's own and nothing stands in front.
     """
     lighting = draw_lighting(scenery.environments, Suns(view.sun_directions, view.sun_radii), view.up, rng)
     albedo = repaint(view, rng, "albedo_back" in fields)
     foreground = shade(view, albedo["albedo_front"], lighting, rng)
-    motion = draw_motion(view, rng) if augmented else Motion()
+    motion = draw_motion(view, rng, windows) if augmented else Motion()
     truth = augment(view, names, motion, size, fields, albedo)
     gain = exposure(foreground.white, rng)
     behind = draw_background(scenery, lighting, truth, motion, gain, rng)

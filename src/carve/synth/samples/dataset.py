@@ -15,7 +15,7 @@ from carve.geometry.camera import Camera
 from carve.geometry.relief.normal_maps import front_and_back
 from carve.records import CarveError
 from carve.synth.people.bodies import load_full_body
-from carve.synth.photo.augmentation import Field
+from carve.synth.photo.augmentation import WINDOWS, Field
 from carve.synth.photo.photograph import Photograph, photograph, view_fields
 from carve.synth.photo.rough_mask import rough_mask
 from carve.synth.photo.scenery import load_scenery
@@ -68,6 +68,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         fields: tuple[Field, ...] = DEFAULT_FIELDS,
         augmented: bool = True,
         observed: bool = False,
+        windows: float = WINDOWS,
         seed: int = 0,
         verify: bool = True,
     ) -> None:
@@ -82,6 +83,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
             fields: the truth that is wanted; less takes less time.
             augmented: frame anew, mirror and occlude; without, the framing is the stored one and colours and light alone vary.
             observed: add mask and body with the errors that carve's own first stages make.
+            windows: share of the views of whole people that are framed as a part of them.
             seed: of everything that is drawn.
             verify: compare the shards with their checksums first.
 
@@ -91,7 +93,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         _stop_threads_of_opencv()
         self.shards = open_shards(folder, split, verify, framing)
         self.scenery = load_scenery(assets)
-        self.size, self.fields, self.augmented, self.seed = size, fields, augmented, seed
+        self.size, self.fields, self.augmented, self.windows, self.seed = size, fields, augmented, windows, seed
         self._bodies = FittedBodies(load_full_body(), anatomy=False) if observed else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that outlive an epoch see the change
 
@@ -123,7 +125,7 @@ class SyntheticPhotos(Dataset[dict[str, Any]]):
         names = _landmark_names(info, self.shards.people()[p])
         view = self.shards.view(p, v, view_fields(self.fields))
         rng = np.random.default_rng((self.seed, epoch, i))
-        drawn = photograph(view, names, self.scenery, rng, self.size, self.fields, self.augmented)
+        drawn = photograph(view, names, self.scenery, rng, self.size, self.fields, self.augmented, self.windows)
         item = _tensors(drawn) | {"key": f"{self.shards.people()[p]}.v{v}"}
         if self._bodies is not None:
             placement = info["cameras"][v]
