@@ -5,7 +5,8 @@ A U-Net whose work is done at a quarter of the picture's resolution and below; o
 is shuffled up to full resolution (Shi et al., CVPR 2016). It returns the difference to the body's normals, so that a body that is right is
 kept, and a third of what it learns from has no body, so that the photo wins over one that is wrong.
 
-Labels and places are told at half resolution and stretched: they are smooth or piecewise constant.
+Labels and places are told at half resolution and stretched, but while the network is trained, which would take an eighth longer: they are
+smooth or piecewise constant.
 
 Notation: S side of the square crop, a multiple of 32; C channels; L labels (`carve.records.LABELS`). n unit normals of the camera frame,
 b the scale of an angle's error: errors theta are taken for distributed as exp(-theta / b) over the two directions of a plane,
@@ -90,7 +91,7 @@ class NormalsOutput:
     depth_log_scale: Tensor
     """(B, 1, S, S) log of the mean absolute error of `depth`, same unit."""
     label_front: Tensor | None = None
-    """(B, L, S, S) logits of what the nearest surface is a part of."""
+    """(B, L, S, S) logits of what the nearest surface is a part of; in training labels and places are (B, ..., S/2, S/2)."""
     label_back: Tensor | None = None
     """(B, L, S, S) of the farthest surface."""
     place: Tensor | None = None
@@ -228,7 +229,9 @@ class NormalsNet(nn.Module):
         """The maps of the second head, those that there are; `y` are the features at half resolution."""
         if self.maps is None:
             return {}
-        out = functional.interpolate(self.maps(y).float(), size, mode="bilinear", align_corners=False)
+        out = self.maps(y).float()
+        if not self.training:
+            out = functional.interpolate(out, size, mode="bilinear", align_corners=False)
         count, found = self.architecture.labels, {}
         if count:
             found = {"label_front": 4 * out[:, :count], "label_back": 4 * out[:, count : 2 * count]}

@@ -103,15 +103,23 @@ def normals_loss(network: nn.Module, batch: Batch, step: int, params: Params) ->
         "depth": depth,
     }
     if out.label_front is not None and out.label_back is not None:
-        labels = (_label_term(out.label_front, batch["label_front"], seen), _label_term(out.label_back, batch["label_back"], seen))
+        told = {"front": out.label_front, "back": out.label_back}
+        labels = [_label_term(logits, *_as_told(logits, batch[f"label_{side}"], seen)) for side, logits in told.items()]
         total = total + params.label * (labels[0] + labels[1])
         parts |= {"label": labels[0], "label_back": labels[1]}
     if out.place is not None and out.place_log_scale is not None:
-        error = (out.place - batch["place"]).square().sum(1, keepdim=True).add(1e-6).sqrt()
-        parts["place"] = _mean(error, seen)
-        doubt = _mean(error.detach() * (-out.place_log_scale).exp() + 3 * out.place_log_scale, seen)
+        place, weight = _as_told(out.place, batch["place"], seen)
+        error = (out.place - place).square().sum(1, keepdim=True).add(1e-6).sqrt()
+        parts["place"] = _mean(error, weight)
+        doubt = _mean(error.detach() * (-out.place_log_scale).exp() + 3 * out.place_log_scale, weight)
         total = total + params.place * parts["place"] + params.place_doubt * doubt
     return total, {name: float(value.detach()) for name, value in parts.items()}
+
+
+def _as_told(told: Tensor, true: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Truth (B, C, S, S) and weight at the pixels of what is told of them, which may be every second one."""
+    step = true.shape[-1] // told.shape[-1]
+    return true[..., ::step, ::step], weight[..., ::step, ::step]
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
