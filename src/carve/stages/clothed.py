@@ -26,8 +26,10 @@ from scipy import sparse
 
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
 from carve.body.head.hair_solid import with_solid_hair
+from carve.body.limb_space import LimbSpace
 from carve.body.model import REGIONS
-from carve.body.zones import FEET, HANDS, HEAD
+from carve.body.shoes import Shoes, shoes_worn
+from carve.body.zones import FEET, HANDS, HEAD, TORSO
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth
 from carve.geometry.meshing.isosurface import Grid, zero_level
@@ -44,6 +46,8 @@ Asked = Callable[[np.ndarray, "BodyPoints"], tuple[np.ndarray, np.ndarray]]
 
 _FAR = 1.0
 """Metres: beyond any zone and any picture."""
+_LEAST_CLOTH = 0.004
+"""What cloth a limb keeps where another one takes its space, metres."""
 _BURIED = 0.001
 """How far f lies outside the body around a zone's faces, metres."""
 
@@ -75,9 +79,11 @@ class Params:
     loose_doubt: Factor = 0.7
     """How many expected errors within the surface a loose point must be to count: what the network only guesses does not hang about."""
     hanging: Rising[Length] = (0.025, 0.045)
-    """The same distances behind neck and chest, where what is loose is hair."""
+    """The same distances behind neck and chest, where what is loose is hair if clothes right below are less so."""
     hanging_doubt: Factor = 2.5
     """The same number of expected errors there."""
+    limb_margin: Length = 0.004
+    """How much nearer another limb must be, where an arm and the trunk share space in the photo, to have what is seen there, metres."""
     cover: Rising[Length] = (0.02, 0.035)
     """Thickness over hands and face, metres, at which what the network sees begins to replace the body and has replaced it."""
     region_blend: Scale = 0.02
@@ -104,15 +110,18 @@ def build_clothed(observation: Observation, body: BodyFit, normals: NormalMaps, 
     torch.set_num_threads(1)  # the layers are small: a second thread waits more than it works
     try:
         seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
-        return clothed_surface(body, skin, seen.evaluate, params)
+        return clothed_surface(body, skin, seen.evaluate, params, shoes_worn(body, normals))
     finally:
         torch.set_num_threads(threads)
 
 
-def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params) -> CanonicalSurface:
-    """The surface of any clothed signed distance around a fitted body; `skin` is that body's field. Raises StageError as above."""
+def clothed_surface(
+    body: BodyFit, skin: SkinField, asked: Asked, params: Params, shoes: tuple[bool, bool] = (False, False)
+) -> CanonicalSurface:
+    """The surface of any clothed signed distance around a fitted body; `skin` is that body's field, `shoes` whether the left and the right
+    foot wear one. Raises StageError as above."""
     zones = _zones(body)
-    field = _Field(body, skin, asked, zones, params)
+    field = _Field(body, skin, asked, zones, params, shoes)
     low, high = body.canonical.min(0) - params.margin, body.canonical.max(0) + params.margin
     cells = params.resolution or 256
     grid = Grid.over(low, high, float((high - low).max()) / cells, levels=3)
@@ -187,8 +196,10 @@ def _bare_parts(body: BodyFit, zones: list[_Zone]) -> list[manifold3d.Manifold]:
 class _Field:
     """f with what is known better than by the network."""
 
-    def __init__(self, body: BodyFit, skin: SkinField, asked: Asked, zones: list[_Zone], params: Params) -> None:
+    def __init__(self, body: BodyFit, skin: SkinField, asked: Asked, zones: list[_Zone], params: Params, shoes: tuple[bool, bool]) -> None:
         self._skin, self._asked, self._zones, self._params = skin, asked, zones, params
+        self._shoes = Shoes(body, shoes, params.shoe_thickness)
+        self._limbs = LimbSpace(body, skin)
         self._member = _memberships(body, skin.faces, params.region_blend)
         self._beyond = _beyond_picture(body).astype(np.float32)
         heads, names, humanoid = body.skeleton.heads, body.skeleton.names, body.skeleton.humanoid
@@ -196,6 +207,7 @@ class _Field:
         self._chest = float(heads[names.index(humanoid["chest"]), 1])
         self._ankle = min(float(heads[names.index(humanoid[f"{side}Foot"]), 1]) for side in ("left", "right"))
         self._winding = MeshQueries(skin.vertices, skin.faces, winding=True)
+        self._coat = self._thickness_behind(body)
 
     def _near(self, points: np.ndarray) -> BodyPoints:
         """What the skin says of points (N, 3). Closed toes have folds that touch: there the winding number tells inside from outside."""
@@ -227,6 +239,18 @@ class _Field:
             log_scale[between] += share[between] * (log_other - log_scale[between])
         return f, log_scale
 
+    def _thickness_behind(self, body: BodyFit) -> float:
+        """How far clothes stand off most of the back right below the chest, where hair does not touch them, metres."""
+        near = self._near(body.canonical)
+        height = self._chest - body.canonical[:, 1]
+        back = (near.region == TORSO) & (near.normal[:, 2] < -0.5) & (np.abs(body.canonical[:, 0]) < 0.12) & (np.abs(height - 0.05) < 0.02)
+        if not back.any():
+            return 0.0
+        steps = np.arange(0.005, self._params.reach, 0.005)
+        points = (body.canonical[back, None] + steps[:, None] * near.normal[back, None]).reshape(-1, 3)
+        within = (self._ask(points, self._near(points))[0] < 0).reshape(-1, len(steps))
+        return float(np.quantile(np.cumprod(within, 1).sum(1), 0.2) * 0.005)
+
     def bound(self, points: np.ndarray) -> np.ndarray:
         """(N,) zero where the surface may be, else a distance that it surely keeps, negative inside."""
         distance = self._near(points).distance
@@ -238,14 +262,20 @@ class _Field:
         f, log_scale = self._ask(points, near)
         body = near.distance
         # What hangs from the head behind the back is guessed from its ends at the sides.
-        inside = np.min([self._chin - points[:, 1], points[:, 1] - self._chest, 0.2 - np.abs(points[:, 0])], axis=0)
+        inside = np.min([self._chin - points[:, 1], points[:, 1] - self._chest + 0.06, 0.2 - np.abs(points[:, 0])], axis=0)
         hangs = _ramp(inside, 0.0, 0.02) * _ramp(-near.normal[:, 2], -0.3, 0.0)
+        # A coat that goes on below the chest is none of it.
+        begin = max(p.hanging[0], self._coat + 0.01)
+        hair = p.hanging_doubt * _ramp(body, begin, begin + p.hanging[1] - p.hanging[0])
         doubt = p.loose_doubt * _ramp(body, *p.loose)
-        f = f + (doubt + hangs * np.maximum(p.hanging_doubt * _ramp(body, *p.hanging) - doubt, 0)) * np.exp(log_scale)
+        f = f + (doubt + hangs * np.maximum(hair - doubt, 0)) * np.exp(log_scale)
+        # What the photo shows where another limb is nearer is that limb's; the skin keeps some cloth.
+        f = np.maximum(f, np.minimum(self._limbs.excess(points, near) - p.limb_margin, body - _LEAST_CLOTH))
         unseen = self._unseen(near)
         f = f + unseen * (body - p.cloth_thickness - f)
         foot = _ramp(self._ankle - points[:, 1], 0.0, 0.03) * _ramp(np.exp(log_scale), *p.foot_doubt)
         f = f + foot * (body - p.shoe_thickness - f)
+        f = np.minimum(f, np.maximum(self._shoes.distance(points), points[:, 1] - self._ankle))
         # A zone's body replaces the network where nothing thick covers it. What is thin tapers off before the zone begins.
         z = np.max([zone.depth(points) for zone in self._zones], axis=0)
         bare = 1 - _ramp(body - f, *p.cover)
