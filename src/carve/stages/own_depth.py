@@ -122,12 +122,13 @@ def _metres(y: np.ndarray, reciprocal: bool, low: float, high: float) -> np.ndar
 def _on_grid(mask: np.ndarray, values: np.ndarray, first: BodyFit, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """The body's depth, which pixels show body and answer, the answer there, and the grid's pixels per pixel of the photo.
 
-    Answers far from all others (what leaks in from behind the person) count as none.
+    Answers far from most others (what leaks in from behind the person) count as none.
     """
     height, width = mask.shape
     size = max(round(width * scale), 8), max(round(height * scale), 8)
-    low, high = np.percentile(values[mask], [1, 99]) if mask.any() else (0.0, 0.0)
-    known = mask & (values >= 2 * low - high) & (values <= 2 * high - low)
+    low, high = np.percentile(values[mask], [10, 90]) if mask.any() else (0.0, 0.0)
+    reach = 2 * (high - low)
+    known = mask & (values >= low - reach) & (values <= high + reach)
     share = cv2.resize(known.astype(np.float64), size, interpolation=cv2.INTER_AREA)
     small = cv2.resize(np.where(known, values, 0.0), size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)
     camera = first.camera
