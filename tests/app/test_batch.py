@@ -110,7 +110,7 @@ def test_every_option_of_a_list_is_one_of_the_command(tmp_path: Path) -> None:
 def test_models_for_all_reach_every_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[Job] = []
 
-    def nothing_to_do(found: list[Job], *rest: object) -> list[Line]:
+    def nothing_to_do(found: list[Job], *rest: object) -> list[object]:
         jobs.extend(found)
         return []
 
