@@ -81,6 +81,8 @@ def with_own_depth(maps: NormalMaps, answer: np.ndarray, first: BodyFit, own: Ow
     target = 1 / np.where(shown, depth, distance) if reciprocal else depth
     # Both grow away from the viewer, or both towards the viewer: a right answer has a positive correlation.
     relief = compare_relief(target, small, shown, grid * per_metre)
+    if relief.scale <= 0:
+        return _kept(maps, "is flat")
     if relief.correlation < LEAST_CORRELATION:
         if relief.correlation <= -LEAST_CORRELATION:
             other = "inverse" if own.meaning == "depth" else "depth"

@@ -85,6 +85,10 @@ def test_answers_that_are_no_depth(tmp_path: Path) -> None:
     path = write(tmp_path, [layer, helper.make_node("Log", ["first"], ["depth"])], BASE, outputs=("depth",), constants=weights)
     with pytest.raises(CarveError, match="not finite"):
         run_depth(path, load_depth(path), CROP, EVERYWHERE)
+    huge = channel(tmp_path, {}, 1e35)
+    with pytest.raises(CarveError, match="not finite"):
+        run_depth(huge, load_depth(huge), CROP, EVERYWHERE)
+    path = write(tmp_path, [layer, helper.make_node("Log", ["first"], ["depth"])], BASE, outputs=("depth",), constants=weights)
     # Where nobody is, an answer may be anything.
     assert np.isfinite(run_depth(path, load_depth(path), CROP, 0 * EVERYWHERE)).all()
     path = write(tmp_path, [helper.make_node("Identity", ["image"], ["depth"])], BASE, outputs=("depth",))

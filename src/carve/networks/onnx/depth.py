@@ -19,6 +19,9 @@ from carve.records import CarveError
 MOST_NEGATIVE = 0.02
 """Share of the person's pixels that may hold no distance at all (zero or less) in an answer in metres: some models put it at edges."""
 
+LARGEST = 1e30
+"""What no value reaches: more would not survive a sum in single precision."""
+
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class DepthConventions(PhotoConventions):
@@ -56,12 +59,12 @@ def run_depth(path: Path, conventions: DepthConventions, crop: np.ndarray, mask:
     result = ask(path, conventions, frame.photo(crop, mask), [conventions.depth_output])[0]
     what = f"The output '{conventions.depth_output}' of {path}"
     values = _image(result, frame.extent, conventions, what)[frame.inside]
-    inside = mask > 0
-    if not np.isfinite(values[inside]).all():
-        raise CarveError(f"{what} holds values that are not finite numbers; export the model in float32.")
+    inside, sound = mask > 0, np.abs(values) < LARGEST
+    if not sound[inside].all():
+        raise CarveError(f"{what} holds values that are not finite numbers of any use; export the model in float32.")
     if conventions.metric and inside.any() and np.mean(values[inside] <= 0) > MOST_NEGATIVE:
         raise CarveError(f"{what} holds distances that are not above zero, so they are no metres; set 'metric' to false.")
-    return np.where(np.isfinite(values), values, np.float32(0))
+    return np.where(sound, values, np.float32(0))
 
 
 def _image(result: np.ndarray, extent: tuple[int, int], conventions: DepthConventions, what: str) -> np.ndarray:

@@ -120,7 +120,7 @@ def _decoded(
     """(H, W, 3) float32 vectors in the camera frame, at the input's size, from a model's output."""
     image = np.moveaxis(result, 1, -1) if conventions.output_layout == "NCHW" and result.ndim == 4 else result
     height, width = extent
-    if image.ndim != 4 or image.shape[0] != 1 or image.shape[3] < 3 or image.shape[1] * width != image.shape[2] * height:
+    if image.ndim != 4 or image.shape[0] != 1 or image.shape[3] < 3 or image.shape[1] * width != image.shape[2] * height or not image.size:
         raise CarveError(f"{what} has the shape {list(result.shape)}, which holds no normals of {height} x {width} pixels in its layout.")
     raw = np.ascontiguousarray(image[0, ..., :3], np.float32)
     if raw.shape[:2] != extent:
