@@ -17,6 +17,8 @@ import numpy as np
 
 FINE, COARSE = 0.015, 0.06
 """Standard deviations of the two blurs, metres: folds and noise lie below, the place of whole limbs above."""
+STEPS = 0.2
+"""Median over mean of |B x| below which most of the answer is flat between a few steps: of a normal distribution it is .85."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Relief:
     """How two depths of the same pixels compare."""
 
     scale: float
-    """k; 0 if the model's answer is flat."""
+    """k; 0 if the model's answer is flat, or flat but for a few steps."""
     correlation: float
     """r; 0 if either is flat."""
 
@@ -32,10 +34,12 @@ class Relief:
 def compare_relief(body: np.ndarray, model: np.ndarray, known: np.ndarray, per_metre: float) -> Relief:
     """The scale and correlation of two depths (H, W) over the pixels that are `known` (H, W) bool, `per_metre` of which make a metre."""
     y, x = (_band(values, known, per_metre)[known] for values in (body, model))
-    spread = float(np.median(np.abs(x)))
+    size = np.abs(x)
+    spread, mean = float(np.median(size)), float(np.mean(size))
+    flat = spread < STEPS * mean or spread <= 1e-9 * float(np.abs(model[known]).max())  # what rounding leaves of a plane
     power = float(np.sqrt(np.mean(x * x) * np.mean(y * y)))
     return Relief(
-        scale=float(np.median(np.abs(y))) / spread if spread > 0 else 0.0,
+        scale=0.0 if flat else float(np.median(np.abs(y))) / spread,
         correlation=float(np.mean(x * y)) / power if power > 0 else 0.0,
     )
 
