@@ -22,6 +22,7 @@ from carve.io.image import write_png
 from carve.io.run_folder import OUTPUT_FILES
 from carve.records import Avatar, CarveError, Landmarks, Photo, StageError
 from carve.settings import STAGES, Settings, make_settings
+from onnx_models import red, write
 from people import capsule_avatar
 
 CONTRACT = {name for name in OUTPUT_FILES if not name.endswith((".obj", ".mtl", ".ply")) and name != "avatar.png"}
@@ -419,6 +420,52 @@ def test_another_body_model_is_loaded_from_its_file(fakes: Fakes, tmp_path: Path
     (tmp_path / "mine.npz").write_bytes(b"another model")
     run(fakes, tmp_path / "out", body_model=tmp_path / "mine.npz", existing="resume")
     assert "observe" not in fakes.calls and "fit_body" in fakes.calls
+
+
+def depth_model(folder: Path, factor: float = 1.0) -> Path:
+    layer, weights = red(factor, 0, "depth")
+    conventions = {"image_input": "image", "depth_output": "depth", "meaning": "inverse"}
+    return write(folder, [layer], conventions, outputs=("depth",), constants=weights)
+
+
+def test_a_depth_model_reaches_the_evidence_and_another_one_makes_it_anew(fakes: Fakes, tmp_path: Path) -> None:
+    path = depth_model(tmp_path)
+    run(fakes, tmp_path / "out", depth_model=path)
+    given = fakes.seen["evidence"][-1]
+    assert (given.meaning, given.metric, given.name) == ("inverse", False, str(path))
+    assert given.model(np.full((8, 8, 3), 51, np.uint8), np.ones((8, 8), np.float32))[3, 3] == pytest.approx(0.2)
+    for change, again in ((lambda: None, False), (lambda: depth_model(tmp_path, 2.0), True), (lambda: path.with_suffix(".json"), False)):
+        fakes.calls.clear()
+        change()
+        run(fakes, tmp_path / "out", depth_model=path, existing="resume")
+        assert ("evidence" in fakes.calls) is again and "fit_body" not in fakes.calls
+    path.with_suffix(".json").write_text(path.with_suffix(".json").read_text().replace("inverse", "depth"))
+    run(fakes, tmp_path / "out", depth_model=path, existing="resume")
+    assert fakes.calls["evidence"] == fakes.calls["refit_body"] == 1
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", existing="resume")
+    assert fakes.seen["evidence"][-1] is None and fakes.calls["evidence"] == 1
+
+
+def test_a_depth_model_that_cannot_be_used_is_told_before_anything_runs(fakes: Fakes, tmp_path: Path) -> None:
+    path = depth_model(tmp_path)
+    with pytest.raises(CarveError, match="is there to fit the body, which is given"):
+        run(fakes, tmp_path / "out", depth_model=path, body=fakes.made.body)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(CarveError, match=r"There is no .*model\.json"):
+        run(fakes, tmp_path / "out", depth_model=path)
+    assert not fakes.calls
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_the_depth_came_from_and_what_was_wrong_with_it_stand_in_the_report(fakes: Fakes, tmp_path: Path) -> None:
+    fakes.made = dataclasses.replace(
+        fakes.made, body=dataclasses.replace(fakes.made.body, depth_source="network", notes=("The answer of the depth model is odd.",))
+    )
+    run(fakes, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["depth_source"] == "network"
+    assert "The answer of the depth model is odd." in report["warnings"]
 
 
 def test_progress_begins_and_ends_every_stage(fakes: Fakes) -> None:

@@ -38,7 +38,7 @@ from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
 from carve.networks.weights import identity, ships
-from carve.own_normals import own_normals
+from carve.own_normals import own_depth, own_normals
 from carve.person_height import height_doubt
 from carve.provenance import licences, versions
 from carve.records import (
@@ -79,6 +79,7 @@ def reconstruct(
     normals_front: Path | str | None = None,
     normals_back: Path | str | None = None,
     normals_model: Path | str | None = None,
+    depth_model: Path | str | None = None,
     existing: Existing = "refuse",
     start: StageName | None = None,
     extras: Sequence[Extra] = (),
@@ -98,6 +99,7 @@ def reconstruct(
         normals_front: a PNG with the front normals, which replace the network's.
         normals_back: the same for the back.
         normals_model: an ONNX model for the normals, its conventions in a JSON file of its name.
+        depth_model: an ONNX model for the depth that the body is fitted to; the same kind of JSON file.
         existing: what to do with an `out` that holds something.
         start: take the stages before this one from `out` as they are and run it and those after it.
         extras: formats to write beside GLB.
@@ -113,6 +115,8 @@ def reconstruct(
         raise CarveError("A mask or landmarks are read by the stage 'observe'; use --from observe with them.")
     if start is not None and out is None:
         raise CarveError("Starting from a later stage needs the output folder of an earlier run.")
+    if body is not None and depth_model is not None:
+        raise CarveError("A depth model is there to fit the body, which is given: leave one of the two out.")
     source = photo if isinstance(photo, Photo) else read_photo(Path(photo))
     given_mask = read_mask(Path(mask), source.size) if isinstance(mask, (str, Path)) else mask
     given_landmarks = read_landmarks(Path(landmarks)) if isinstance(landmarks, (str, Path)) else landmarks
@@ -120,9 +124,10 @@ def reconstruct(
     model = _body_model(Path(body_model) if body_model is not None else None, progress, notes.append)
     given = None if body is None else Deferred(fingerprint(body), lambda: body)
     own = own_normals(source.size, *(Path(p) if p is not None else None for p in (normals_front, normals_back, normals_model)))
+    depth = own_depth(Path(depth_model) if depth_model is not None else None)
     with RunFolder(Path(out), "resume" if start else existing) if out is not None else nullcontext() as folder:
         run = StageRunner(settings.seed, folder, start, progress, warnings=notes)
-        avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own, given)
+        avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own, given, depth)
         if folder:
             _publish(folder, run, avatar, excerpt, extras, export or ExportOptions())
     return avatar
@@ -150,6 +155,7 @@ def run_stages(
     model: Deferred,
     own: Deferred | None = None,
     given: Deferred | None = None,
+    depth: Deferred | None = None,
 ) -> tuple[Avatar, Excerpt | None]:
     """The stages in their order. `run` skips those whose kept record still fits.
 
@@ -161,7 +167,11 @@ def run_stages(
     large, wanted = large_photo(photo, mask), with_installed(settings.observe)
     observation, excerpt = _observed(run, photo, wanted, mask, landmarks) if large is None else _framed(run, large, wanted, landmarks)
     own = own if own is None or excerpt is None else own_normals_in(own, excerpt)
-    body = _fitted(run, observation, settings, model, network) if given is None else run("fit_face", BodyFit, _known, observation, given)
+    body = (
+        _fitted(run, observation, settings, model, network, depth)
+        if given is None
+        else run("fit_face", BodyFit, _known, observation, given)
+    )
     normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own, detail)
     seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
     if learned_surface(settings.preset):
@@ -177,10 +187,12 @@ def run_stages(
     return dataclasses.replace(avatar, report=_report(run, avatar, settings, excerpt)), excerpt
 
 
-def _fitted(run: StageRunner, observation: Observation, settings: Settings, model: Deferred, network: Deferred) -> BodyFit:
-    """The body as the photo shows it: fitted to landmarks, to the evidence, to the face."""
+def _fitted(
+    run: StageRunner, observation: Observation, settings: Settings, model: Deferred, network: Deferred, depth: Deferred | None
+) -> BodyFit:
+    """The body as the photo shows it: fitted to landmarks, to the evidence (its depth perhaps a user's model's), to the face."""
     first = run("fit_body", BodyFit, fit_body, observation, model, settings.fit_body)
-    evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals)
+    evidence = run("evidence", NormalMaps, predict_evidence, observation, first, network, settings.normals, depth)
     leaning = run("refit_body", BodyFit, refit_body, observation, first, evidence, model, settings.fit_body)
     body = run("fit_face", BodyFit, fit_face, observation, leaning, model, settings.fit_face)
     run.forget("evidence")
@@ -267,6 +279,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
         "mask_source": observation.mask_source,
         "normals_source": avatar.normals.source,
         "normals_detailed": avatar.normals.detailed,
+        "depth_source": body.depth_source,
         "focal_source": observation.focal_source,
         "pose_models": list(observation.pose_models),
         "visible_share": float(observation.visible_share),

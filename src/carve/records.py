@@ -163,6 +163,8 @@ class BodyFit:
     notes: tuple[str, ...]
     expression: np.ndarray | None = None
     """(V, 3) metres, canonical pose: what the photo's facial expression adds to `canonical`, which is neutral; it is in `posed`."""
+    depth_source: str | None = None
+    """Where the relative depth that it was fitted to came from (`NormalMaps.depth_source`); None if it was fitted to none."""
 
 
 LABELS = ("background", "skin", "hair", "top", "outer", "bottom", "dress", "shoes", "headwear", "bag", "glasses", "other")
@@ -202,6 +204,10 @@ class NormalMaps:
     """(H, W) float32 log of the place's expected squared error, metres squared."""
     detailed: bool = False
     """Whether the front's detail was corrected from the photo at its own resolution."""
+    depth_source: str | None = None
+    """Where the depth came from: `network`, `model` (a user's own); None without depth."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the maps."""
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,19 @@ def test_every_option_of_a_list_is_one_of_the_command(tmp_path: Path) -> None:
     assert cli._parser().parse_args(command(Job(tmp_path / "a.jpg", tmp_path / "out"))[3:]).resume
 
 
+def test_models_for_all_reach_every_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+
+    def nothing_to_do(found: list[Job], *rest: object) -> list[object]:
+        jobs.extend(found)
+        return []
+
+    monkeypatch.setattr("carve.app.batch.make_all", nothing_to_do)
+    assert run(photos(tmp_path / "in", a="good"), "--out", tmp_path / "out", "--depth-model", "d.onnx", "--normals-model", "n.onnx") == 0
+    parsed = cli._parser().parse_args(command(jobs[0])[3:])
+    assert (parsed.depth_model, parsed.normals_model, parsed.preset) == (Path("d.onnx"), Path("n.onnx"), None)
+
+
 def test_what_cannot_be_done_is_said_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     photos(tmp_path / "x", a="1")

@@ -212,18 +212,22 @@ CONVENTIONS = {
 }
 
 
+DEPTH_CONVENTIONS = {"image_input": "image", "depth_output": "front", "meaning": "inverse", "metric": False, "size": 16, "range": "0..1"}
+
+
 @cache
-def _model() -> dict[str, bytes]:
+def _model(channels: int = 3) -> dict[str, bytes]:
+    """A model whose answer has so many channels."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = [helper.make_node("Conv", ["image", "w"], ["front"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])]
-    weight = numpy_helper.from_array(np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32), "w")
+    weight = numpy_helper.from_array(np.random.default_rng(0).normal(size=(channels, 3, 3, 3)).astype(np.float32), "w")
     shape = [1, 3, 16, 16]
     graph = helper.make_graph(
         nodes,
         "normals",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("front", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("front", TensorProto.FLOAT, [1, channels, 16, 16])],
         [weight],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -244,6 +248,22 @@ def _read_conventions(path: Path) -> None:
     model = path.with_name("model.onnx")
     model.write_bytes(_model()["model.onnx"])
     load_onnx(model, path)
+
+
+def _read_depth(path: Path) -> None:
+    from carve.networks.onnx.depth import load_depth, run_depth
+
+    (path.parent / "model.json").write_text(json.dumps(DEPTH_CONVENTIONS))
+    conventions = load_depth(path)
+    run_depth(path, conventions, np.full((16, 16, 3), 200, np.uint8), np.ones((16, 16), np.float32))
+
+
+def _read_depth_conventions(path: Path) -> None:
+    from carve.networks.onnx.depth import load_depth
+
+    model = path.with_name("model.onnx")
+    model.write_bytes(_model(1)["model.onnx"])
+    load_depth(model, path)
 
 
 @cache
@@ -397,6 +417,8 @@ TARGETS: dict[str, Target] = {
     "bodies": Target(_bodies, _read_smpl, {".npz": damaged_zip}),
     "models": Target(_model, _read_onnx, {}),
     "conventions": Target(lambda: {"c.json": json.dumps(CONVENTIONS).encode()}, _read_conventions, _JSON),
+    "depth-models": Target(lambda: _model(1), _read_depth, {}),
+    "depth-conventions": Target(lambda: {"c.json": json.dumps(DEPTH_CONVENTIONS).encode()}, _read_depth_conventions, _JSON),
     "stages": Target(_stages, _read_stage, {".npz": damaged_zip}),
     "weights": Target(_weights, _read_weights, _JSON),
     "shards": Target(_shards, _read_shards, _JSON),

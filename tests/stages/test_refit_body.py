@@ -20,6 +20,7 @@ from carve.geometry.rotations import matrix_from_rotvec
 from carve.geometry.skinning import forward_kinematics
 from carve.records import BodyFit, NormalMaps, StageError
 from carve.stages.fit_body import Params, fit_body, refit_body
+from carve.stages.own_depth import OwnDepth, with_own_depth
 from synthetic import Truth, synthetic_person
 
 Agreed = tuple[Truth, BodyFit, NormalMaps]
@@ -102,6 +103,25 @@ def test_depth_that_the_landmarks_lack_is_found(anny_body: AnnyBody, bent: Truth
     assert joint_error(second, bent) < 0.5 * joint_error(first, bent)
     assert second.residuals["silhouette_iou"] > first.residuals["silhouette_iou"] - 0.01
     assert second.residuals["landmarks"] < 0.008
+
+
+def test_a_depth_model_of_the_users_is_what_the_fit_goes_by(anny_body: AnnyBody) -> None:
+    """Of somebody who leans, which the network does not see: the model's depth has another unit. Normals are not asked."""
+    truth = without_depth(synthetic_person(anny_body, turn=0.2, bend=BENDS["leaning"], cloth=0.01))
+    params = replace(SOON, normals_weight=0.0)
+    first = fit_body(truth.observation, anny_body, params)
+    maps = maps_of(truth)
+    flat = replace(maps, depth=np.zeros_like(maps.depth), depth_source="network")
+    raster = rasterise(truth.clothed, truth.body.faces, truth.observation.camera)
+    answer = 100 / np.where(raster.mask, raster.depth, 9) + 20
+    own = OwnDepth(lambda crop, mask: crop[..., 0], "inverse", False, "mine.onnx")
+    given = with_own_depth(flat, answer, first, own)
+    fits = {name: refit_body(truth.observation, first, seen, anny_body, params) for name, seen in (("flat", flat), ("given", given))}
+    assert (fits["flat"].depth_source, fits["given"].depth_source) == ("network", "model")
+    assert joint_error(fits["given"], truth) < 0.6 * joint_error(first, truth)
+    assert joint_error(fits["given"], truth) < 0.6 * joint_error(fits["flat"], truth)
+    noted = refit_body(truth.observation, first, replace(flat, notes=("It is odd.",)), anny_body, replace(params, refit_steps=1))
+    assert noted.notes == (*first.notes, "It is odd.")
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ def add_batch(parser: argparse.ArgumentParser, presets: tuple[str, ...]) -> None
     parser.add_argument("--ray", metavar="ADDRESS", help="work on a Ray cluster (auto, host:port); its machines share the folders")
     parser.add_argument("--preset", choices=presets, help="speed against quality")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="a settings file for all")
+    parser.add_argument("--normals-model", type=Path, metavar="FILE", help="an ONNX model of normals for all (docs/own_normals.md)")
+    parser.add_argument("--depth-model", type=Path, metavar="FILE", help="an ONNX model of depth for all")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -35,7 +37,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
     workers = arguments.workers if arguments.workers is not None else cores
     if not 1 <= workers <= 256:
         raise CarveError("--workers must be between 1 and 256.")
-    given = {"preset": arguments.preset, "settings": arguments.settings}
+    given = {name: getattr(arguments, name.replace("-", "_")) for name in ("preset", "settings", "normals-model", "depth-model")}
     jobs = find_jobs(arguments.photos, arguments.out, {name: str(value) for name, value in given.items() if value is not None})
     with writing(arguments.out):
         arguments.out.mkdir(parents=True, exist_ok=True)

@@ -110,10 +110,11 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     person.add_argument("--landmarks", type=Path, metavar="FILE", help="2D landmarks, such as DIR/stages/landmarks.json after editing")
     person.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the photo")
     person.add_argument("--body-model", type=Path, metavar="FILE", help="an SMPL or SMPL-X file that you hold a licence for")
-    own = command.add_argument_group("normals of your own (docs/own_normals.md)")
+    own = command.add_argument_group("normals and depth of your own (docs/own_normals.md)")
     own.add_argument("--normals-front", type=Path, metavar="FILE", help="a PNG of the photo's size, encoded as OUT/normals_front.png")
     own.add_argument("--normals-back", type=Path, metavar="FILE", help="the same for the back")
     own.add_argument("--normals-model", type=Path, metavar="FILE", help="an ONNX model; FILE's name with .json says what goes in and out")
+    own.add_argument("--depth-model", type=Path, metavar="FILE", help="an ONNX model of depth, for the body's fit; a .json beside it too")
     settings = command.add_argument_group("settings")
     settings.add_argument("--settings", type=Path, metavar="FILE", help="a TOML file; `carve settings` prints one")
     settings.add_argument("--set", action="append", default=[], metavar="STAGE.FIELD=VALUE", help="one setting; may be repeated")
@@ -181,6 +182,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
             normals_front=arguments.normals_front,
             normals_back=arguments.normals_back,
             normals_model=arguments.normals_model,
+            depth_model=arguments.depth_model,
             existing=existing,
             start=arguments.start,
             export=export,

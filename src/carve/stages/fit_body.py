@@ -126,7 +126,9 @@ def refit_body(observation: Observation, first: BodyFit, seen: NormalMaps, model
     """Fit the body once more, from the first fit on, to normals and depth that were predicted from the photo.
 
     The silhouette is that of `seen.coverage` if there is one. Maps that tell nothing of the body (no valid pixel where it is) leave the
-    first fit as it was, with a note. Raises StageError if the optimiser returns a number that is not finite.
+    first fit as it was, with a note. Notes of the maps are passed on.
+
+    Raises StageError if the optimiser returns a number that is not finite.
     """
     observation = replace(observation, camera=first.camera, mask=observation.mask if seen.coverage is None else seen.coverage)
     doubtful = replace(params, depth_sigma=params.depth_sigma * params.refit_depth_doubt)
@@ -143,9 +145,9 @@ def refit_body(observation: Observation, first: BodyFit, seen: NormalMaps, model
             posed = pose(problem, state, shaped)
         evidence = SurfaceEvidence(seen, observation.camera, per_metre, problem.body, rest, sample)
         if not evidence.look(shaped, posed, state.log_scale.exp()):
-            return replace(first, notes=(*first.notes, "Normals and depth cover too little of the body to correct its fit."))
+            return replace(first, notes=(*first.notes, *seen.notes, "Normals and depth cover too little of the body to correct its fit."))
         state, loss = descend_full(problem, state, observation, doubtful, evidence)
     finally:
         torch.set_num_threads(threads)
     fit = finish(observation, model, problem, state, loss, params)
-    return replace(fit, notes=first.notes)
+    return replace(fit, notes=(*first.notes, *seen.notes), depth_source=seen.depth_source)

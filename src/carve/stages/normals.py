@@ -23,6 +23,7 @@ from carve.networks.detail import DetailNet
 from carve.networks.normals import PLACE_VARIANCE_OF_SCALE, VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
 from carve.stages.normal_detail import with_detail
+from carve.stages.own_depth import OwnDepth, with_own_depth
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,16 @@ def predict_normals(
     return maps
 
 
-def predict_evidence(observation: Observation, first: BodyFit, network: NormalsNet, params: Params) -> NormalMaps:
+def predict_evidence(
+    observation: Observation, first: BodyFit, network: NormalsNet, params: Params, own: OwnDepth | None = None
+) -> NormalMaps:
     """What a second fit of the body goes by: the mean of what the photo alone tells and of what the network says with the first fit.
 
-    Alone they err in different places: the photo tells little of depth, the first fit is believed too much.
+    Alone they err in different places: the photo tells little of depth, the first fit is believed too much. `own` gives the depth in place
+    of the network, if its answer goes with the first fit.
     """
-    return _ask(observation, (None, first), network, params)
+    maps = _ask(observation, (None, first), network, params)
+    return maps if own is None else with_own_depth(maps, _ask_depth(observation, own, params), first, own)
 
 
 def with_mask(observation: Observation, maps: NormalMaps) -> Observation:
@@ -139,6 +144,7 @@ def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: 
         depth=full(out.depth[0, 0].numpy() * window.side).astype(np.float32),
         depth_log_variance=full(spread).astype(np.float32),
         source="network",
+        depth_source="network",
         **_labels_and_places(out, window, shown),
     )
 
@@ -195,6 +201,15 @@ def _ask_model(observation: Observation, body: BodyFit | None, own: OwnNormals, 
     return front, back
 
 
+def _ask_depth(observation: Observation, own: OwnDepth, params: Params) -> np.ndarray:
+    """(H, W) float32 what the user's depth model says, in its own unit, at the photo's full size."""
+    height, width = observation.mask.shape
+    window = person_window(observation.mask, params.fill, own.side)
+    coverage = window.cut(observation.mask.astype(np.float32)) * window.within(width, height)
+    answer = own.model(window.cut(observation.photo.pixels), coverage)
+    return window.paste(_spread(answer[..., None], coverage)[..., 0], width, height)
+
+
 def _replaced(maps: NormalMaps, side: Literal["front", "back"], normals: np.ndarray | None, source: str, params: Params) -> NormalMaps:
     """The maps with other normals (H, W, 3) on one side, where there are some inside the mask."""
     if normals is None:
@@ -242,10 +257,10 @@ def _mean(a: NormalsOutput, b: NormalsOutput) -> NormalsOutput:
 
 
 def _spread(image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """Values (S, S, 3) of covered pixels continued outward by some pixels, so that resizing mixes no background into the outline.
+    """Values (S, S, C) of covered pixels continued outward by some pixels, so that resizing mixes no background into the outline.
 
     Farther out values stay as they are: a mask that was given may have parts too thin for the crop.
     """
     weight = (coverage > 0.5).astype(np.float32)
-    near, mass = cv2.blur(image * weight[..., None], (7, 7)), cv2.blur(weight, (7, 7))
+    near, mass = cv2.blur(image * weight[..., None], (7, 7)).reshape(image.shape), cv2.blur(weight, (7, 7))
     return np.where(((weight > 0) | (mass <= 0))[..., None], image, near / np.maximum(mass, 1e-6)[..., None]).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Normal models of the user's own, in a process of their own."""
+"""Normal and depth models of the user's own, in a process of their own."""
