@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from carve.export.extras.cloth import blended, chain_parents, chains_of, skirt, with_chains
+from carve.export.extras.chains import Chains, chain_parents, hung, with_chains
+from carve.export.extras.cloth import blended, skirt, skirt_chains
+from carve.export.extras.hair import around_neck, eased, hair, hair_chains
 from carve.export.joint_weights import sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
 from carve.export.rest_pose import rest_rotations, rest_vertices
-from carve.export.skeletons import bones_of, kept_heads, kept_rotations, select
+from carve.export.skeletons import Selection, bones_of, kept_heads, kept_rotations, select
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import quaternion_from_matrix
 from carve.geometry.skin_weights import stored_weights
@@ -56,16 +58,15 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     rest_heads = kept_heads(skeleton, heads, chosen)
     local = local_rotations(kept, chosen.parents)
     loose = skirt(surface, avatar.body)
-    blended_bones, blended_weights = blended(surface, loose)
+    blended_bones, blended_weights = eased(surface, *blended(surface, loose), around_neck(surface, avatar.body))
     bones, weights = merged(chosen.taker[blended_bones], sharpened(blended_bones, blended_weights, skeleton))
-    parents, hanging = chosen.parents, options.cloth_bones and bool(loose.any())
-    if hanging:
-        count = len(parents)
-        chains = chains_of(skinned, loose, bones, weights, count, rest_heads[0])
-        bones, weights = merged(chains.bones, chains.weights)
-        parents = np.concatenate([parents, chain_parents(count, 0)])
-        rest_heads = np.concatenate([rest_heads, chains.heads])
-        local = np.concatenate([local, np.tile(np.eye(3), (len(chains.heads), 1, 1))])
+    parents = chosen.parents
+    chains = _chains(avatar, chosen, skinned, loose, rest_heads) if options.cloth_bones else []
+    if chains:
+        bones, weights = merged(*hung(chains, bones, weights, len(parents)))
+        parents = np.concatenate([parents, chain_parents(chains, len(parents))])
+        rest_heads = np.concatenate([rest_heads, *(chain.heads.reshape(-1, 3) for chain in chains)])
+        local = np.concatenate([local, np.tile(np.eye(3), (len(parents) - len(local), 1, 1))])
     kept, kept_posed = forward_kinematics(local, rest_heads, parents, pose.root_position)
     maps = bone_transforms(kept, kept_posed, rest_heads)
     vertices = rest_vertices(skinned, avatar.surface.vertices, maps, bones, weights)
@@ -93,9 +94,22 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
         licences=avatar.report.get("licences", []),
         copyright=options.copyright,
     )
-    if hanging:
-        asset = with_chains(asset, rest_heads[len(chosen.parents) :])
+    if chains:
+        asset = with_chains(asset, chains, rest_heads[len(chosen.parents) :])
     return Exported(asset, PhotoPose(kept, kept_posed, posed))
+
+
+def _chains(avatar: Avatar, chosen: Selection, vertices: np.ndarray, loose: np.ndarray, heads: np.ndarray) -> list[Chains]:
+    """Chains of bones for a skirt, as loose as `loose` (V,) says, and for long hair, on rest vertices (V, 3) and heads (K, 3)."""
+    surface = avatar.surface.canonical
+    found = []
+    if loose.any():
+        found.append(skirt_chains(vertices, loose, 0, heads[0]))
+    free = hair(surface, avatar.body, avatar.textured)
+    if free.any():
+        root = int(chosen.taker[surface.skeleton.names.index(surface.skeleton.humanoid["head"])])
+        found.append(hair_chains(vertices, free, root, heads[root]))
+    return found
 
 
 def merged(bones: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
