@@ -99,11 +99,11 @@ def test_where_clothes_have_the_hairs_colour_nothing_swings(naked: Avatar, wig: 
     assert not hair(wig.surface, naked.body, brown).any()
 
 
-def test_chains_hang_from_the_head_and_take_the_ends(naked: Avatar, wig: Wig, exported_asset: Asset) -> None:
+def test_chains_hang_from_the_head_and_take_the_ends(naked: Avatar, wig: Wig) -> None:
     free = hair(wig.surface, naked.body, wig.textured)
-    skeleton = exported_asset.skeleton
-    root, count = skeleton.index("head"), len(skeleton.names)
-    head = wig.surface.skeleton.heads[wig.surface.skeleton.names.index(wig.surface.skeleton.humanoid["head"])]
+    skeleton = wig.surface.skeleton
+    root, count = skeleton.names.index(skeleton.humanoid["head"]), len(skeleton.names)
+    head = skeleton.heads[root]
     chains = hair_chains(wig.surface.vertices, free, root, head)
     assert chains.heads.shape == (5, JOINTS, 3)
     assert (np.diff(chains.heads[..., 1], axis=1) < 0).all()
