@@ -15,11 +15,12 @@ from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
 from carve.export.rest_pose import rest_rotations, rest_vertices
 from carve.export.skeletons import Selection, bones_of, kept_heads, kept_rotations, select
+from carve.export.soles import level_soles
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import quaternion_from_matrix
 from carve.geometry.skin_weights import stored_weights
 from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
-from carve.records import Avatar
+from carve.records import Avatar, Skeleton
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     kept, kept_posed = forward_kinematics(local, rest_heads, parents, pose.root_position)
     maps = bone_transforms(kept, kept_posed, rest_heads)
     vertices = rest_vertices(skinned, avatar.surface.vertices, maps, bones, weights)
+    vertices = _on_level_soles(vertices, skeleton, chosen, rest_heads, bones, weights)
     offset = np.array([rest_heads[0, 0], vertices[:, 1].min(), rest_heads[0, 2]])
     vertices, rest_heads = vertices - offset, rest_heads - offset
     posed = skin(vertices, bone_transforms(kept, kept_posed, rest_heads), bones, weights)
@@ -97,6 +99,17 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     if chains:
         asset = with_chains(asset, chains, rest_heads[len(chosen.parents) :])
     return Exported(asset, PhotoPose(kept, kept_posed, posed))
+
+
+def _on_level_soles(
+    vertices: np.ndarray, skeleton: Skeleton, chosen: Selection, heads: np.ndarray, bones: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """(V, 3) rest vertices with both soles at one height; heads (K, 3), bones and weights (V, 4) of the kept skeleton."""
+    place = {vrm: int(chosen.taker[skeleton.names.index(name)]) for vrm, name in skeleton.humanoid.items()}
+    sides = [side for side in ("left", "right") if f"{side}Foot" in place]
+    feet = {side: [place[f"{side}{part}"] for part in ("Foot", "Toes") if f"{side}{part}" in place] for side in sides}
+    share = {side: (weights * np.isin(bones, feet[side])).sum(1) for side in sides}
+    return level_soles(vertices, {side: float(heads[place[f"{side}Foot"], 1]) for side in sides}, share)
 
 
 def _chains(avatar: Avatar, chosen: Selection, vertices: np.ndarray, loose: np.ndarray, heads: np.ndarray) -> list[Chains]:
