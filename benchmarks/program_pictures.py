@@ -1,4 +1,4 @@
-"""The pictures of docs/assets.md: one avatar in the programs that run here, three.js, three-vrm and TalkingHead in Chromium, Blender, Godot.
+"""The pictures of docs/assets.md: one avatar in programs that run here: three.js, three-vrm, TalkingHead, Blender, Godot.
 
     python benchmarks/program_pictures.py FOLDER --blender PYTHON_WITH_BPY --godot godot3 [--out docs/pictures]
 
