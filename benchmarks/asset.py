@@ -8,7 +8,8 @@ file keeps what is measured: a run that was stopped goes on where it was, and wh
 files: seconds of the processor and sizes of all formats. validators, of these files: what Khronos' validator says (extensions that
 it does not know apart) and usdchecker.
 shape: volume of twisted wrists and bent elbows, the walk's feet, normals of 20,000 triangles with their map, the face's texels, mips.
-browser: three-vrm and TalkingHead in Chromium. blender: bones and IK on default import. fbx: its seconds; both need a Python with bpy.
+browser: three-vrm, three.js (both with Mixamo's walk) and TalkingHead in Chromium.
+blender: bones and IK on default import. fbx: its seconds; both need a Python with bpy.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from asset_figures import face_density, mip_error, normal_angle, walking
+from asset_figures import face_density, idle_bones, mip_error, normal_angle, walking
 from carve.app.animate import animate
 from carve.export.asset import make_asset
 from carve.export.extras.volume import elbow_volume, wrist_volume
@@ -37,6 +38,7 @@ from carve.export.options import ExportOptions, Format, vrm_meta
 from carve.export.outputs import dressed, reduced, write_avatar, write_format
 from carve.provenance import HOME, source_hash
 from carve.records import Avatar
+from mixamo_walk import write_mixamo_walk
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
@@ -93,24 +95,28 @@ def shape(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
         "normals_20k_without_map_deg": normal_angle(full, replace(coarse, normal_map=None)),
         "face_density": face_density(avatar),
         "fifth_mip_error_of_255": mip_error(avatar, 5),
+        "idle_bones": max(idle_bones(a) for a in (full, plain, make_asset(avatar, ExportOptions(skeleton="unreal")).asset)),
         **walking(full),
     }
 
 
 def browser(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
-    """What three-vrm and TalkingHead make of it."""
-    write_format(folder / "avatar.vrm", "vrm", avatar, ExportOptions(vrm=META, triangles=20_000))
+    """What three-vrm and three.js make of Mixamo's walk on it, and whether TalkingHead takes it."""
+    write_format(folder / "avatar.vrm", "vrm", avatar, ExportOptions(vrm=META, triangles=20_000, cloth_bones=True))
     write_format(folder / "mixamo.glb", "glb", avatar, ExportOptions(skeleton="mixamo", triangles=20_000))
-    animate(folder / "mixamo.glb", folder / "clip.glb", None, None)
-    vrm = in_the_browser("vrm", folder / "avatar.vrm", folder / "clip.glb")
+    write_mixamo_walk(folder / "walk.bvh")
+    animate(folder / "mixamo.glb", folder / "clip.glb", folder / "walk.bvh", None)
+    vrm = in_the_browser("vrm", folder / "avatar.vrm", folder / "walk.bvh")
+    plays = in_the_browser("plays", folder / "clip.glb")
     head = in_the_browser("talkinghead", folder / "mixamo.glb")
     result: dict[str, Any] = {}
-    if make_asset(avatar, ExportOptions(cloth_bones=True)).asset.chains:
-        write_format(folder / "cloth.vrm", "vrm", avatar, ExportOptions(vrm=META, triangles=20_000, cloth_bones=True))
-        cloth = in_the_browser("vrm", folder / "cloth.vrm", folder / "clip.glb")
-        result = {"cloth_spring_joints": cloth["springs"], "cloth_swing_cm": 100 * cloth["swing"]}
+    for kind in ("skirt", "hair"):
+        count = sum(name.startswith(kind) for name in vrm["springs"])
+        if count:
+            result |= {f"{kind}_spring_joints": count, f"{kind}_swing_cm": 100 * vrm["swing"][kind]}
     return result | {
         "three_vrm_floor_cm": 100 * max(map(abs, vrm["low"])),
+        "mixamo_floor_cm": 100 * max(map(abs, plays["low"])),
         "three_vrm_expressions": len(vrm["expressions"]),
         "talkinghead": head.get("visemes") == 15,
     }
@@ -134,8 +140,9 @@ def bones(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
 def fbx(avatar: Avatar, folder: Path, blender: str | None) -> dict[str, Any]:
     """Seconds of Blender's own process for the full mesh."""
     os.environ["CARVE_BLENDER"] = str(blender)
+    asset = dressed(make_asset(avatar), avatar, ExportOptions())
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    (path,) = write_format(folder / "avatar.fbx", "fbx", avatar, ExportOptions())
+    (path,) = write_format(folder / "avatar.fbx", "fbx", avatar, ExportOptions(), asset)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return {"seconds_fbx_by_blender": spent, "fbx_mb": path.stat().st_size / 1e6}
@@ -219,11 +226,22 @@ def summary(cases: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Number of avatars, median and worst of every figure."""
     values: dict[str, list[float]] = {}
     for case in cases.values():
-        for part in case.values():
+        for part in (*case.values(), totals(case)):
             for key, value in part.items():
                 if isinstance(value, int | float):
                     values.setdefault(key, []).append(value)
     return {key: {"cases": len(v), "median": float(median(v)), "worst": float(_worst(key, v))} for key, v in values.items()}
+
+
+def totals(case: dict[str, Any]) -> dict[str, float]:
+    """Seconds of the processor for every format with FBX, and for these and all variants, where an avatar has both parts."""
+    if "files" not in case or "fbx" not in case:
+        return {}
+    formats = case["files"]["seconds_all_formats"] + case["fbx"]["seconds_fbx_by_blender"]
+    return {
+        "seconds_all_formats_and_fbx": formats,
+        "seconds_everything": formats + sum(case["files"][f"seconds_{name}"] for name in VARIANTS),
+    }
 
 
 def _worst(key: str, values: list[float]) -> float:

@@ -74,6 +74,15 @@ def walking(asset: Asset) -> dict[str, float]:
     return {"slide_cm": max(slid), "below_floor_mm": deepest}
 
 
+def idle_bones(asset: Asset) -> int:
+    """How many bones move no part of the skin, neither by themselves nor by those below them."""
+    moves = np.zeros(len(asset.skeleton.names), bool)
+    moves[asset.bones[asset.weights > 0]] = True
+    for bone in range(len(moves) - 1, 0, -1):
+        moves[asset.skeleton.parents[bone]] |= moves[bone]
+    return int((~moves).sum())
+
+
 def face_density(avatar: Avatar) -> float:
     """How many times more texels a metre the front of the face has than the rest of the surface."""
     surface, textured = avatar.surface.canonical, avatar.textured

@@ -1,6 +1,7 @@
 // What programs do with an avatar, told as plain numbers. Files are /files/0 (the avatar) and /files/1 (a clip on Mixamo's skeleton).
 import { VRMLoaderPlugin, VRMUtils } from "@pixiv/three-vrm";
 import * as THREE from "three";
+import { BVHLoader } from "three/addons/loaders/BVHLoader.js";
 import { DRACOLoader } from "three/addons/loaders/DRACOLoader.js";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
 import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
@@ -39,15 +40,31 @@ function lowest(scene) {
   return low;
 }
 
+// A clip on Mixamo's skeleton, GLB or BVH: { scene, animations, hips: metres or whatever of the hips above the floor at rest }.
+async function mixamo(url) {
+  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+  if (new TextDecoder().decode(bytes.subarray(0, 9)) !== "HIERARCHY") {
+    const source = await loader().loadAsync(url);
+    source.scene.updateMatrixWorld(true);
+    return { ...source, hips: source.scene.getObjectByName("Hips").getWorldPosition(new THREE.Vector3()).y };
+  }
+  const { skeleton, clip } = new BVHLoader().parse(new TextDecoder().decode(bytes));
+  const scene = new THREE.Group().add(skeleton.bones[0]);
+  scene.updateMatrixWorld(true);
+  const at = (bone) => bone.getWorldPosition(new THREE.Vector3()).y;
+  const hips = at(skeleton.bones[0]) - Math.min(...skeleton.bones.map(at)); // end sites lie under the toes
+  return { scene, animations: [clip], hips };
+}
+
 // A Mixamo clip for a VRM: rotations against the clip's own rest pose, in the world's axes, and the way of the hips by their height.
 function retarget(clip, source, vrm) {
   const rest = new THREE.Quaternion(), parent = new THREE.Quaternion();
   source.scene.updateMatrixWorld(true);
-  const ratio = vrm.humanoid.normalizedRestPose.hips.position[1] / source.scene.getObjectByName("Hips").getWorldPosition(new THREE.Vector3()).y;
+  const ratio = vrm.humanoid.normalizedRestPose.hips.position[1] / source.hips;
   const tracks = [];
   for (const track of clip.tracks) {
     const [name, property] = track.name.split(".");
-    const bone = vrm.humanoid.getNormalizedBoneNode(MIXAMO[name]);
+    const bone = vrm.humanoid.getNormalizedBoneNode(MIXAMO[name.replace(/^mixamorig:?/, "")]);
     const node = source.scene.getObjectByName(name);
     if (!bone || !node) continue;
     node.getWorldQuaternion(rest).invert();
@@ -57,7 +74,7 @@ function retarget(clip, source, vrm) {
       const q = new THREE.Quaternion();
       for (let k = 0; k < values.length; k += 4) q.fromArray(values, k).premultiply(parent).multiply(rest).toArray(values, k);
       tracks.push(new THREE.QuaternionKeyframeTrack(`${bone.name}.quaternion`, track.times, values));
-    } else if (property === "position") {
+    } else if (property === "position" && MIXAMO[name.replace(/^mixamorig:?/, "")] === "hips") {
       tracks.push(new THREE.VectorKeyframeTrack(`${bone.name}.position`, track.times, track.values.map((value) => value * ratio)));
     }
   }
@@ -70,22 +87,26 @@ export async function vrm() {
   const at = (name) => avatar.humanoid.getRawBoneNode(name).getWorldPosition(new THREE.Vector3()).toArray();
   gltf.scene.updateMatrixWorld(true);
   const rest = { lowest: lowest(gltf.scene), leftHand: at("leftHand"), rightHand: at("rightHand"), head: at("head") };
-  const source = await loader().loadAsync("/files/1");
+  const source = await mixamo("/files/1");
   const mixer = new THREE.AnimationMixer(gltf.scene);
   const clip = retarget(source.animations[0], source, avatar);
   mixer.clipAction(clip).play();
   const low = [];
   const feet = [];
   const hanging = [...(avatar.springBoneManager?.joints ?? [])].map((joint) => joint.bone);
-  const fromHips = (bone) => avatar.humanoid.getRawBoneNode("hips").worldToLocal(bone.getWorldPosition(new THREE.Vector3()));
-  const hung = hanging.map(fromHips);
-  let swing = 0;
+  const root = (bone) => avatar.humanoid.getRawBoneNode(bone.name.startsWith("hair") ? "head" : "hips");
+  const against = (bone) => root(bone).worldToLocal(bone.children[0].getWorldPosition(new THREE.Vector3()));
+  const hung = hanging.map(against);
+  const swing = { skirt: 0, hair: 0 };
   for (let k = 0; k < 32; k += 1) {
     mixer.setTime((k / 32) * clip.duration);
     avatar.update(1 / 30);
     low.push(lowest(gltf.scene));
     feet.push([at("leftFoot"), at("rightFoot")]);
-    hanging.forEach((bone, j) => { swing = Math.max(swing, fromHips(bone).distanceTo(hung[j])); });
+    hanging.forEach((bone, j) => {
+      const kind = bone.name.split("_")[0];
+      swing[kind] = Math.max(swing[kind], against(bone).distanceTo(hung[j]));
+    });
   }
   avatar.expressionManager.setValue("aa", 1);
   avatar.expressionManager.setValue("blink", 1);
@@ -101,7 +122,7 @@ export async function vrm() {
     bones: Object.keys(avatar.humanoid.humanBones).length,
     expressions: Object.keys(avatar.expressionManager.expressionMap),
     thumbnail: Boolean(avatar.meta.thumbnailImage),
-    springs: hanging.length,
+    springs: hanging.map((bone) => bone.name),
     swing,
     tracks: clip.tracks.length,
     jawOpen: influence("jawOpen"),
@@ -127,6 +148,19 @@ export async function talkinghead() {
     pictures.push(head.renderer.domElement.toDataURL("image/png"));
   }
   return { pictures, morphs: Object.keys(head.mtAvatar).length, visemes: Object.keys(head.mtAvatar).filter((name) => name.startsWith("viseme_")).length, places: shoulders };
+}
+
+// The lowest point of the skin in each of 32 moments of the file's own clip.
+export async function plays() {
+  const gltf = await loader().loadAsync("/files/0");
+  const mixer = new THREE.AnimationMixer(gltf.scene);
+  mixer.clipAction(gltf.animations[0]).play();
+  const low = [];
+  for (let k = 0; k < 32; k += 1) {
+    mixer.setTime((k / 32) * gltf.animations[0].duration);
+    low.push(lowest(gltf.scene));
+  }
+  return { low };
 }
 
 // A clip of one rig played by name on another of the same names.
@@ -160,7 +194,7 @@ export async function pictures() {
   const avatar = gltf.userData.vrm;
   let clip = gltf.animations[0];
   if (avatar && query.has("clip")) {
-    const source = await loader().loadAsync("/files/1");
+    const source = await mixamo("/files/1");
     clip = retarget(source.animations[0], source, avatar);
   }
   const mixer = clip ? new THREE.AnimationMixer(gltf.scene) : null;

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carve.geometry.skin_weights import stored_weights
+from carve.geometry.skin_weights import four_smoothly, stored_weights
 
 
 def dense(bones: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
@@ -46,3 +46,24 @@ def test_bytes_hold_few_bones_and_shorts_hold_many() -> None:
     weights = np.ones((1, 1))
     assert stored_weights(np.array([[255]]), weights)[0].dtype == np.uint8
     assert stored_weights(np.array([[256]]), weights)[0].dtype == np.uint16
+
+
+def test_four_of_many_bones_change_as_smoothly_as_all_of_them() -> None:
+    random = np.random.default_rng(3)
+    weights = random.dirichlet(np.ones(8), 200)
+    four = four_smoothly(weights)
+    np.testing.assert_allclose(four.sum(1), 1)
+    assert ((four > 0).sum(1) <= 4).all()
+    order = np.argsort(-weights, axis=1)
+    # The fourth and the fifth change places: by how little they differ, by so little the result does.
+    for step in (1e-3, 1e-5):
+        before = np.array([0.4, 0.25, 0.15, 0.1 + step, 0.1 - step, 0.0])
+        after = before[[0, 1, 2, 4, 3, 5]]
+        assert np.abs(four_smoothly(before[None]) - four_smoothly(after[None])).max() < 10 * step
+    assert (np.take_along_axis(four, order, 1)[:, :3] > 0).all()
+
+
+def test_up_to_four_bones_stay_as_they_are() -> None:
+    weights = np.array([[0.5, 0.3, 0.2, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25, 0.0, 0.0]])
+    np.testing.assert_array_equal(four_smoothly(weights), weights)
+    assert four_smoothly(np.full((1, 6), 1 / 6)).sum() == pytest.approx(1)

@@ -33,7 +33,7 @@ def add_options(command: argparse.ArgumentParser, formats: bool) -> None:
     files.add_argument("--triangles", type=int, metavar="N", help="at most N triangles, with a normal map of the fine surface")
     files.add_argument("--texture-size", type=int, metavar="T", help="texels along a side")
     files.add_argument("--compress", default="none", metavar="KIND", help="of GLB files: none (default), meshopt or draco")
-    files.add_argument("--cloth-bones", action="store_true", help="chains of bones in a skirt or coat")
+    files.add_argument("--cloth-bones", action="store_true", help="chains of bones in a skirt, a coat and long hair")
     files.add_argument("--copyright", default="", metavar="TEXT", help="who holds the rights, written into the files")
     if formats:
         files.add_argument("--vrm", action="store_true", help="also write avatar.vrm (VRM 1.0)")

@@ -92,7 +92,7 @@ def limb_coordinates(vertices: np.ndarray, member: np.ndarray, axis: np.ndarray)
 
 def face_zone(surface: CanonicalSurface) -> np.ndarray:
     """(V,) bool: in front of the ears, between chin and hairline of an ordinary head."""
-    eyes, unit = _eyes(surface.skeleton)
+    eyes, unit = eyes_of(surface.skeleton)
     offset = (surface.vertices - eyes) / unit
     front = (offset[:, 2] > -0.055) & (offset[:, 1] > -0.125) & (offset[:, 1] < 0.07)
     return (surface.region == HEAD) & front
@@ -100,13 +100,13 @@ def face_zone(surface: CanonicalSurface) -> np.ndarray:
 
 def above_nape(surface: CanonicalSurface) -> np.ndarray:
     """(V,) bool: vertices of the head higher than the mouth, where hair rather than the neck's skin covers the back."""
-    eyes, unit = _eyes(surface.skeleton)
+    eyes, unit = eyes_of(surface.skeleton)
     return (surface.region == HEAD) & (surface.vertices[:, 1] - eyes[1] > -0.065 * unit)
 
 
 def neck(surface: CanonicalSurface) -> tuple[np.ndarray, np.ndarray]:
     """(V,) bool twice: the head's rear below the ears, and its sides below the chin, where only long hair is."""
-    eyes, unit = _eyes(surface.skeleton)
+    eyes, unit = eyes_of(surface.skeleton)
     offset = (surface.vertices - eyes) / unit
     below = (surface.region == HEAD) & (offset[:, 1] < -0.065)
     return below & (offset[:, 2] < -0.1), below & (offset[:, 1] < -0.1) & (np.abs(offset[:, 0]) > 0.05)
@@ -114,11 +114,11 @@ def neck(surface: CanonicalSurface) -> tuple[np.ndarray, np.ndarray]:
 
 def crown(surface: CanonicalSurface) -> np.ndarray:
     """(V,) bool: vertices of the head above the forehead."""
-    eyes, unit = _eyes(surface.skeleton)
+    eyes, unit = eyes_of(surface.skeleton)
     return (surface.region == HEAD) & (surface.vertices[:, 1] - eyes[1] > 0.075 * unit)
 
 
-def _eyes(skeleton: Skeleton) -> tuple[np.ndarray, float]:
+def eyes_of(skeleton: Skeleton) -> tuple[np.ndarray, float]:
     """Midpoint of the eyes and the head's size against an adult's; from the head bone where the skeleton has no eyes."""
     if "leftEye" in skeleton.humanoid and "rightEye" in skeleton.humanoid:
         left, right = _bone_head(skeleton, "leftEye"), _bone_head(skeleton, "rightEye")

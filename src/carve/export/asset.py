@@ -7,17 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from carve.export.extras.cloth import blended, chain_parents, chains_of, skirt, with_chains
+from carve.export.extras.chains import Chains, chain_parents, hung, with_chains
+from carve.export.extras.cloth import blended, skirt, skirt_chains
+from carve.export.extras.hair import around_neck, eased, hair, hair_chains
 from carve.export.joint_weights import sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
 from carve.export.rest_pose import rest_rotations, rest_vertices
-from carve.export.skeletons import bones_of, kept_heads, kept_rotations, select
+from carve.export.skeletons import Selection, bones_of, kept_heads, kept_rotations, select
+from carve.export.soles import level_soles
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import quaternion_from_matrix
 from carve.geometry.skin_weights import stored_weights
 from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
-from carve.records import Avatar
+from carve.records import Avatar, Skeleton
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,19 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     rest_heads = kept_heads(skeleton, heads, chosen)
     local = local_rotations(kept, chosen.parents)
     loose = skirt(surface, avatar.body)
-    blended_bones, blended_weights = blended(surface, loose)
+    blended_bones, blended_weights = eased(surface, *blended(surface, loose), around_neck(surface, avatar.body))
     bones, weights = merged(chosen.taker[blended_bones], sharpened(blended_bones, blended_weights, skeleton))
-    parents, hanging = chosen.parents, options.cloth_bones and bool(loose.any())
-    if hanging:
-        count = len(parents)
-        chains = chains_of(skinned, loose, bones, weights, count, rest_heads[0])
-        bones, weights = merged(chains.bones, chains.weights)
-        parents = np.concatenate([parents, chain_parents(count, 0)])
-        rest_heads = np.concatenate([rest_heads, chains.heads])
-        local = np.concatenate([local, np.tile(np.eye(3), (len(chains.heads), 1, 1))])
+    parents = chosen.parents
+    chains = _chains(avatar, chosen, skinned, loose, rest_heads) if options.cloth_bones else []
+    if chains:
+        bones, weights = merged(*hung(chains, bones, weights, len(parents)))
+        parents = np.concatenate([parents, chain_parents(chains, len(parents))])
+        rest_heads = np.concatenate([rest_heads, *(chain.heads.reshape(-1, 3) for chain in chains)])
+        local = np.concatenate([local, np.tile(np.eye(3), (len(parents) - len(local), 1, 1))])
     kept, kept_posed = forward_kinematics(local, rest_heads, parents, pose.root_position)
     maps = bone_transforms(kept, kept_posed, rest_heads)
     vertices = rest_vertices(skinned, avatar.surface.vertices, maps, bones, weights)
+    vertices = _on_level_soles(vertices, skeleton, chosen, rest_heads, bones, weights)
     offset = np.array([rest_heads[0, 0], vertices[:, 1].min(), rest_heads[0, 2]])
     vertices, rest_heads = vertices - offset, rest_heads - offset
     posed = skin(vertices, bone_transforms(kept, kept_posed, rest_heads), bones, weights)
@@ -93,9 +96,33 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
         licences=avatar.report.get("licences", []),
         copyright=options.copyright,
     )
-    if hanging:
-        asset = with_chains(asset, rest_heads[len(chosen.parents) :])
+    if chains:
+        asset = with_chains(asset, chains, rest_heads[len(chosen.parents) :])
     return Exported(asset, PhotoPose(kept, kept_posed, posed))
+
+
+def _on_level_soles(
+    vertices: np.ndarray, skeleton: Skeleton, chosen: Selection, heads: np.ndarray, bones: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """(V, 3) rest vertices with both soles at one height; heads (K, 3), bones and weights (V, 4) of the kept skeleton."""
+    place = {vrm: int(chosen.taker[skeleton.names.index(name)]) for vrm, name in skeleton.humanoid.items()}
+    sides = [side for side in ("left", "right") if f"{side}Foot" in place]
+    feet = {side: [place[f"{side}{part}"] for part in ("Foot", "Toes") if f"{side}{part}" in place] for side in sides}
+    share = {side: (weights * np.isin(bones, feet[side])).sum(1) for side in sides}
+    return level_soles(vertices, {side: float(heads[place[f"{side}Foot"], 1]) for side in sides}, share)
+
+
+def _chains(avatar: Avatar, chosen: Selection, vertices: np.ndarray, loose: np.ndarray, heads: np.ndarray) -> list[Chains]:
+    """Chains of bones for a skirt, as loose as `loose` (V,) says, and for long hair, on rest vertices (V, 3) and heads (K, 3)."""
+    surface = avatar.surface.canonical
+    found = []
+    if loose.any():
+        found.append(skirt_chains(vertices, loose, 0, heads[0]))
+    free = hair(surface, avatar.body, avatar.textured)
+    if free.any():
+        root = int(chosen.taker[surface.skeleton.names.index(surface.skeleton.humanoid["head"])])
+        found.append(hair_chains(vertices, free, root, heads[root]))
+    return found
 
 
 def merged(bones: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ Letters in shapes: V vertices, F triangles, N split vertices, B bones, T texels 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -45,6 +46,19 @@ class FaceShape:
     """(n,) int64 rising indices of the vertices that move."""
     offsets: np.ndarray
     """(n, 3) metres, rest pose."""
+
+
+Hanging = Literal["skirt", "hair"]
+"""What may hang: cloth below the hips, or hair."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Bones that hang one below the other."""
+
+    kind: Hanging
+    bones: tuple[str, ...]
+    """Their names, from the fixed end."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,6 @@ class Asset:
     """(T, T, 3) uint8 tangent-space normals, +Y up (glTF)."""
     tangents: np.ndarray | None = None
     """(N, 4) unit tangent and handedness at the split vertices."""
-    chains: tuple[tuple[str, ...], ...] = ()
-    """Names of the bones of each chain that hangs (hem, hair), from its fixed end."""
+    chains: tuple[Chain, ...] = ()
     licences: list[dict[str, str]] | dict[str, str] = field(default_factory=list)
     copyright: str = ""

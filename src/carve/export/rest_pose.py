@@ -28,6 +28,8 @@ FOLDED = 1e-3
 """k in the notation: below about 0.03 of a map's singular values the skinned canonical surface decides."""
 FOOT_YAW_LIMIT = np.radians(30.0)
 """A foot turned further than this against straight ahead is no measurement but a fault; it is turned by no more."""
+FOOT_PITCH_LIMIT = np.radians(12.0)
+"""The same about the axis from side to side."""
 UP, FORWARD = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
 
@@ -76,7 +78,23 @@ def _leg(surface: CanonicalSurface, index: dict[str, int], side: str, sign: floa
         ahead = flat @ (_toe_base(surface.skeleton, index[f"{side}Toes"]) - heads[foot])
         yaw = float(np.clip(-np.arctan2(ahead[0], ahead[2]), -FOOT_YAW_LIMIT, FOOT_YAW_LIMIT))
         fixed[foot] = axis_rotation(1, yaw) @ flat
+        fixed[foot] = axis_rotation(0, _sole_pitch(surface, f"{side}_foot", fixed[foot], index[f"{side}Toes"], foot)) @ fixed[foot]
     return fixed
+
+
+def _sole_pitch(surface: CanonicalSurface, region: str, turn: np.ndarray, toes: int, foot: int) -> float:
+    """The turn about x, radians, that brings the lowest point behind the ankle and that under the toes to one height."""
+    heads = surface.skeleton.heads
+    points = (surface.vertices[surface.region == REGIONS.index(region)] - heads[foot]) @ turn.T
+    base = turn @ (_toe_base(surface.skeleton, toes) - heads[foot])
+    heel, ball = points[points[:, 2] < 0], points[points[:, 2] > 0.8 * base[2]]
+    if len(heel) == 0 or len(ball) == 0:
+        return 0.0
+    angle = 0.0
+    for _ in range(3):  # which point is the lowest changes with the turn
+        back, front = (part[(part @ axis_rotation(0, angle)[1]).argmin()] for part in (heel, ball))
+        angle = float(np.arctan2(front[1] - back[1], front[2] - back[2]))
+    return float(np.clip(angle, -FOOT_PITCH_LIMIT, FOOT_PITCH_LIMIT))
 
 
 def _toe_base(skeleton: Skeleton, toes: int) -> np.ndarray:

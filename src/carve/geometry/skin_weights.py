@@ -22,3 +22,16 @@ def stored_weights(bones: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, 
     padding = ((0, 0), (0, 4 - stored.shape[1]))
     dtype = np.uint8 if index.max() < 256 else np.uint16
     return np.pad(index, padding).astype(dtype), np.pad(stored, padding)
+
+
+def four_smoothly(weights: np.ndarray) -> np.ndarray:
+    """Weights (V, K) with at most four bones a vertex that change as smoothly as the given ones: all are lowered by the fifth strongest.
+
+    Cut off, the weakest bone's share jumps where another one takes its place.
+    """
+    if weights.shape[1] <= 4:
+        return weights
+    lowered = np.maximum(weights - np.partition(weights, -5, axis=1)[:, -5, None], 0)
+    total = lowered.sum(1, keepdims=True)
+    # Five that are equally strong would be lowered to nothing.
+    return np.where(total > 1e-3, lowered / np.maximum(total, 1e-3), weights)

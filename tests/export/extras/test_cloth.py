@@ -7,7 +7,8 @@ import pytest
 
 from carve.body.model import REGIONS
 from carve.export.asset import make_asset, merged
-from carve.export.extras.cloth import CHAINS, JOINTS, blended, chain_parents, chains_of, skirt, with_chains
+from carve.export.extras.chains import JOINTS, Chains, chain_parents, hung, with_chains
+from carve.export.extras.cloth import CHAINS, blended, skirt, skirt_chains
 from carve.export.formats.vrm import vrm_document
 from carve.export.options import ExportOptions, vrm_meta
 from carve.export.records import Asset
@@ -68,16 +69,17 @@ def test_between_the_legs_a_skirt_belongs_to_both(naked: Avatar, tube: Canonical
 def test_chains_hang_from_the_hips_and_take_the_hem(naked: Avatar, tube: CanonicalSurface, exported_asset: Asset) -> None:
     loose = skirt(tube, naked.body)
     count, hips = len(exported_asset.skeleton.names), tube.skeleton.heads[0]
-    chains = chains_of(tube.vertices, loose, tube.bones, tube.weights, count, hips)
-    np.testing.assert_allclose(chains.weights.sum(1), 1)
-    assert chains.bones.max() < count + CHAINS * JOINTS
-    bones, weights = merged(chains.bones, chains.weights)
+    chains = skirt_chains(tube.vertices, loose, 0, hips)
+    with_them = hung([chains], tube.bones, tube.weights, count)
+    np.testing.assert_allclose(with_them[1].sum(1), 1)
+    assert with_them[0].max() < count + CHAINS * JOINTS == count + chains.size
+    bones, weights = merged(*with_them)
     hanging = (weights * (bones >= count)).sum(1).reshape(DOWN, AROUND)
     assert hanging[0].max() < 0.1 and hanging[DOWN - 8].min() > 0.5
-    heads = chains.heads.reshape(CHAINS, JOINTS, 3)
-    assert (np.diff(heads[..., 1], axis=1) < -0.1).all()
-    parents = chain_parents(count, 0)
+    assert (np.diff(chains.heads[..., 1], axis=1) < -0.1).all()
+    parents = chain_parents([chains, chains], count)
     assert parents[0] == 0 and parents[1] == count and parents[JOINTS] == 0
+    assert parents[chains.size] == 0 and parents[chains.size + 1] == count + chains.size
 
 
 def test_a_vrm_lets_chains_swing(exported_asset: Asset) -> None:
@@ -86,7 +88,8 @@ def test_a_vrm_lets_chains_swing(exported_asset: Asset) -> None:
     heads = hips + np.stack(
         [np.stack([0.2 * np.sin(angle), np.full(CHAINS, -0.2 * j), 0.2 * np.cos(angle)], -1) for j in range(JOINTS)], axis=1
     )
-    asset = with_chains(exported_asset, heads.reshape(-1, 3))
+    nothing = np.zeros(len(exported_asset.vertices))
+    asset = with_chains(exported_asset, [Chains("skirt", 0, heads, nothing, nothing, nothing)], heads.reshape(-1, 3))
     meta = vrm_meta(None, ["A"], "https://vrm.dev/licenses/1.0/", {}, [])
     document = vrm_document(asset, ExportOptions(vrm=meta), meta, np.zeros((8, 8, 3), np.uint8))
     springs = document.extensions["VRMC_springBone"]

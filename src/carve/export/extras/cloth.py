@@ -7,15 +7,12 @@ bones hang from the hips in a ring; the looser and the lower a vertex, the more 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
-from carve.export.records import Asset, Bones
-from carve.export.rest_pose import frame
+from carve.export.extras.chains import JOINTS, Chains
 from carve.geometry.mesh import adjacency
 from carve.geometry.skinning import strongest_weights
 from carve.records import BodyFit, CanonicalSurface
@@ -28,11 +25,10 @@ SMOOTH = 15
 """Rounds by which looseness is smoothed."""
 ROUNDS = 60
 """Of diffusion; each reaches one edge further."""
-CHAINS, JOINTS = 8, 3
-"""Chains around the hips, bones in each."""
+CHAINS = 8
+"""Chains around the hips."""
 MOST = 0.9
 """Share of a hem's weight that the chains take."""
-DOWN = np.array([0.0, -1.0, 0.0])
 
 
 def skirt(surface: CanonicalSurface, body: BodyFit) -> np.ndarray:
@@ -84,20 +80,8 @@ def blended(surface: CanonicalSurface, loose: np.ndarray) -> tuple[np.ndarray, n
     return np.where(hangs, used[bones], surface.bones), np.where(hangs, weights, surface.weights)
 
 
-@dataclass(frozen=True)
-class Chains:
-    """Bones of a skirt in the rest pose, and the skin's weights with them."""
-
-    heads: np.ndarray
-    """(CHAINS * JOINTS, 3) chain by chain, from the hips down."""
-    bones: np.ndarray
-    """(V, 8) the new bones' numbers begin where the skeleton's end."""
-    weights: np.ndarray
-    """(V, 8) rows sum to 1."""
-
-
-def chains_of(vertices: np.ndarray, loose: np.ndarray, bones: np.ndarray, weights: np.ndarray, count: int, hips: np.ndarray) -> Chains:
-    """Chains for loose cloth on rest vertices (V, 3) of a skeleton of `count` bones whose root lies at `hips` (3,)."""
+def skirt_chains(vertices: np.ndarray, loose: np.ndarray, root: int, hips: np.ndarray) -> Chains:
+    """Chains for loose cloth on rest vertices (V, 3); they hang from the bone `root`, which begins at `hips` (3,)."""
     offset = vertices - hips
     angle = np.arctan2(offset[:, 0], offset[:, 2]) % (2 * np.pi)
     radius = np.hypot(offset[:, 0], offset[:, 2])
@@ -113,43 +97,4 @@ def chains_of(vertices: np.ndarray, loose: np.ndarray, bones: np.ndarray, weight
             r = radius[here].mean() if here.any() else radius[hangs].mean()
             heads[c, j] = hips + np.array([r * np.sin(at), -j / JOINTS * (top - hem), r * np.cos(at)])
     share = MOST * loose * np.clip(level / 0.5, 0, 1)
-    around, down = angle / (2 * np.pi) * CHAINS, np.clip(level * JOINTS - 0.5, 0, JOINTS - 1)
-    first, joint = np.floor(around).astype(int), np.minimum(np.floor(down).astype(int), JOINTS - 2)
-    new_bones, new_weights = [bones], [weights * (1 - share)[:, None]]
-    for step in (0, 1):
-        for deeper in (0, 1):
-            new_bones.append((count + (first + step) % CHAINS * JOINTS + joint + deeper)[:, None])
-            toward = np.abs(1 - step - (around - first)) * np.abs(1 - deeper - (down - joint))
-            new_weights.append((share * toward)[:, None])
-    return Chains(heads.reshape(-1, 3), np.hstack(new_bones), np.hstack(new_weights))
-
-
-def chain_parents(count: int, root: int) -> np.ndarray:
-    """(CHAINS * JOINTS,) parents of the chains' bones in a skeleton of `count` bones."""
-    number = np.arange(CHAINS * JOINTS)
-    return np.where(number % JOINTS == 0, root, count + number - 1)
-
-
-def with_chains(asset: Asset, heads: np.ndarray) -> Asset:
-    """The asset whose weights already name the chains' bones, with these bones (heads in its rest pose) in its skeleton."""
-    bones = asset.skeleton
-    count = len(bones.names)
-    names = tuple(f"skirt_{c + 1}_{j + 1}" for c in range(CHAINS) for j in range(JOINTS))
-    grid = heads.reshape(CHAINS, JOINTS, 3)
-    axes = []
-    for chain in grid:
-        outward = (chain[0] - bones.heads[0]) * [1, 0, 1]
-        for j in range(JOINTS):
-            along = chain[j + 1] - chain[j] if j + 1 < JOINTS else chain[j] - chain[j - 1]
-            axes.append(frame(along if np.linalg.norm(along) > 1e-6 else DOWN, outward))
-    skeleton = Bones(
-        bones.names + names,
-        bones.sources + names,
-        np.concatenate([bones.parents, chain_parents(count, 0)]),
-        np.concatenate([bones.heads, heads]),
-        np.concatenate([bones.axes, np.stack(axes)]),
-        bones.humanoid,
-        bones.twists,
-        bones.root,
-    )
-    return replace(asset, skeleton=skeleton, chains=tuple(names[c * JOINTS : (c + 1) * JOINTS] for c in range(CHAINS)))
+    return Chains("skirt", root, heads, share, angle / (2 * np.pi) * CHAINS, np.clip(level * JOINTS - 0.5, 0, JOINTS - 1))

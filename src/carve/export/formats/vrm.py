@@ -12,13 +12,33 @@ from PIL import Image
 from carve.export.extras.visemes import EXPRESSIONS
 from carve.export.glb import asset_document
 from carve.export.options import VRM_LICENCE, ExportOptions, VrmMeta
-from carve.export.records import Asset
+from carve.export.records import Asset, Bones, Hanging
 from carve.gltf.buffer import append_bytes
 
 LOOK_RANGE = {"inputMaxValue": 90.0, "outputScale": 25.0}
 """How far an eye turns, degrees, when the gaze is 90 degrees off."""
-STIFFNESS, DRAG, HIT_RADIUS = 0.7, 0.4, 0.02
-"""Of the spring bones: VRM's stiffness and drag, the joints' radius in metres."""
+HIT_RADIUS = 0.02
+"""Of the spring bones' joints, metres."""
+SPRINGS: dict[Hanging, dict[str, Any]] = {
+    "skirt": {"stiffness": 0.7, "gravityPower": 0.3, "gravityDir": [0.0, -1.0, 0.0], "dragForce": 0.4},
+    "hair": {"stiffness": 1.0, "gravityPower": 0.1, "gravityDir": [0.0, -1.0, 0.0], "dragForce": 0.5},
+}
+"""VRM's settings of what hangs."""
+CAPSULES: dict[Hanging, tuple[tuple[str, str, float], ...]] = {
+    "skirt": tuple(
+        (f"{side}{first}", f"{side}{last}", radius)
+        for side in ("left", "right")
+        for first, last, radius in (("UpperLeg", "LowerLeg", 0.07), ("LowerLeg", "Foot", 0.05))
+    ),
+    "hair": (
+        ("chest", "upperChest", 0.09),
+        ("upperChest", "neck", 0.08),
+        ("neck", "head", 0.05),
+        ("leftShoulder", "leftUpperArm", 0.05),
+        ("rightShoulder", "rightUpperArm", 0.05),
+    ),
+}
+"""What springs keep off: from bone, to bone, metres around the line between them."""
 
 
 def vrm_document(asset: Asset, options: ExportOptions, meta: VrmMeta, thumbnail: np.ndarray) -> gltf.GLTF2:
@@ -111,19 +131,36 @@ def _expressions(asset: Asset) -> dict[str, Any]:
 
 
 def _springs(asset: Asset, node_of: dict[str, int]) -> dict[str, Any]:
-    """Chains of bones that hang, kept off the legs by capsules."""
+    """Chains of bones that hang, a skirt's kept off the legs by capsules, the hair's off neck, shoulders and back."""
     skeleton = asset.skeleton
-    colliders = []
-    for side in ("left", "right"):
-        for first, last, radius in (("UpperLeg", "LowerLeg", 0.07), ("LowerLeg", "Foot", 0.05)):
-            start, end = skeleton.index(side + first), skeleton.index(side + last)
-            tail = [0.0, float(np.linalg.norm(skeleton.heads[end] - skeleton.heads[start])), 0.0]
-            shape = {"capsule": {"offset": [0.0, 0.0, 0.0], "radius": radius, "tail": tail}}
-            colliders.append({"node": node_of[skeleton.names[start]], "shape": shape})
-    settings = {"hitRadius": HIT_RADIUS, "stiffness": STIFFNESS, "gravityPower": 0.3, "gravityDir": [0.0, -1.0, 0.0], "dragForce": DRAG}
+    colliders: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
+    place: dict[Hanging, int] = {}
+    for kind in sorted({chain.kind for chain in asset.chains}):
+        hanging = [skeleton.names.index(bone) for chain in asset.chains if chain.kind == kind for bone in chain.bones]
+        first = len(colliders)
+        for start, end, radius in CAPSULES[kind]:
+            if start in skeleton.humanoid and end in skeleton.humanoid:
+                colliders.append(_capsule(skeleton, skeleton.index(start), skeleton.index(end), radius, hanging, node_of))
+        place[kind] = len(groups)
+        groups.append({"name": kind, "colliders": list(range(first, len(colliders)))})
     springs = [
-        {"name": chain[0], "joints": [{"node": node_of[bone], **settings} for bone in chain], "colliderGroups": [0]}
+        {
+            "name": chain.bones[0],
+            "joints": [{"node": node_of[bone], "hitRadius": HIT_RADIUS, **SPRINGS[chain.kind]} for bone in chain.bones],
+            "colliderGroups": [place[chain.kind]],
+        }
         for chain in asset.chains
     ]
-    group = {"name": "legs", "colliders": list(range(len(colliders)))}
-    return {"specVersion": "1.0", "colliders": colliders, "colliderGroups": [group], "springs": springs}
+    return {"specVersion": "1.0", "colliders": colliders, "colliderGroups": groups, "springs": springs}
+
+
+def _capsule(skeleton: Bones, start: int, end: int, radius: float, hanging: list[int], node_of: dict[str, int]) -> dict[str, Any]:
+    """A collider between two bones' heads, thinner where bones that hang would otherwise lie in it at rest."""
+    first, along = skeleton.heads[start], skeleton.heads[end] - skeleton.heads[start]
+    offset = skeleton.heads[hanging] - first
+    share = np.clip(offset @ along / max(float(along @ along), 1e-9), 0, 1)
+    clear = float(np.linalg.norm(offset - share[:, None] * along, axis=1).min()) - HIT_RADIUS
+    tail = (skeleton.axes[start].T @ along).tolist()
+    shape = {"capsule": {"offset": [0.0, 0.0, 0.0], "radius": max(min(radius, clear), 0.01), "tail": tail}}
+    return {"node": node_of[skeleton.names[start]], "shape": shape}
