@@ -16,7 +16,7 @@ from carve.geometry.relief.normal_maps import front_and_back
 from carve.geometry.skinning import skin
 from carve.networks.implicit import Architecture, ImplicitNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, StageError
-from carve.stages.clothed import Asked, Params, build_clothed, clothed_surface
+from carve.stages.clothed import Asked, Params, _apart, build_clothed, clothed_surface
 from intersections import intersecting_faces
 from synthetic import Truth
 
@@ -205,6 +205,17 @@ def test_no_web_hangs_between_an_arm_and_the_trunk(clothed: Truth, field: SkinFi
     assert middle[1] > hips[1]
     assert np.linalg.norm(made.vertices[:, :2] - middle, axis=1).min() > 0.03
     assert is_watertight(made.faces)
+
+
+def test_neighbours_in_one_place_are_moved_apart() -> None:
+    """An octahedron's apex twice, a micrometre apart."""
+    points = np.array([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, -1], [0, 0, 1], [1e-6, 0, 1]])
+    faces = np.array([[0, 1, 6], [1, 5, 6], [1, 2, 5], [2, 3, 5], [3, 0, 6], [3, 6, 5], [1, 0, 4], [2, 1, 4], [3, 2, 4], [0, 3, 4]])
+    assert is_watertight(faces)
+    moved = _apart(points, faces)
+    edges = unique_edges(faces)
+    assert np.linalg.norm(moved[edges[:, 0]] - moved[edges[:, 1]], axis=1).min() > 2e-5
+    assert (moved[:5] == points[:5]).all() and np.abs(moved - points).max() < 0.1
 
 
 def test_what_floats_is_dropped(clothed: Truth, field: SkinField) -> None:

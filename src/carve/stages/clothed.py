@@ -31,7 +31,7 @@ from carve.body.model import REGIONS
 from carve.body.shoes import Shoes, shoes_worn
 from carve.body.zones import FEET, HANDS, HEAD, TORSO
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
-from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth
+from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth, uniform_laplacian, unique_edges
 from carve.geometry.meshing.isosurface import Grid, zero_level
 from carve.geometry.queries import MeshQueries
 from carve.geometry.sparse import factorise
@@ -46,6 +46,9 @@ Asked = Callable[[np.ndarray, "BodyPoints"], tuple[np.ndarray, np.ndarray]]
 
 _FAR = 1.0
 """Metres: beyond any zone and any picture."""
+_SHORTEST = 2e-5
+"""Edges are at least so long, metres."""
+_ROUNDS_APART = 8
 _LEAST_CLOTH = 0.004
 """What cloth a limb keeps where another one takes its space, metres."""
 _BURIED = 0.001
@@ -136,6 +139,7 @@ def clothed_surface(
     if whole.volume() < 0.5 * signed_volume(body.canonical, skin.faces):
         raise StageError("canonical: the network sees no person around the fitted body.")
     points, triangles = solid_mesh(whole)
+    points = _apart(points, triangles)
     near = skin.near(points)
     dense = skin.weights(points, near, len(body.skeleton.names)).astype(float)
     return canonical_surface(body, points, triangles, dense, near.region, field.sigma(points, near))
@@ -148,6 +152,20 @@ def _taut(points: np.ndarray, faces: np.ndarray, skin: SkinField, params: Params
     near = skin.near(points)
     bare = np.maximum(np.isin(near.region, [HEAD, *HANDS, *FEET]), _ramp(near.distance, *params.loose)).astype(float)
     return membrane(points, faces, 1 - np.clip(2 * diffuse(bare[:, None], faces, 8)[:, 0], 0, 1), params.taut, params.taut_rounds)
+
+
+def _apart(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) with no two neighbours in one place, as unions leave them: files and their readers would weld them. One of each pair goes a
+    little of the way to the middle of its ring."""
+    edges, mean = unique_edges(faces), uniform_laplacian(faces, len(points))
+    for _ in range(_ROUNDS_APART):
+        short = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1) < _SHORTEST
+        if not short.any():
+            break
+        moved = np.setdiff1d(edges[short, 1], edges[short, 0])
+        points = points.copy()
+        points[moved] -= 0.05 * (mean[moved] @ points)
+    return points
 
 
 def _simplified(whole: manifold3d.Manifold, params: Params) -> manifold3d.Manifold:
