@@ -74,7 +74,7 @@ class Params:
     border: Scale = 0.06
     """Width over which the photo's word fades beyond its border, metres."""
     shoe_thickness: Annotated[float, Field(ge=0, le=0.1)] = 0.008
-    """How far a shoe stands off a foot that the network is unsure of, metres."""
+    """How far a shoe stands off a foot that labels say wears one, or that the network is unsure of, metres."""
     foot_doubt: Rising[Length] = (0.02, 0.04)
     """Expected errors, metres, at which a foot begins to be the body's and is so altogether."""
     loose: Rising[Length] = (0.04, 0.1)
@@ -157,13 +157,12 @@ def _taut(points: np.ndarray, faces: np.ndarray, skin: SkinField, params: Params
 def _apart(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 3) with no two neighbours in one place, as unions leave them: files and their readers would weld them. One of each pair goes a
     little of the way to the middle of its ring."""
-    edges, mean = unique_edges(faces), uniform_laplacian(faces, len(points))
+    points, edges, mean = points.copy(), unique_edges(faces), uniform_laplacian(faces, len(points))
     for _ in range(_ROUNDS_APART):
         short = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1) < _SHORTEST
         if not short.any():
             break
         moved = np.setdiff1d(edges[short, 1], edges[short, 0])
-        points = points.copy()
         points[moved] -= 0.05 * (mean[moved] @ points)
     return points
 
