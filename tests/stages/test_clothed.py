@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from carve.body.finishing import bone_maps, face_vertices
+from carve.body.hanging import Hem
 from carve.body.model import REGIONS
 from carve.body.skin_field import BodyPoints, SkinField
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import components, is_watertight, signed_volume, unique_edges
+from carve.geometry.queries import MeshQueries
 from carve.geometry.relief.normal_maps import front_and_back
 from carve.geometry.skinning import skin
 from carve.networks.implicit import Architecture, ImplicitNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, StageError
-from carve.stages.clothed import Asked, Params, _apart, build_clothed, clothed_surface
+from carve.stages.clothed import Asked, Params, Worn, _apart, build_clothed, clothed_surface
 from intersections import intersecting_faces
 from synthetic import Truth
 
@@ -216,6 +218,29 @@ def test_neighbours_in_one_place_are_moved_apart() -> None:
     edges = unique_edges(faces)
     assert np.linalg.norm(moved[edges[:, 0]] - moved[edges[:, 1]], axis=1).min() > 2e-5
     assert (moved[:5] == points[:5]).all() and np.abs(moved - points).max() < 0.1
+
+
+def test_a_coat_hangs_around_both_legs_as_one_piece(clothed: Truth, field: SkinField) -> None:
+    """Against the same cloth without a hem: closed between the legs in both poses, and stepping where it ends."""
+    body, mask = clothed.body, np.ones_like(clothed.observation.mask)
+    knees = [head_of(body, f"{side}LowerLeg") for side in ("left", "right")]
+    heads = body.pose.bones(body.skeleton)[1]
+    hips = np.mean([heads[body.skeleton.names.index(body.skeleton.humanoid[f"{side}UpperLeg"])] for side in ("left", "right")], axis=0)
+    hem = Hem(float(-hips @ body.up) + 0.3, 0.0)
+    asked = dressed(0.01)
+    plain, coat = (clothed_surface(body, field, asked, COARSE, Worn(hems=hems, mask=mask)) for hems in ((), (hem,)))
+    assert is_watertight(coat.faces) and components(coat.faces, len(coat.vertices)).max() == 0
+    assert intersecting_faces(coat.vertices, coat.faces).mean() < 0.002
+    middle = np.mean([head_of(body, f"{side}UpperLeg") for side in ("left", "right")], axis=0)
+    middle[1] = 0.4 * middle[1] + 0.6 * np.mean(knees, 0)[1]
+    inside = [MeshQueries(made.vertices, made.faces, winding=True).inside(middle[None])[0] for made in (plain, coat)]
+    assert inside == [False, True]
+    posed = skin(coat.vertices, bone_maps(body), coat.bones, coat.weights)
+    level = -posed @ body.up - hem.level
+    # A step at the hem: nearly level faces that look down.
+    normal = np.cross(*(posed[coat.faces[:, k]] - posed[coat.faces[:, 0]] for k in (1, 2)))
+    below = (normal @ body.up < -0.7 * np.linalg.norm(normal, axis=1)) & (np.abs(level[coat.faces].mean(1)) < 0.03)
+    assert np.linalg.norm(normal[below], axis=1).sum() / 2 > 0.005
 
 
 def test_what_floats_is_dropped(clothed: Truth, field: SkinField) -> None:

@@ -175,8 +175,25 @@ def test_what_crumples_between_the_legs_is_smoothed_and_nothing_else(canonical: 
     fork = np.mean(hips, 0) - [0, 0.05 * np.ptp(canonical.vertices[:, 1]), 0]
     away = np.linalg.norm((canonical.vertices - fork)[:, :2], axis=1) / np.ptp(canonical.vertices[:, 1])
     noise = np.random.default_rng(0).normal(0, 0.003, canonical.vertices.shape)
-    settled = stage._settled(canonical.vertices + noise, canonical)
+    settled = stage._settled(canonical.vertices + noise, canonical, cloth=False)
     far = away > 0.1
     np.testing.assert_array_equal(settled[far], (canonical.vertices + noise)[far])
     rough = [np.abs(uniform_laplacian(canonical.faces, len(v)) @ v)[away < 0.04].mean() for v in (canonical.vertices + noise, settled)]
     assert rough[1] < 0.2 * rough[0]
+
+
+def test_cloth_that_follows_both_legs_is_smoothed_where_it_is_squeezed(canonical: CanonicalSurface) -> None:
+    """The same shrinking, of cloth on both legs and of one leg's."""
+    names, humanoid = canonical.skeleton.names, canonical.skeleton.humanoid
+    legs = [names.index(humanoid[f"{side}UpperLeg"]) for side in ("left", "right")]
+    count = len(canonical.vertices)
+    both = replace(canonical, bones=np.tile(legs, (count, 1)), weights=np.full((count, 2), 0.5))
+    one = replace(both, weights=np.tile([1.0, 0.0], (count, 1)))
+    assert stage._squeezed(0.4 * canonical.vertices, both) == pytest.approx(1.0)
+    assert stage._squeezed(0.9 * canonical.vertices, both) == pytest.approx(0.0)
+    assert stage._squeezed(0.4 * canonical.vertices, one) == pytest.approx(0.0)
+    noise = np.random.default_rng(0).normal(0, 0.001, canonical.vertices.shape)
+    rough = {cloth: stage._settled(0.4 * canonical.vertices + noise, both, cloth) for cloth in (True, False)}
+    laplacian = uniform_laplacian(canonical.faces, count)
+    left, kept = (np.linalg.norm(laplacian @ rough[cloth], axis=1).mean() for cloth in (True, False))
+    assert left < 0.2 * kept

@@ -10,11 +10,11 @@ bend may shrink distances.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from carve.body.between_legs import part_of
 from carve.geometry.skinning import bone_transforms
 from carve.records import BodyFit
 
@@ -48,7 +48,7 @@ class LimbSpace:
         and below the hips."""
         found = np.full(len(points), NOBODYS)
         asked = np.flatnonzero((near.distance > 0) & (near.distance < _REACH) & (points[:, 1] > self._low))
-        own = replace(near, **{member.name: getattr(near, member.name)[asked] for member in fields(near)})
+        own = part_of(near, asked)
         maps = self._skin.blend(points[asked], own, self._transforms)
         posed = self._posed.near(np.einsum("nij,nj->ni", maps[..., :3], points[asked]) + maps[..., 3])
         share = np.clip((points[asked, 1] - self._low) / (self._high - self._low), 0, 1)

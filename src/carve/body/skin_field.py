@@ -156,17 +156,30 @@ class SkinField:
         share = np.clip((np.abs(near.distance) - ON_SKIN) / (OFF_SKIN - ON_SKIN), 0, 1)
         share = share * share * (3 - 2 * share)
         off = np.flatnonzero(share > 0)
-        cells = torch.from_numpy((self._share @ values).astype(np.float32))
-        for start in range(0, len(off), _CHUNK):
-            part = off[start : start + _CHUNK]
-            x = torch.from_numpy(np.asarray(points[part], np.float32))
-            scale = torch.from_numpy(0.5 / np.maximum(0.025, 0.4 * np.abs(near.distance[part])) ** 2)[:, None]
-            # |x - c|^2 without its part |x|^2, which the normalisation takes out.
-            square = torch.addmm(self._middle.square().sum(1), x, self._middle.T, alpha=-2)
-            mean = torch.softmax(self._log_area - scale * square, 1) @ cells
-            s = share[part, None]
-            on_skin[part] = (1 - s) * on_skin[part] + s * mean.numpy()
+        mean = self.means(points[off], near.distance[off], values)
+        s = share[off, None]
+        on_skin[off] = (1 - s) * on_skin[off] + s * mean
         return on_skin
+
+    @property
+    def middles(self) -> np.ndarray:
+        """(C, 3) middles of the cells that the skin is cut into for the mean."""
+        return self._middle.numpy()
+
+    def means(self, points: np.ndarray, distance: np.ndarray, values: np.ndarray, cells: np.ndarray | None = None) -> np.ndarray:
+        """(N, C) float32 means of values (V, C) over the skin, or over some of its cells, as seen from points (N, 3) at `distance` (N,)."""
+        every = (self._share @ values).astype(np.float32)
+        kept = torch.arange(len(every)) if cells is None else torch.from_numpy(np.flatnonzero(cells))
+        of_cell, middle, log_area = torch.from_numpy(every)[kept], self._middle[kept], self._log_area[kept]
+        out = np.empty((len(points), values.shape[1]), np.float32)
+        for start in range(0, len(points), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            x = torch.from_numpy(np.asarray(points[part], np.float32))
+            scale = torch.from_numpy(0.5 / np.maximum(0.025, 0.4 * np.abs(distance[part]).astype(np.float32)) ** 2)[:, None]
+            # |x - c|^2 without its part |x|^2, which the normalisation takes out.
+            square = torch.addmm(middle.square().sum(1), x, middle.T, alpha=-2)
+            out[part] = (torch.softmax(log_area - scale * square, 1) @ of_cell).numpy()
+        return out
 
 
 def _sums(index: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

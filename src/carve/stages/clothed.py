@@ -25,11 +25,12 @@ from pydantic import Field
 from scipy import sparse
 
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
+from carve.body.hanging import Hanging, Hem, find_hems
 from carve.body.head.hair_solid import with_solid_hair
 from carve.body.limb_space import LimbSpace
 from carve.body.model import REGIONS
 from carve.body.shoes import Shoes, shoes_worn
-from carve.body.zones import FEET, HANDS, HEAD, TORSO
+from carve.body.zones import FEET, HANDS, HEAD, LEGS, TORSO
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth, uniform_laplacian, unique_edges
 from carve.geometry.meshing.isosurface import Grid, zero_level
@@ -51,8 +52,22 @@ _SHORTEST = 2e-5
 _ROUNDS_APART = 8
 _LEAST_CLOTH = 0.004
 """What cloth a limb keeps where another one takes its space, metres."""
+_OUTWARD, _THICKEST = 0.005, 0.08
+"""Steps by which the clothes' thickness is found, and where that ends, metres."""
 _BURIED = 0.001
 """How far f lies outside the body around a zone's faces, metres."""
+
+
+@dataclass(frozen=True)
+class Worn:
+    """What labels say of the clothes."""
+
+    shoes: tuple[bool, bool] = (False, False)
+    """Whether the left and the right foot wear one."""
+    hems: tuple[Hem, ...] = ()
+    """Of what hangs over the legs."""
+    mask: np.ndarray | None = None
+    """(H, W) coverage 0..1, which hems need."""
 
 
 @dataclass(frozen=True)
@@ -113,18 +128,16 @@ def build_clothed(observation: Observation, body: BodyFit, normals: NormalMaps, 
     torch.set_num_threads(1)  # the layers are small: a second thread waits more than it works
     try:
         seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
-        return clothed_surface(body, skin, seen.evaluate, params, shoes_worn(body, normals))
+        worn = Worn(shoes_worn(body, normals), find_hems(body, normals, observation.mask), observation.mask)
+        return clothed_surface(body, skin, seen.evaluate, params, worn)
     finally:
         torch.set_num_threads(threads)
 
 
-def clothed_surface(
-    body: BodyFit, skin: SkinField, asked: Asked, params: Params, shoes: tuple[bool, bool] = (False, False)
-) -> CanonicalSurface:
-    """The surface of any clothed signed distance around a fitted body; `skin` is that body's field, `shoes` whether the left and the right
-    foot wear one. Raises StageError as above."""
+def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params, worn: Worn | None = None) -> CanonicalSurface:
+    """The surface of any clothed signed distance around a fitted body; `skin` is that body's field. Raises StageError as above."""
     zones = _zones(body)
-    field = _Field(body, skin, asked, zones, params, shoes)
+    field = _Field(body, skin, asked, zones, params, worn or Worn())
     low, high = body.canonical.min(0) - params.margin, body.canonical.max(0) + params.margin
     cells = params.resolution or 256
     grid = Grid.over(low, high, float((high - low).max()) / cells, levels=3)
@@ -141,7 +154,7 @@ def clothed_surface(
     points, triangles = solid_mesh(whole)
     points = _apart(points, triangles)
     near = skin.near(points)
-    dense = skin.weights(points, near, len(body.skeleton.names)).astype(float)
+    dense = field.weights(points, near, len(body.skeleton.names)).astype(float)
     return canonical_surface(body, points, triangles, dense, near.region, field.sigma(points, near))
 
 
@@ -213,9 +226,9 @@ def _bare_parts(body: BodyFit, zones: list[_Zone]) -> list[manifold3d.Manifold]:
 class _Field:
     """f with what is known better than by the network."""
 
-    def __init__(self, body: BodyFit, skin: SkinField, asked: Asked, zones: list[_Zone], params: Params, shoes: tuple[bool, bool]) -> None:
+    def __init__(self, body: BodyFit, skin: SkinField, asked: Asked, zones: list[_Zone], params: Params, worn: Worn) -> None:
         self._skin, self._asked, self._zones, self._params = skin, asked, zones, params
-        self._shoes = Shoes(body, shoes, params.shoe_thickness)
+        self._shoes = Shoes(body, worn.shoes, params.shoe_thickness)
         self._limbs = LimbSpace(body, skin)
         self._member = _memberships(body, skin.faces, params.region_blend)
         self._beyond = _beyond_picture(body).astype(np.float32)
@@ -225,6 +238,8 @@ class _Field:
         self._ankle = min(float(heads[names.index(humanoid[f"{side}Foot"]), 1]) for side in ("left", "right"))
         self._winding = MeshQueries(skin.vertices, skin.faces, winding=True)
         self._coat = self._thickness_behind(body)
+        thickness = self._thickness(body) if worn.hems else np.zeros(len(body.canonical))
+        self._hanging = Hanging(body, skin, worn.hems, thickness, np.zeros((1, 1)) if worn.mask is None else worn.mask)
 
     def _near(self, points: np.ndarray) -> BodyPoints:
         """What the skin says of points (N, 3). Closed toes have folds that touch: there the winding number tells inside from outside."""
@@ -263,10 +278,21 @@ class _Field:
         back = (near.region == TORSO) & (near.normal[:, 2] < -0.5) & (np.abs(body.canonical[:, 0]) < 0.12) & (np.abs(height - 0.05) < 0.02)
         if not back.any():
             return 0.0
-        steps = np.arange(0.005, self._params.reach, 0.005)
-        points = (body.canonical[back, None] + steps[:, None] * near.normal[back, None]).reshape(-1, 3)
-        within = (self._ask(points, self._near(points))[0] < 0).reshape(-1, len(steps))
-        return float(np.quantile(np.cumprod(within, 1).sum(1), 0.2) * 0.005)
+        return float(np.quantile(self._outward(body.canonical[back], near.normal[back], self._params.reach), 0.2))
+
+    def _outward(self, points: np.ndarray, normal: np.ndarray, most: float) -> np.ndarray:
+        """(N,) how far one comes from points (N, 3) along unit normals (N, 3) within the clothes, up to `most` metres."""
+        steps = np.arange(_OUTWARD, most, _OUTWARD)
+        on_way = (points[:, None] + steps[:, None] * normal[:, None]).reshape(-1, 3)
+        within = (self._ask(on_way, self._near(on_way))[0] < 0).reshape(-1, len(steps))
+        return np.cumprod(within, 1).sum(1) * _OUTWARD
+
+    def _thickness(self, body: BodyFit) -> np.ndarray:
+        """(V,) of the clothes on the vertices of hips and legs, metres, elsewhere zero."""
+        thickness = np.zeros(len(body.canonical))
+        legs = np.flatnonzero(np.isin(body.region, [TORSO, *LEGS]) & (body.canonical[:, 1] < self._chest))
+        thickness[legs] = self._outward(body.canonical[legs], self._near(body.canonical[legs]).normal, _THICKEST)
+        return thickness
 
     def bound(self, points: np.ndarray) -> np.ndarray:
         """(N,) zero where the surface may be, else a distance that it surely keeps, negative inside."""
@@ -293,6 +319,7 @@ class _Field:
         foot = _ramp(self._ankle - points[:, 1], 0.0, 0.03) * _ramp(np.exp(log_scale), *p.foot_doubt)
         f = f + foot * (body - p.shoe_thickness - f)
         f = np.minimum(f, np.maximum(self._shoes.distance(points), points[:, 1] - self._ankle))
+        f = self._hanging.united(f, points, near)
         # A zone's body replaces the network where nothing thick covers it. What is thin tapers off before the zone begins.
         z = np.max([zone.depth(points) for zone in self._zones], axis=0)
         bare = 1 - _ramp(body - f, *p.cover)
@@ -300,6 +327,10 @@ class _Field:
         certain = np.maximum(z, np.minimum(points[:, 1] - self._chin, 0.2 - np.abs(points[:, 0])))
         f = f + _ramp(certain, -0.03, -0.01) * np.minimum(body - _BURIED - f, 0)
         return f + _ramp(z, 0.006, 0.018) * bare * (body + 6 * _BURIED - f)
+
+    def weights(self, points: np.ndarray, near: BodyPoints, bones: int) -> np.ndarray:
+        """(N, bones) skinning weights of surface points, rows sum to 1."""
+        return self._hanging.weights(points, near, bones)
 
     def sigma(self, points: np.ndarray, near: BodyPoints) -> np.ndarray:
         """(N,) expected error of surface points, metres; what the photo does not show is as uncertain as twice its cloth."""

@@ -23,11 +23,11 @@ from scipy import sparse
 
 from carve.body.finishing import finer_surface
 from carve.body.head.face_surface import expression_on, features_on
-from carve.body.model import REGIONS
-from carve.body.zones import face_zone
+from carve.body.model import REGIONS, bone_regions
+from carve.body.zones import LEGS, face_zone
 from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps, Weight
 from carve.geometry.camera import Camera
-from carve.geometry.mesh import diffuse, uniform_laplacian, vertex_normals
+from carve.geometry.mesh import diffuse, face_normals, uniform_laplacian, vertex_normals
 from carve.geometry.meshing.refinement import refine_where
 from carve.geometry.pictures.sampling import sample_image
 from carve.geometry.raster import rasterise
@@ -119,6 +119,8 @@ def refine(
     expression = expression_on(canonical, body)
     smiling = canonical.vertices if expression is None else canonical.vertices + expression
     posed = skin(smiling, transforms, canonical.bones, canonical.weights)
+    if params.settle:
+        posed = _settled(posed, canonical, cloth=True)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
     # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
     pixels = body.camera.project(posed)
@@ -145,7 +147,7 @@ def refine(
             expression = expression_on(canonical, body)
             posed = _with_fine_detail(posed, canonical, normals, body.camera, params)
     if params.settle:
-        posed = _settled(posed, canonical)
+        posed = _settled(posed, canonical, cloth=False)
     smiling = canonical.vertices if expression is None else canonical.vertices + expression
     start = skin(smiling, transforms, canonical.bones, canonical.weights)
     posed = start + _carried_back(transforms, canonical)[:, None] * (posed - start)
@@ -165,10 +167,15 @@ _FORK = ((0.05, 0.1), 0.05)
 """Distances from the fork of the legs within and beyond which the surface is smoothed fully and not at all; how far the fork lies below
 the hip joints. Shares of the height."""
 _FORK_ROUNDS = 120
+_BOTH_LEGS = 0.1
+"""Weight on either leg from which a vertex belongs to cloth between them."""
+_SQUEEZED = (0.25, 0.5)
+"""Shares of its area in the canonical pose at which such cloth is smoothed fully and not at all."""
 
 
-def _settled(posed: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:
-    """Posed vertices (V, 3), smoothed where legs that stand closer than in the canonical pose crumple the surface between them."""
+def _settled(posed: np.ndarray, canonical: CanonicalSurface, cloth: bool) -> np.ndarray:
+    """Posed vertices (V, 3), smoothed where legs that stand closer than in the canonical pose crumple the surface between them: around
+    their fork, and `cloth` that follows both."""
     skeleton = canonical.skeleton
     if not {"leftUpperLeg", "rightUpperLeg"} <= set(skeleton.humanoid):
         return posed
@@ -179,6 +186,8 @@ def _settled(posed: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:
     # Front and back of the trunk lie as far from it as thighs do: depth does not count.
     away = np.linalg.norm((canonical.vertices - fork)[:, :2], axis=1) / height
     share = np.clip((far - away) / (far - near), 0, 1) ** 2
+    if cloth:
+        share = np.maximum(share, _squeezed(posed, canonical))
     local = share[canonical.faces].max(1) > 0
     used, faces = np.unique(canonical.faces[local], return_inverse=True)
     step = sparse.diags(0.5 * share[used]) @ uniform_laplacian(faces.reshape(-1, 3), len(used))
@@ -188,6 +197,24 @@ def _settled(posed: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:
     smooth = posed.copy()
     smooth[used] = places
     return smooth
+
+
+def _squeezed(posed: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:
+    """(V,) 0 to 1 how much cloth that follows both legs loses of its area in the pose; posed vertices (V, 3)."""
+    of_leg = [LEGS[0:2], LEGS[2:4]]
+    skeleton = canonical.skeleton
+    region = bone_regions(skeleton.names, skeleton.parents, skeleton.humanoid)[canonical.bones]
+    follows = np.min([(canonical.weights * np.isin(region, leg)).sum(1) for leg in of_leg], axis=0)
+    areas = []
+    for vertices in (canonical.vertices, posed):
+        face = np.linalg.norm(face_normals(vertices, canonical.faces), axis=1)
+        areas.append(
+            diffuse(np.bincount(canonical.faces.ravel(), np.repeat(face, 3), minlength=len(vertices))[:, None], canonical.faces, 4)[:, 0]
+        )
+    left = areas[1] / np.maximum(areas[0], 1e-12)
+    most, least = _SQUEEZED
+    share = np.clip(follows / _BOTH_LEGS, 0, 1) * np.clip((least - left) / (least - most), 0, 1)
+    return np.clip(2 * diffuse(share[:, None], canonical.faces, 4)[:, 0], 0, 1)
 
 
 _BLURS = ((8.0, 4.0, 2.0), (4.0, 2.0, 1.0), (2.0, 1.0))
@@ -298,6 +325,8 @@ def _wanted(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normals (V, 3) that the maps show, the trust (V,) in them, and how much of a hand and of the face each vertex is (V, 2)."""
     wanted, trust = shown_normals(posed, canonical.faces, maps, camera, params)
+    if params.settle:
+        posed = _settled(posed, canonical, cloth=True)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
     kept = diffuse(np.stack([hands, face_zone(canonical)], 1).astype(float), canonical.faces, 4)
     return wanted, trust * (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1]), kept
