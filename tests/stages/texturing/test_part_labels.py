@@ -88,3 +88,27 @@ def test_a_back_ends_where_its_labels_end(scene: Scene) -> None:
         assert strip.sum() > 50
         errors.append(np.abs(colour[strip] - COLOURS[SKIN]).max(1))
     assert np.median(errors[1]) < 25 < np.median(errors[0])
+
+
+def test_the_skin_of_an_arm_before_the_trunk_is_not_the_backs(scene: Scene) -> None:
+    """The same skin in the back's labels, behind an arm and where none is."""
+    maps, surface, camera = maps_of(scene), scene.posed.canonical, scene.posed.camera
+    arm = np.isin(surface.region, [REGIONS.index(f"left_{part}") for part in ("upper_arm", "lower_arm", "hand")])
+    posed = scene.posed.vertices.copy()
+    back = camera.project(posed[(surface.region == TORSO) & (surface.vertices[:, 1] > 1.2)]).mean(0)
+    at = np.clip(camera.project(posed[arm]).mean(0) - back, -1e3, 1e3)
+    metre = camera.focal / -float(np.median(posed[:, 2]))
+    posed[arm] += [-at[0] / metre, at[1] / metre, 0.3]
+    moved = replace(scene, posed=replace(scene.posed, vertices=posed)).posed
+    front = rasterise(posed, surface.faces, camera)
+    before = front.mask & np.isin(surface.faces[np.maximum(front.face, 0), 0], np.flatnonzero(arm))
+    false = np.where(before & (maps.label_back == TOP), SKIN, maps.label_back).astype(np.uint8)  # type: ignore[union-attr]
+    pixels = np.floor(camera.project(posed)).astype(int)
+    behind = (
+        (surface.region == TORSO) & before[pixels[:, 1], pixels[:, 0]] & (surface.vertices[:, 2] < -0.05) & (surface.vertices[:, 1] > 1.2)
+    )
+    assert behind.sum() > 10
+    label = vertex_labels(moved, replace(maps, label_back=false))
+    bare = vertex_labels(scene.posed, replace(maps, label_back=false))
+    assert label is not None and bare is not None
+    assert (label[behind] == SKIN).mean() < 0.1 < 0.5 < (bare[behind] == SKIN).mean()

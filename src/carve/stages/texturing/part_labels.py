@@ -10,11 +10,14 @@ from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
 from carve.body.zones import ATTACHED, FEET, HANDS, HEAD, LOWER_ARMS, TORSO, UPPER_ARMS
+from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, vertex_normals
+from carve.geometry.raster import rasterise
 from carve.geometry.visibility import visibility
 from carve.records import LABELS, NormalMaps, PosedSurface
 
 _ARMS = (*UPPER_ARMS, *LOWER_ARMS, *HANDS)
+_SKIN = LABELS.index("skin")
 _UPPER = tuple(LABELS.index(name) for name in ("top", "outer", "dress"))
 _TALL = 800.0
 """Pixels of the person's longer side at which visibility is tested."""
@@ -86,6 +89,18 @@ def _votes(posed: PosedSurface, labels: np.ndarray, farthest: bool) -> np.ndarra
     inside = ((index >= 0) & (index < [camera.width, camera.height])).all(1)
     column, row = np.where(inside[:, None], index, 0).T
     label = np.where(inside, labels[row, column], 0)
+    share = seen.share * (label > 0)
+    if farthest:
+        share = share * ~((label == _SKIN) & _behind_arms(posed, window, seen.pixels))
     votes = np.zeros((len(pixels), len(LABELS)))
-    votes[np.arange(len(pixels)), label] = seen.share * (label > 0)
+    votes[np.arange(len(pixels)), label] = share
     return votes
+
+
+def _behind_arms(posed: PosedSurface, window: Camera, pixels: np.ndarray) -> np.ndarray:
+    """(V,) bool: vertices of trunk, legs and head that have an arm before them at their pixels (V, 2): a back's label may be the arm's."""
+    surface = posed.canonical
+    front = rasterise(posed.vertices, surface.faces, window)
+    arm = front.mask & np.isin(surface.region, _ARMS)[surface.faces[np.maximum(front.face, 0), 0]]
+    column, row = np.clip(np.floor(pixels).astype(np.int64), 0, [window.width - 1, window.height - 1]).T
+    return arm[row, column] & ~np.isin(surface.region, _ARMS)

@@ -28,10 +28,18 @@ from carve.stages.texturing.params import Params
 from carve.stages.texturing.view import View
 
 _SKIN = LABELS.index("skin")
-_ALIKE = np.array([LABELS.index(name if name in ("skin", "hair", "shoes", "headwear") else "top") for name in LABELS])
-"""Label -> what counts as its kind. All cloth is one: where one garment ends the colours at its height tell better than labels do."""
+_ALIKE = np.array([LABELS.index("skin" if name == "glasses" else name) for name in LABELS])
+"""Label -> what counts as its kind."""
+_CLOTH = [LABELS.index(name) for name in ("top", "outer", "bottom", "dress", "other")]
+"""Labels of one garment may differ from side to side: a kind of cloth that its part of the body shows nowhere is any cloth's."""
 _PURE = 0.04
 """From this distance to the border of a label on a tone is of one kind, metres."""
+_SOURCES = 300
+"""Of a kind of cloth on a part of the body: so few that the nearest of them lie on more than a patch."""
+_SAME_CLOTH = 45.0
+"""Labels whose cloths differ by less than this, of 255, are one garment's."""
+_SAME_TONE = 25.0
+"""Tones of one cloth in one light differ by so much, of 255."""
 _FACE = len(LABELS)
 """The kind of the face's skin, beside the labels."""
 
@@ -48,7 +56,7 @@ def base_colours(
 ) -> np.ndarray:
     """(V, 4) tone for every vertex: smooth colours, and how much detail varies about them.
 
-    With `labels` (V,) every vertex takes its tone from vertices of its own label.
+    With `labels` (V,) every vertex takes its tone from vertices of its own label, one garment not from another.
     """
     pixels = view.camera.project(points)
     own, other = np.zeros((len(points), 4)), np.zeros((len(points), 4))
@@ -59,7 +67,8 @@ def base_colours(
     zone = face_zone(surface)
     # Where nothing is sure, on fingers, say, the little that is left still counts against nothing.
     sure = 0.1 + 0.9 * sample(view.sure, pixels)[:, 0]
-    pure = np.ones(len(points)) if labels is None else _away_from_borders(surface, _ALIKE[labels])
+    alike = None if labels is None else _garments(own[:, :3], _ALIKE[labels], seen > 0.5)
+    pure = np.ones(len(points)) if alike is None else _away_from_borders(surface, alike)
     source = seen * sure * pure * _is_hair_or_neck(surface, own[:, :3], seen, zone)
     from_mirror = 0.3 * mirror.weight * (1 - seen) * pure * (zone | (surface.region != HEAD))
     known = source + from_mirror
@@ -71,9 +80,9 @@ def base_colours(
     face_is_own = (seen[zone] > 0.5).sum() >= 8 or skin is not None
     hair = above_nape(surface) | _long_hair(surface, own[:, :3], seen, zone)
     kind = np.where(zone & face_is_own, _FACE, hair)
-    if labels is not None:
-        kind = np.where(zone & face_is_own & (labels == _SKIN), _FACE, _ALIKE[labels])
-    guess, guess_weight = _around_limbs(surface, colours, known, kind)
+    if alike is not None:
+        kind = np.where(zone & face_is_own & (labels == _SKIN), _FACE, alike)
+    guess, guess_weight = _around_limbs(surface, colours, known, kind, [] if labels is None else _CLOTH)
     if skin is not None and labels is not None:
         lonely = (kind == _SKIN) & (guess_weight < 1)  # no skin of that limb is seen
         guess[lonely], guess_weight[lonely] = [*skin, 0.0], 1.0
@@ -103,12 +112,16 @@ def _away_from_borders(surface: CanonicalSurface, labels: np.ndarray) -> np.ndar
     return np.clip(distance / _PURE, 0.02, 1) ** 2
 
 
-def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _around_limbs(
+    surface: CanonicalSurface, colours: np.ndarray, known: np.ndarray, kind: np.ndarray, cloth: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """(V, 4) tones that are known at the same height of the same limb, preferably on the near side of it, and the trust in them (V,).
 
-    `known` (V,) weighs the given tones (V, 4). Hair, skin of the face and the rest, by `kind` (V,), take only from their like.
+    `known` (V,) weighs the given tones (V, 4). Each `kind` (V,), hair, skin of the face, a garment, takes from its like; where its part of
+    the body shows none of a kind of cloth, from other cloth.
     """
     good = known > 0.02
+    common = _commonness(colours, known, kind, good)
     mean = np.average(colours[good], axis=0, weights=known[good]) if good.any() else np.array([128.0, 128.0, 128.0, 0.0])
     guess, trust = np.tile(mean, (len(colours), 1)), np.full(len(colours), 1e-3)
     for part in np.unique(kind):
@@ -121,16 +134,53 @@ def _around_limbs(surface: CanonicalSurface, colours: np.ndarray, known: np.ndar
             wanted = np.flatnonzero((surface.region == region) & (kind == part))
             attached = ALIGNED[region][surface.region]
             sources = np.flatnonzero(good & attached & (kind == part))
+            if len(sources) < 8 and part in cloth:
+                sources = np.flatnonzero(good & attached & np.isin(kind, cloth))
             if len(wanted) == 0 or len(sources) < 8:
                 continue
+            if part in cloth:
+                sources = sources[:: -(-len(sources) // _SOURCES)]
             place = limb_coordinates(surface.vertices, surface.region == region, axes[region])
-            # Seven centimetres along the limb weigh as much as a quarter turn around it, another region as four.
-            place *= [1 / 0.03, 1.6, 1.6]
+            # Seven centimetres along the limb weigh as much as a quarter turn around it, another region as four. Within one garment, as
+            # labels tell it, height and side say less.
+            place *= [1 / 0.08, 0.6, 0.6] if part in cloth else [1 / 0.03, 1.6, 1.6]
             place = np.column_stack([place, 1.2 * (surface.region != region)])
             distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 40 else 40)
-            guess[wanted] = _prevailing(colours[sources][index], known[sources][index] / (distance**2 + 0.5) ** 1.5)
+            near = 1 / (distance**2 + 2) if part in cloth else 1 / (distance**2 + 0.5) ** 1.5
+            guess[wanted] = _prevailing(colours[sources][index], (known * common)[sources][index] * near)
             trust[wanted] = 1.0
     return guess, trust
+
+
+def _garments(colours: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """(V,) the kinds, those of cloth whose `good` (V,) tones are alike as one: labels may name parts of one garment differently."""
+    merged = kind.copy()
+    tones: dict[int, np.ndarray] = {}
+    for part in _CLOTH:
+        own = good & (kind == part)
+        if own.sum() < 8:
+            continue
+        tone = np.median(colours[own, :3], axis=0)
+        like = [name for name, other in tones.items() if np.linalg.norm(tone - other) < _SAME_CLOTH]
+        if like:
+            merged[kind == part] = like[0]
+        else:
+            tones[part] = tone
+    return merged
+
+
+def _commonness(colours: np.ndarray, known: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """(V,) 0 to 1 how much of its kind has a tone like that of a vertex: what labels cut wrongly, and deep shadow, is rare in a garment."""
+    common = np.ones(len(colours))
+    for part in np.unique(kind):
+        own = np.flatnonzero(good & (kind == part))
+        if len(own) < 8:
+            continue
+        some = own[:: -(-len(own) // 1000)]
+        square = ((colours[own, None, :3] - colours[None, some, :3]) ** 2).sum(2)
+        share = np.exp(-square / (2 * _SAME_TONE**2)) @ known[some]
+        common[own] = (share / share.max()) ** 2
+    return common
 
 
 def _prevailing(colours: np.ndarray, weight: np.ndarray, tolerance: float = 20.0) -> np.ndarray:

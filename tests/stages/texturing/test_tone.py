@@ -1,0 +1,31 @@
+"""Tones of garments: which labels are one garment, and what is common in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from carve.records import LABELS
+from carve.stages.texturing.tone import _commonness, _garments
+
+TOP, OUTER, BOTTOM, SKIN = (LABELS.index(name) for name in ("top", "outer", "bottom", "skin"))
+
+
+def test_labels_of_cloth_that_looks_alike_are_one_garment() -> None:
+    kind = np.repeat([TOP, OUTER, BOTTOM, SKIN], 20)
+    colours = np.repeat([[100.0, 150, 180], [115, 160, 190], [40, 40, 45], [105, 150, 180]], 20, axis=0)
+    good = np.ones(80, bool)
+    assert _garments(colours, kind, good).tolist() == np.repeat([TOP, TOP, BOTTOM, SKIN], 20).tolist()
+    # Of what is not seen nothing is known.
+    assert (_garments(colours, kind, good & (kind != OUTER)) == kind).all()
+
+
+def test_what_is_rare_in_a_garment_counts_little() -> None:
+    colours = np.repeat([[100.0, 150, 180], [20, 20, 20]], [90, 10], axis=0)
+    kind, known = np.full(100, TOP), np.ones(100)
+    common = _commonness(colours, known, kind, known > 0)
+    assert common[:90] == pytest.approx(1.0)
+    assert common[90:] == pytest.approx(1 / 81, rel=0.05)
+    # Each kind for itself: the same black as trousers is common there.
+    kind[90:] = BOTTOM
+    assert _commonness(colours, known, kind, known > 0) == pytest.approx(1.0)
