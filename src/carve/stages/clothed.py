@@ -26,6 +26,7 @@ from scipy import sparse
 
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
 from carve.body.hanging import Hanging, Hem, find_hems
+from carve.body.head.falling_hair import FallingHair
 from carve.body.head.hair_solid import with_solid_hair
 from carve.body.limb_space import LimbSpace
 from carve.body.model import REGIONS
@@ -54,6 +55,8 @@ _LEAST_CLOTH = 0.004
 """What cloth a limb keeps where another one takes its space, metres."""
 _OUTWARD, _THICKEST = 0.005, 0.08
 """Steps by which the clothes' thickness is found, and where that ends, metres."""
+_THICKEST_HAIR = 0.12
+"""Where the search for the hair's thickness ends, metres."""
 _BURIED = 0.001
 """How far f lies outside the body around a zone's faces, metres."""
 
@@ -68,6 +71,8 @@ class Worn:
     """Of what hangs over the legs."""
     mask: np.ndarray | None = None
     """(H, W) coverage 0..1, which hems need."""
+    maps: NormalMaps | None = None
+    """Whose labels tell where hair falls."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ def build_clothed(observation: Observation, body: BodyFit, normals: NormalMaps, 
     torch.set_num_threads(1)  # the layers are small: a second thread waits more than it works
     try:
         seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
-        worn = Worn(shoes_worn(body, normals), find_hems(body, normals, observation.mask), observation.mask)
+        worn = Worn(shoes_worn(body, normals), find_hems(body, normals, observation.mask), observation.mask, normals)
         return clothed_surface(body, skin, seen.evaluate, params, worn)
     finally:
         torch.set_num_threads(threads)
@@ -238,6 +243,12 @@ class _Field:
         self._ankle = min(float(heads[names.index(humanoid[f"{side}Foot"]), 1]) for side in ("left", "right"))
         self._winding = MeshQueries(skin.vertices, skin.faces, winding=True)
         self._coat = self._thickness_behind(body)
+        self._hair = FallingHair(body, skin, worn.maps, self._chin)
+        if self._hair.asked.any():
+            scalp = np.flatnonzero(self._hair.asked)
+            normal = self._near(body.canonical[scalp]).normal
+            thick = self._outward(body.canonical[scalp], normal, _THICKEST_HAIR)
+            self._hair.grow(body.canonical[scalp] + thick[:, None] * normal)
         thickness = self._thickness(body) if worn.hems else np.zeros(len(body.canonical))
         self._hanging = Hanging(body, skin, worn.hems, thickness, np.zeros((1, 1)) if worn.mask is None else worn.mask)
 
@@ -320,6 +331,7 @@ class _Field:
         f = f + foot * (body - p.shoe_thickness - f)
         f = np.minimum(f, np.maximum(self._shoes.distance(points), points[:, 1] - self._ankle))
         f = self._hanging.united(f, points, near)
+        f = self._hair.united(f, points, near)
         # A zone's body replaces the network where nothing thick covers it. What is thin tapers off before the zone begins.
         z = np.max([zone.depth(points) for zone in self._zones], axis=0)
         bare = 1 - _ramp(body - f, *p.cover)
