@@ -12,7 +12,7 @@ a_k is not positive, 1 well between the legs:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,20 +40,6 @@ _REACH = 0.4
 """Farther points are not carried by it, metres."""
 
 
-@dataclass(frozen=True)
-class Between:
-    """Where N points lie between the legs."""
-
-    share: np.ndarray
-    """(N,) q."""
-    rows: np.ndarray
-    """(M,) the points that may have one above zero."""
-    distances: tuple[np.ndarray, ...]
-    """(M,) from the left and from the right leg, metres."""
-    left: np.ndarray
-    """(M,) the left leg's share there."""
-
-
 class BetweenLegs:
     """The field of skinning around the legs of one canonical body."""
 
@@ -67,38 +53,40 @@ class BetweenLegs:
         self._queries = [MeshQueries(skin.vertices, skin.faces[part & (sign * middle[:, 0] > 0)]) for sign in _SIDES]
         self._cells = [(sign * skin.middles[:, 0] > -_ACROSS) & (skin.middles[:, 1] < low) for sign in _SIDES]
 
-    def seen_from(self, points: np.ndarray, near: BodyPoints) -> Between:
-        """Both legs as seen from points (N, 3); `near` is the field's."""
-        far = (near.distance < _OFF_SKIN[0]) | (near.distance > _REACH) | (points[:, 1] > self._highest)
-        rows = np.flatnonzero(~far & np.isin(near.region, [TORSO, *LEGS, *FEET]))
-        share, where = np.zeros(len(points)), points[rows]
-        distances = tuple(queries.nearest(where).distance for queries in self._queries)
-        aside = []
-        for sign, distance, cells in zip(_SIDES, distances, self._cells, strict=True):
-            place = self._skin.means(where, distance, self._skin.vertices[:, :1], cells)[:, 0]
-            aside.append(np.clip(sign * (place - where[:, 0]), 0, distance))
-        share[rows] = _ramp(np.minimum(*aside), 0.0, _WITHIN) * _ramp(near.distance[rows], *_OFF_SKIN)
-        return Between(share, rows, distances, aside[1] / np.maximum(aside[0] + aside[1], 1e-9))
-
-    def blend(self, points: np.ndarray, near: BodyPoints, between: Between, transforms: np.ndarray) -> np.ndarray:
-        """(N, 3, 4) blended bone maps at points (N, 3), of bone maps (B, 3, 4)."""
+    def blend(self, points: np.ndarray, near: BodyPoints, transforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 3, 4) blended bone maps at points (N, 3), of bone maps (B, 3, 4), and q (N,); `near` is the field's."""
         of_vertex = blended_transforms(transforms, self._body.bones, self._body.weights).reshape(-1, 12)
-        return self._mixed(points, between, of_vertex, self._skin.blend(points, near, transforms).reshape(-1, 12)).reshape(-1, 3, 4)
+        plain = self._skin.blend(points, near, transforms).reshape(-1, 12)
+        mixed, share = self._mixed(points, near, of_vertex, plain, np.ones(len(points)))
+        return mixed.reshape(-1, 3, 4), share
 
-    def weights(self, points: np.ndarray, near: BodyPoints, between: Between, bones: int) -> np.ndarray:
-        """(N, bones) skinning weights at points (N, 3), rows sum to 1."""
+    def weights(self, points: np.ndarray, near: BodyPoints, bones: int, most: np.ndarray) -> np.ndarray:
+        """(N, bones) skinning weights at points (N, 3), rows sum to 1; `most` (N,) is the largest share of both legs' mean."""
         dense = np.zeros((len(self._body.canonical), bones))
         np.add.at(dense, (np.arange(len(dense))[:, None], self._body.bones), self._body.weights)
-        return self._mixed(points, between, dense, self._skin.weights(points, near, bones))
+        return self._mixed(points, near, dense, self._skin.weights(points, near, bones), most)[0]
 
-    def _mixed(self, points: np.ndarray, between: Between, values: np.ndarray, plain: np.ndarray) -> np.ndarray:
-        """(N, C) the mixture of what the field says, `plain` (N, C), and of the means of vertices' values (V, C) over both legs."""
-        both = np.zeros((len(between.rows), values.shape[1]))
-        for distance, part, cells in zip(between.distances, (between.left, 1 - between.left), self._cells, strict=True):
-            both += part[:, None] * self._skin.means(points[between.rows], distance, values, cells)
-        mixed = plain.astype(float)
-        mixed[between.rows] += between.share[between.rows, None] * (both - plain[between.rows])
-        return mixed
+    def _mixed(
+        self, points: np.ndarray, near: BodyPoints, values: np.ndarray, plain: np.ndarray, most: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(N, C) the mixture of what the field says, `plain` (N, C), and of the means of vertices' values (V, C) over both legs; q (N,)."""
+        mixed, share = plain.astype(float), np.zeros(len(points))
+        far = (near.distance < _OFF_SKIN[0]) | (near.distance > _REACH) | (points[:, 1] > self._highest)
+        rows = np.flatnonzero(~far & np.isin(near.region, [TORSO, *LEGS, *FEET]))
+        if not len(rows):
+            return mixed, share
+        where, aside, means = points[rows], [], []
+        placed = np.column_stack([self._skin.vertices[:, 0], values])
+        for sign, queries, cells in zip(_SIDES, self._queries, self._cells, strict=True):
+            distance = queries.nearest(where).distance
+            mean = self._skin.means(where, distance, placed, cells)
+            aside.append(np.clip(sign * (mean[:, 0] - where[:, 0]), 0, distance))
+            means.append(mean[:, 1:])
+        left = (aside[1] / np.maximum(aside[0] + aside[1], 1e-9))[:, None]
+        share[rows] = _ramp(np.minimum(*aside), 0.0, _WITHIN) * _ramp(near.distance[rows], *_OFF_SKIN)
+        both = left * means[0] + (1 - left) * means[1]
+        mixed[rows] += (share * most)[rows, None] * (both - plain[rows])
+        return mixed, share
 
 
 def part_of(near: BodyPoints, rows: np.ndarray) -> BodyPoints:

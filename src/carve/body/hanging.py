@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from carve.body.between_legs import Between, BetweenLegs, part_of
+from carve.body.between_legs import BetweenLegs, part_of
 from carve.body.zones import LEGS, TORSO
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.pictures.sampling import sample
@@ -239,10 +239,9 @@ class Hanging:
             reach[k] = np.maximum(reach[k], reach[k - 1] - _FALLS * _STEP)
         return gaussian_filter1d(reach, 1.5, axis=0, mode="nearest")
 
-    def _carried(self, points: np.ndarray, near: BodyPoints) -> tuple[np.ndarray, np.ndarray, Between]:
-        """Canonical points (N, 3) in the photo's pose, camera frame and upright frame, and how they lie between the legs."""
-        between = self._between.seen_from(points, near)
-        maps = self._between.blend(points, near, between, self._transforms)
+    def _carried(self, points: np.ndarray, near: BodyPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Canonical points (N, 3) in the photo's pose, camera frame and upright frame, and how much they lie between the legs (N,)."""
+        maps, between = self._between.blend(points, near, self._transforms)
         posed = np.einsum("nij,nj->ni", maps[..., :3], points) + maps[..., 3]
         return posed, posed @ self._stance.frame.T, between
 
@@ -250,8 +249,7 @@ class Hanging:
         """(N, bones) skinning weights at canonical points (N, 3), rows sum to 1: what hangs follows both legs."""
         if not self._hems:
             return self._skin.weights(points, near, bones)
-        _, places, between = self._carried(points, near)
-        return self._between.weights(points, near, replace(between, share=between.share * self._hangs(places)), bones)
+        return self._between.weights(points, near, bones, self._hangs(self._carried(points, near)[1]))
 
     def _hangs(self, places: np.ndarray) -> np.ndarray:
         """(N,) 1 above the lowest hem, 0 well below, of points (N, 3) of the upright frame."""
@@ -280,7 +278,7 @@ class Hanging:
         for on, hem in zip(range(len(self._hems), 0, -1), self._hems, strict=True):
             ends = np.maximum(places[:, 1] - hem.at(places[:, 0]), self._top - places[:, 1])
             hanging = np.minimum(hanging, np.max([section - on * _EASE, ends, outside], axis=0))
-        only = np.minimum(3 * between.share, 1) * self._hangs(places)
+        only = np.minimum(3 * between, 1) * self._hangs(places)
         own = f[asked] + only * np.maximum(hanging - f[asked], 0)
         united = f.copy()
         united[asked] = np.minimum(own, hanging)
