@@ -9,6 +9,8 @@ import pytest
 
 from carve.body.anny import AnnyBody
 from carve.body.hanging import Hanging, Hem, find_hems
+from carve.body.limb_space import NOBODYS
+from carve.body.model import REGIONS
 from carve.body.skin_field import SkinField
 from carve.body.zones import LEGS
 from carve.records import LABELS, BodyFit, NormalMaps
@@ -133,7 +135,7 @@ def test_the_gap_between_the_legs_is_filled_down_to_the_hem(clothed: Truth, fiel
     for below, within in ((0.15, True), (0.24, True), (0.45, False)):
         points = between(clothed, below)
         near = field.near(points)
-        found = hanging.united(near.distance, points, near)
+        found = hanging.united(near.distance, points, near, np.full(len(points), NOBODYS))
         assert ((found < 0) == (within | (near.distance < 0))).all(), below
 
 
@@ -147,7 +149,7 @@ def test_it_covers_what_the_legs_wear_and_leaves_what_is_below(clothed: Truth, f
         points = skin + 0.03 * near.normal
         near = field.near(points)
         f = near.distance - 0.03
-        found = hanging.united(f, points, near)
+        found = hanging.united(f, points, near, np.full(len(points), NOBODYS))
         assert (found <= f + 1e-6).all() or not covered
         assert (found < -0.003).mean() > 0.9 if covered else (found == f).mean() > 0.95
 
@@ -157,7 +159,7 @@ def test_the_outline_bounds_it(clothed: Truth, field: SkinField, hem: Hem) -> No
     nowhere = Hanging(body, field, (hem,), np.full(len(body.canonical), 0.03), np.zeros_like(clothed.observation.mask))
     points = between(clothed, 0.2)
     near = field.near(points)
-    assert (nowhere.united(near.distance - 0.03, points, near) > 0).any()
+    assert (nowhere.united(near.distance - 0.03, points, near, np.full(len(points), NOBODYS)) > 0).any()
 
 
 def test_without_a_hem_nothing_changes(clothed: Truth, field: SkinField) -> None:
@@ -165,7 +167,7 @@ def test_without_a_hem_nothing_changes(clothed: Truth, field: SkinField) -> None
     points = between(clothed, 0.2)
     near = field.near(points)
     f = near.distance - 0.03
-    assert none.united(f, points, near) is f
+    assert none.united(f, points, near, np.full(len(points), NOBODYS)) is f
     bones = len(clothed.body.skeleton.names)
     assert (none.weights(points, near, bones) == field.weights(points, near, bones)).all()
 
@@ -178,3 +180,26 @@ def test_its_weights_follow_both_legs_above_the_hem_alone(clothed: Truth, field:
         weights = hanging.weights(points, near, bones)
         assert np.abs(weights.sum(1) - 1).max() < 1e-5
         assert (np.abs(weights - field.weights(points, near, bones)).max() > 0.05) == changed
+
+
+def test_what_another_limb_has_is_left_to_it(clothed: Truth, field: SkinField, hanging: Hanging) -> None:
+    points = between(clothed, 0.15)
+    near = field.near(points)
+    assert (hanging.united(near.distance, points, near, np.full(len(points), 0.01)) >= np.minimum(near.distance, 0.01)).all()
+
+
+def test_loose_cloth_falls_from_the_chest_and_tight_cloth_does_not(clothed: Truth, field: SkinField, hem: Hem) -> None:
+    """Above the waist: what is loose bridges hollows between and below what stands out, what is tight follows the skin."""
+    body, mask = clothed.body, np.ones_like(clothed.observation.mask)
+    hips = body.skeleton.heads[body.skeleton.names.index(body.skeleton.humanoid["leftUpperLeg"]), 1]
+    trunk = (body.region == REGIONS.index("torso")) & (np.abs(body.canonical[:, 0]) < 0.12)
+    trunk &= (body.canonical[:, 1] > hips + 0.2) & (body.canonical[:, 1] < hips + 0.34)
+    skin = body.canonical[trunk]
+    points = skin + 0.02 * field.near(skin).normal
+    near = field.near(points)
+    changed = []
+    for thickness in (0.01, 0.004):
+        hanging = Hanging(body, field, (hem,), np.full(len(body.canonical), thickness), mask)
+        f = near.distance - thickness
+        changed.append((hanging.united(f, points, near, np.full(len(points), NOBODYS)) < f - 0.001).mean())
+    assert changed[0] > 0.2 and changed[1] == 0

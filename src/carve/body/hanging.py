@@ -3,7 +3,7 @@
 A learned distance has each leg wear its own cloth: the legs' fork shows through a coat, and where a shirt ends over trousers nothing
 steps. What hangs is told by labels: its hem is the line that parts best what hangs from what is below. Between hips and hem its level
 sections are convex, since cloth around two legs is drawn tight, and it falls: a section takes in most of the one above. Where the photo
-sees past the person, nothing hangs.
+sees past the person, nothing hangs. Loose cloth falls from the chest in the same way, tight cloth from the hips.
 
 Notation: in the frame of the camera turned upright, x lies across, v downward and z along the view, metres; u_k unit directions of the
 level plane; h_k(v) how far the dressed hips and legs reach along u_k at v. A point of canonical space is carried into the photo's pose;
@@ -39,6 +39,12 @@ _ABOVE_HIPS = 0.03
 """How far above the hip joints a hem may lie to hang over anything, metres."""
 _TOP = 0.16
 """Where above the hip joints hanging cloth begins, metres."""
+_LOOSE = 0.006
+"""Median thickness of what the waist wears, metres, from which it falls from the chest."""
+_ARMPITS, _CHEST = 0.03, 0.1
+"""How far below the shoulder joints that begins, and over how much, metres."""
+_UPRIGHT = 0.9
+"""Least vertical share of the trunk's direction for it."""
 _SUNK = 0.03
 """How deep within the clothes of the waist it begins, metres."""
 _TOLD_FROM = 0.2
@@ -99,8 +105,10 @@ class _Stance:
         def joint(name: str) -> np.ndarray:
             return np.array([heads[names.index(humanoid[f"{side}{name}"])] for side in ("left", "right")])
 
-        hips, self.knees = joint("UpperLeg"), joint("LowerLeg")
-        self.hips = float(hips[:, 1].mean())
+        hips, self.knees, shoulders = joint("UpperLeg"), joint("LowerLeg"), joint("UpperArm")
+        self.hips, self.armpits = float(hips[:, 1].mean()), float(shoulders[:, 1].mean()) + _ARMPITS
+        trunk = hips.mean(0) - shoulders.mean(0)
+        self.upright = bool(trunk[1] > _UPRIGHT * np.linalg.norm(trunk))
         thighs = self.knees - hips
         self.sits = bool((thighs[:, 1] < _STEEP * np.linalg.norm(thighs, axis=1)).any())
         self.places = body.posed @ self.frame.T
@@ -209,8 +217,11 @@ class Hanging:
         self._stance = stance = _Stance(body)
         names, humanoid = body.skeleton.names, body.skeleton.humanoid
         hips = [body.skeleton.heads[names.index(humanoid[f"{side}UpperLeg"]), 1] for side in ("left", "right")]
-        self._highest = max(hips) + 2 * _TOP
-        self._top = stance.hips - _TOP
+        self._highest, self._top, self._begins = max(hips) + 2 * _TOP, stance.hips - _TOP, _TOP
+        waist = (body.region == TORSO) & (stance.places[:, 1] < self._top) & (stance.places[:, 1] > stance.armpits)
+        if stance.upright and waist.any() and np.median(thickness[waist]) > _LOOSE:
+            # What is loose falls from the chest.
+            self._highest, self._top, self._begins = float(body.canonical[:, 1].max()), stance.armpits, _CHEST
         inside = (mask > 0.5).astype(np.uint8)
         self._outline = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) - cv2.distanceTransform(inside, cv2.DIST_L2, 5)
         angle = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
@@ -256,9 +267,9 @@ class Hanging:
         below = np.min([places[:, 1] - hem.at(places[:, 0]) for hem in self._hems], axis=0)
         return np.clip(1 - below / _LOWER, 0, 1)
 
-    def united(self, f: np.ndarray, points: np.ndarray, near: BodyPoints) -> np.ndarray:
+    def united(self, f: np.ndarray, points: np.ndarray, near: BodyPoints, others: np.ndarray) -> np.ndarray:
         """(N,) a dressed body's signed distance f (N,) at canonical points (N, 3), united with what hangs: between the legs and above the
-        hem that alone counts. `near` is the field's."""
+        hem that alone counts. `near` is the field's; `others` (N,) is positive where the space is another limb's."""
         if not self._hems:
             return f
         here = (near.distance > _REACH[0]) & (near.distance < _REACH[1]) & (points[:, 1] < self._highest)
@@ -271,13 +282,13 @@ class Hanging:
         reach = (1 - share) * self._reach[low] + share * self._reach[low + 1]
         section = (places[:, [0, 2]] @ self._directions - reach).max(1)
         # It begins within what the hips wear.
-        section += _SUNK * np.clip(1 - (places[:, 1] - self._top) / _TOP, 0, 1) ** 2
+        section += _SUNK * np.clip(1 - (places[:, 1] - self._top) / self._begins, 0, 1) ** 2
         metre = -posed[:, 2] / self._camera.focal
         outside = sample(self._outline, self._camera.project(posed))[:, 0] * metre
         hanging = np.full(len(asked), np.inf)
         for on, hem in zip(range(len(self._hems), 0, -1), self._hems, strict=True):
             ends = np.maximum(places[:, 1] - hem.at(places[:, 0]), self._top - places[:, 1])
-            hanging = np.minimum(hanging, np.max([section - on * _EASE, ends, outside], axis=0))
+            hanging = np.minimum(hanging, np.max([section - on * _EASE, ends, outside, others[asked]], axis=0))
         only = np.minimum(3 * between, 1) * self._hangs(places)
         own = f[asked] + only * np.maximum(hanging - f[asked], 0)
         united = f.copy()

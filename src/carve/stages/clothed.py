@@ -299,9 +299,9 @@ class _Field:
         return np.cumprod(within, 1).sum(1) * _OUTWARD
 
     def _thickness(self, body: BodyFit) -> np.ndarray:
-        """(V,) of the clothes on the vertices of hips and legs, metres, elsewhere zero."""
+        """(V,) of the clothes on the vertices of trunk and legs, metres, elsewhere zero."""
         thickness = np.zeros(len(body.canonical))
-        legs = np.flatnonzero(np.isin(body.region, [TORSO, *LEGS]) & (body.canonical[:, 1] < self._chest))
+        legs = np.flatnonzero(np.isin(body.region, [TORSO, *LEGS]))
         thickness[legs] = self._outward(body.canonical[legs], self._near(body.canonical[legs]).normal, _THICKEST)
         return thickness
 
@@ -324,13 +324,14 @@ class _Field:
         doubt = p.loose_doubt * _ramp(body, *p.loose)
         f = f + (doubt + hangs * np.maximum(hair - doubt, 0)) * np.exp(log_scale)
         # What the photo shows where another limb is nearer is that limb's; the skin keeps some cloth.
-        f = np.maximum(f, np.minimum(self._limbs.excess(points, near) - p.limb_margin, body - _LEAST_CLOTH))
+        others = self._limbs.excess(points, near) - p.limb_margin
+        f = np.maximum(f, np.minimum(others, body - _LEAST_CLOTH))
         unseen = self._unseen(near)
         f = f + unseen * (body - p.cloth_thickness - f)
         foot = _ramp(self._ankle - points[:, 1], 0.0, 0.03) * _ramp(np.exp(log_scale), *p.foot_doubt)
         f = f + foot * (body - p.shoe_thickness - f)
         f = np.minimum(f, np.maximum(self._shoes.distance(points), points[:, 1] - self._ankle))
-        f = self._hanging.united(f, points, near)
+        f = self._hanging.united(f, points, near, others)
         f = self._hair.united(f, points, near)
         # A zone's body replaces the network where nothing thick covers it. What is thin tapers off before the zone begins.
         z = np.max([zone.depth(points) for zone in self._zones], axis=0)
