@@ -5,11 +5,12 @@ Notation: V vertices, L labels (`carve.records.LABELS`).
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
-from carve.body.zones import ATTACHED, FEET, HANDS, HEAD, LOWER_ARMS, TORSO, UPPER_ARMS
+from carve.body.zones import ATTACHED, FEET, HANDS, HEAD, LEGS, LOWER_ARMS, TORSO, UPPER_ARMS
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.raster import rasterise
@@ -23,6 +24,8 @@ _TALL = 800.0
 """Pixels of the person's longer side at which visibility is tested."""
 _NORMAL_SCALE = 0.04
 """Normals count as positions this far apart, metres, so that the front of a thin limb does not find its back."""
+_BESIDE = 0.03
+"""How far beside the fitted arm the photo's may lie, metres."""
 _ROUNDS = 6
 """Of smoothing the votes: specks of a label that is not around them go."""
 
@@ -89,18 +92,19 @@ def _votes(posed: PosedSurface, labels: np.ndarray, farthest: bool) -> np.ndarra
     inside = ((index >= 0) & (index < [camera.width, camera.height])).all(1)
     column, row = np.where(inside[:, None], index, 0).T
     label = np.where(inside, labels[row, column], 0)
-    share = seen.share * (label > 0)
-    if farthest:
-        share = share * ~((label == _SKIN) & _behind_arms(posed, window, seen.pixels))
+    share = seen.share * (label > 0) * ~((label == _SKIN) & _at_arms(posed, window, seen.pixels))
     votes = np.zeros((len(pixels), len(LABELS)))
     votes[np.arange(len(pixels)), label] = share
     return votes
 
 
-def _behind_arms(posed: PosedSurface, window: Camera, pixels: np.ndarray) -> np.ndarray:
-    """(V,) bool: vertices of trunk, legs and head that have an arm before them at their pixels (V, 2): a back's label may be the arm's."""
+def _at_arms(posed: PosedSurface, window: Camera, pixels: np.ndarray) -> np.ndarray:
+    """(V,) bool: vertices of trunk and legs that have an arm before or beside them at their pixels (V, 2): bare skin there is the arm's,
+    and a back's label may be that of an arm in front."""
     surface = posed.canonical
     front = rasterise(posed.vertices, surface.faces, window)
     arm = front.mask & np.isin(surface.region, _ARMS)[surface.faces[np.maximum(front.face, 0), 0]]
+    side = 2 * round(_BESIDE * window.focal / -float(np.median(posed.vertices[:, 2]))) + 1
+    arm = cv2.dilate(arm.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
     column, row = np.clip(np.floor(pixels).astype(np.int64), 0, [window.width - 1, window.height - 1]).T
-    return arm[row, column] & ~np.isin(surface.region, _ARMS)
+    return arm[row, column] & np.isin(surface.region, [TORSO, *LEGS])
