@@ -323,6 +323,9 @@ class _Field:
         hair = p.hanging_doubt * _ramp(body, begin, begin + p.hanging[1] - p.hanging[0])
         doubt = p.loose_doubt * _ramp(body, *p.loose)
         f = f + (doubt + hangs * np.maximum(hair - doubt, 0)) * np.exp(log_scale)
+        if self._hair.told:
+            # What is hair there labels say, and it is added below.
+            f = f + hangs * np.maximum(body - begin - f, 0)
         # What the photo shows where another limb is nearer is that limb's; the skin keeps some cloth.
         others = self._limbs.excess(points, near) - p.limb_margin
         f = np.maximum(f, np.minimum(others, body - _LEAST_CLOTH))

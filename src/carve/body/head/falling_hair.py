@@ -60,7 +60,10 @@ class FallingHair:
             chin: height of the face's lower end, metres.
         """
         self._body, self._skin, self._chin = body, skin, chin
-        self._outline = None if normals is None or normals.label_back is None else _outline(body, normals.label_back, chin)
+        label = None if normals is None else normals.label_back
+        self.told = label is not None
+        """Whether labels say where hair is behind."""
+        self._outline = None if label is None else _outline(body, label, chin)
         if self._outline is None:
             return
         rotations, heads = body.pose.bones(body.skeleton)
