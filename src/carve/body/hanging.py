@@ -67,12 +67,12 @@ _FORK = 0.1
 """Below the hip joints, metres, legs are apart."""
 _APART, _FILLED = 0.03, 0.01
 """Width between the legs, metres, and area of cloth where they are so far apart, square metres, that make a skirt."""
-_FALLS = 0.35
+_FALLS = 0.5
 """How much a section may shrink downward, metres per metre."""
 _DIRECTIONS = 48
 _REACH = (-0.06, 0.35)
 """Distances from the body at which points are asked, metres."""
-_EASE = 0.005
+_EASE = 0.004
 """How far a piece stands off what it lies on, metres."""
 
 

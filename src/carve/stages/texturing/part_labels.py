@@ -26,7 +26,7 @@ _NORMAL_SCALE = 0.04
 """Normals count as positions this far apart, metres, so that the front of a thin limb does not find its back."""
 _BESIDE = 0.03
 """How far beside the fitted arm the photo's may lie, metres."""
-_ROUNDS = 6
+_ROUNDS = 24
 """Of smoothing the votes: specks of a label that is not around them go."""
 
 
