@@ -38,6 +38,8 @@ _SOURCES = 300
 """Of a kind of cloth on a part of the body: so few that the nearest of them lie on more than a patch."""
 _SAME_CLOTH = 45.0
 """Labels whose cloths differ by less than this, of 255, are one garment's."""
+_SHADE = 0.2
+"""What shadow counts at least against the light of the same garment."""
 _SAME_TONE = 25.0
 """Tones of one cloth in one light differ by so much, of 255."""
 _FACE = len(LABELS)
@@ -170,7 +172,7 @@ def _garments(colours: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.nda
 
 
 def _commonness(colours: np.ndarray, known: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """(V,) 0 to 1 how much of its kind has a tone like that of a vertex: what labels cut wrongly, and deep shadow, is rare in a garment."""
+    """(V,) 0 to 1 how much of its kind has a tone like that of a vertex: what labels cut wrongly is rare in a garment; shadow counts less."""
     common = np.ones(len(colours))
     for part in np.unique(kind):
         own = np.flatnonzero(good & (kind == part))
@@ -179,7 +181,8 @@ def _commonness(colours: np.ndarray, known: np.ndarray, kind: np.ndarray, good: 
         some = own[:: -(-len(own) // 1000)]
         square = ((colours[own, None, :3] - colours[None, some, :3]) ** 2).sum(2)
         share = np.exp(-square / (2 * _SAME_TONE**2)) @ known[some]
-        common[own] = (share / share.max()) ** 2
+        light = colours[own, :3].mean(1)
+        common[own] = (share / share.max()) ** 2 * np.clip(light / max(float(np.quantile(light, 0.9)), 1.0), _SHADE, 1)
     return common
 
 
