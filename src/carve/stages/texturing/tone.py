@@ -172,7 +172,7 @@ def _garments(colours: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.nda
 
 
 def _commonness(colours: np.ndarray, known: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """(V,) 0 to 1 how much of its kind has a tone like that of a vertex: what labels cut wrongly is rare in a garment; shadow counts less."""
+    """(V,) 0 to 1 how much of its kind has a tone like that of a vertex: what labels cut wrongly is rare there. Shade counts less."""
     common = np.ones(len(colours))
     for part in np.unique(kind):
         own = np.flatnonzero(good & (kind == part))
