@@ -69,6 +69,8 @@ _APART, _FILLED = 0.03, 0.01
 """Width between the legs, metres, and area of cloth where they are so far apart, square metres, that make a skirt."""
 _FALLS = 0.5
 """How much a section may shrink downward, metres per metre."""
+_NOTHING = 10.0
+"""Metres within the axis: how far a level without anything reaches."""
 _DIRECTIONS = 48
 _REACH = (-0.06, 0.35)
 """Distances from the body at which points are asked, metres."""
@@ -243,7 +245,7 @@ class Hanging:
         count = int((max(hem.level + 0.3 * abs(hem.slope) for hem in self._hems) - self._top) / _STEP) + 3
         level = np.round((places[:, 1] - self._top) / _STEP).astype(int)
         kept = (level >= 0) & (level < count)
-        reach = np.full((count, _DIRECTIONS), -np.inf)
+        reach = np.full((count, _DIRECTIONS), -_NOTHING)
         np.maximum.at(reach, level[kept], places[kept][:, [0, 2]] @ self._directions)
         reach = maximum_filter1d(reach, 3, axis=0, mode="nearest")
         for k in range(1, count):

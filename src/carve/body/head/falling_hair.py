@@ -42,6 +42,8 @@ _BEGINS = 0.04
 """Over how much of its height it begins, metres."""
 _SUNK = 0.012
 """How deep within the hair of the head it begins, metres."""
+_NOTHING = 10.0
+"""Metres within the axis: how far a level without anything reaches."""
 _DIRECTIONS = 32
 _REACH = 0.25
 """Farther points are not asked, metres."""
@@ -94,7 +96,7 @@ class FallingHair:
         under = self._body.canonical[np.isin(self._body.region, [HEAD, TORSO])]
         level = np.round((self._ears[0] - under[:, 1]) / _STEP).astype(int)
         kept = (level >= 0) & (level < count)
-        reach = np.full((count, _DIRECTIONS), -np.inf)
+        reach = np.full((count, _DIRECTIONS), -_NOTHING)
         np.maximum.at(reach, level[kept], under[kept][:, [0, 2]] @ self._directions + _COVERS)
         reach[0] = np.maximum(reach[0], (dressed[:, [0, 2]] @ self._directions).max(0))
         for k in range(1, count):
