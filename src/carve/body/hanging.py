@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from carve.body.between_legs import BetweenLegs, part_of
 from carve.body.zones import LEGS, TORSO
+from carve.geometry.level_sections import STEP, LevelSections
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.pictures.sampling import sample
 from carve.geometry.skinning import bone_transforms
@@ -57,8 +57,6 @@ _LOWER = 0.05
 """How much lower each further piece must end, metres."""
 _SLOPES = np.linspace(-0.3, 0.3, 7)
 """b"""
-_STEP = 0.01
-"""Between levels, and between hems that are tried, metres."""
 _STEEP = 0.6
 """Least vertical share of a thigh's direction: nothing hangs from legs that sit."""
 _GAP = 0.02
@@ -69,9 +67,6 @@ _APART, _FILLED = 0.03, 0.01
 """Width between the legs, metres, and area of cloth where they are so far apart, square metres, that make a skirt."""
 _FALLS = 0.5
 """How much a section may shrink downward, metres per metre."""
-_NOTHING = 10.0
-"""Metres within the axis: how far a level without anything reaches."""
-_DIRECTIONS = 48
 _REACH = (-0.06, 0.35)
 """Distances from the body at which points are asked, metres."""
 _EASE = 0.004
@@ -180,8 +175,8 @@ def _between_legs(body: BodyFit, stance: _Stance, mask: np.ndarray) -> tuple[flo
     sides = [np.isin(body.region, LEGS[2 * k : 2 * k + 2]) for k in range(2)]
     bottom = float(max(stance.places[side, 1].max() for side in sides))
     filled = 0.0
-    for level in np.arange(stance.hips + _FORK, bottom, _STEP):
-        cut = [side & (np.abs(stance.places[:, 1] - level) < _STEP) for side in sides]
+    for level in np.arange(stance.hips + _FORK, bottom, STEP):
+        cut = [side & (np.abs(stance.places[:, 1] - level) < STEP) for side in sides]
         if not all(part.any() for part in cut):
             continue
         first, second = sorted((body.posed[part] for part in cut), key=lambda points: float(points[:, 0].mean()))
@@ -193,8 +188,8 @@ def _between_legs(body: BodyFit, stance: _Stance, mask: np.ndarray) -> tuple[flo
         line = ends[0] + np.linspace(0, 1, 24)[:, None] * (ends[1] - ends[0])
         background = float((sample(mask, line) < 0.5).mean()) * width
         if background > _GAP:
-            return float(level) - _STEP, filled > _FILLED
-        filled += _STEP * width if width > _APART else 0.0
+            return float(level) - STEP, filled > _FILLED
+        filled += STEP * width if width > _APART else 0.0
     return bottom, filled > _FILLED
 
 
@@ -226,13 +221,11 @@ class Hanging:
             self._highest, self._top, self._begins = float(body.canonical[:, 1].max()), stance.armpits, _CHEST
         inside = (mask > 0.5).astype(np.uint8)
         self._outline = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) - cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-        angle = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
-        self._directions = np.stack([np.cos(angle), np.sin(angle)])
         self._between = BetweenLegs(body, skin)
-        self._reach = self._sections(body, thickness)
+        self._within = self._sections(body, thickness)
 
-    def _sections(self, body: BodyFit, thickness: np.ndarray) -> np.ndarray:
-        """(levels, directions) h_k from the top on."""
+    def _sections(self, body: BodyFit, thickness: np.ndarray) -> LevelSections:
+        """Of the dressed hips and legs, from the top on."""
         used = np.zeros(len(body.canonical), bool)
         used[np.unique(self._skin.faces)] = True
         used &= np.isin(body.region, [TORSO, *LEGS])
@@ -242,15 +235,8 @@ class Hanging:
         normal = vertex_normals(body.canonical, self._skin.faces)
         dressed = (body.canonical + thickness[:, None] * normal)[used]
         places = self._carried(dressed, self._skin.near(dressed))[1]
-        count = int((max(hem.level + 0.3 * abs(hem.slope) for hem in self._hems) - self._top) / _STEP) + 3
-        level = np.round((places[:, 1] - self._top) / _STEP).astype(int)
-        kept = (level >= 0) & (level < count)
-        reach = np.full((count, _DIRECTIONS), -_NOTHING)
-        np.maximum.at(reach, level[kept], places[kept][:, [0, 2]] @ self._directions)
-        reach = maximum_filter1d(reach, 3, axis=0, mode="nearest")
-        for k in range(1, count):
-            reach[k] = np.maximum(reach[k], reach[k - 1] - _FALLS * _STEP)
-        return gaussian_filter1d(reach, 1.5, axis=0, mode="nearest")
+        length = max(hem.level + 0.3 * abs(hem.slope) for hem in self._hems) - self._top + STEP
+        return LevelSections(places[:, [0, 2]], places[:, 1] - self._top, length, _FALLS)
 
     def _carried(self, points: np.ndarray, near: BodyPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Canonical points (N, 3) in the photo's pose, camera frame and upright frame, and how much they lie between the legs (N,)."""
@@ -279,12 +265,9 @@ class Hanging:
         if not len(asked):
             return f
         posed, places, between = self._carried(points[asked], part_of(near, asked))
-        level = np.clip((places[:, 1] - self._top) / _STEP, 0, len(self._reach) - 1.001)
-        low, share = level.astype(int), (level % 1)[:, None]
-        reach = (1 - share) * self._reach[low] + share * self._reach[low + 1]
-        section = (places[:, [0, 2]] @ self._directions - reach).max(1)
+        deep = places[:, 1] - self._top
         # It begins within what the hips wear.
-        section += _SUNK * np.clip(1 - (places[:, 1] - self._top) / self._begins, 0, 1) ** 2
+        section = self._within.outside(places[:, [0, 2]], deep) + _SUNK * np.clip(1 - deep / self._begins, 0, 1) ** 2
         metre = -posed[:, 2] / self._camera.focal
         outside = sample(self._outline, self._camera.project(posed))[:, 0] * metre
         hanging = np.full(len(asked), np.inf)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from carve.body.between_legs import part_of
 from carve.body.zones import HEAD, TORSO, UPPER_ARMS
+from carve.geometry.level_sections import LevelSections
 from carve.geometry.pictures.sampling import sample
 from carve.geometry.skinning import bone_transforms
 from carve.records import LABELS, BodyFit, NormalMaps
@@ -30,8 +30,6 @@ _NAPE, _FEWEST = 0.02, 30
 """How far above the chin's height the nape begins, metres, and vertices below it that hair must hide from behind."""
 _EARS = (0.02, 0.05)
 """How far below and above the ears' height the head's section is taken, metres."""
-_STEP = 0.01
-"""Between levels, metres."""
 _FALLS = 0.15
 """How much a section shrinks downward, metres per metre."""
 _COVERS = 0.012
@@ -42,9 +40,6 @@ _BEGINS = 0.04
 """Over how much of its height it begins, metres."""
 _SUNK = 0.012
 """How deep within the hair of the head it begins, metres."""
-_NOTHING = 10.0
-"""Metres within the axis: how far a level without anything reaches."""
-_DIRECTIONS = 32
 _REACH = 0.25
 """Farther points are not asked, metres."""
 
@@ -75,9 +70,7 @@ class FallingHair:
         low = head[(head[:, 1] > chin) & (head[:, 1] < 0.5 * (chin + head[:, 1].max()))]
         ears = np.array([low[low[:, 0].argmax()], low[low[:, 0].argmin()]]).mean(0)
         self._ears = ears[1:]
-        angle = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
-        self._directions = np.stack([np.cos(angle), np.sin(angle)])
-        self._reach: np.ndarray | None = None
+        self._within: LevelSections | None = None
 
     @property
     def asked(self) -> np.ndarray:
@@ -92,33 +85,24 @@ class FallingHair:
         """Take in how far the head's hair reaches: places (N, 3) on it around the height of the ears."""
         names, humanoid = self._body.skeleton.names, self._body.skeleton.humanoid
         lowest = float(self._body.skeleton.heads[names.index(humanoid["chest"]), 1])
-        count = max(int((self._ears[0] - lowest) / _STEP), 2)
         under = self._body.canonical[np.isin(self._body.region, [HEAD, TORSO])]
-        level = np.round((self._ears[0] - under[:, 1]) / _STEP).astype(int)
-        kept = (level >= 0) & (level < count)
-        reach = np.full((count, _DIRECTIONS), -_NOTHING)
-        np.maximum.at(reach, level[kept], under[kept][:, [0, 2]] @ self._directions + _COVERS)
-        reach[0] = np.maximum(reach[0], (dressed[:, [0, 2]] @ self._directions).max(0))
-        for k in range(1, count):
-            reach[k] = np.maximum(reach[k], reach[k - 1] - _FALLS * _STEP)
-        self._reach = gaussian_filter1d(reach, 1.5, axis=0, mode="nearest")
+        depths = np.concatenate([self._ears[0] - under[:, 1], np.zeros(len(dressed))])
+        margin = np.repeat([_COVERS, 0.0], [len(under), len(dressed)])
+        self._within = LevelSections(np.concatenate([under, dressed])[:, [0, 2]], depths, self._ears[0] - lowest, _FALLS, margin)
 
     def united(self, f: np.ndarray, points: np.ndarray, near: BodyPoints) -> np.ndarray:
         """(N,) a dressed body's signed distance f (N,) at canonical points (N, 3), united with that hair; around head and neck, where the
         back's labels are hair, it alone counts. `near` is the field's."""
-        if self._outline is None or self._reach is None:
+        if self._outline is None or self._within is None:
             return f
         deep = self._ears[0] - points[:, 1]
         here = (near.distance < _REACH) & np.isin(near.region, [HEAD, TORSO, *UPPER_ARMS])
-        here &= (deep > 0) & (deep < _STEP * (len(self._reach) - 1)) & (points[:, 2] < self._ears[1] + 0.02)
+        here &= (deep > 0) & (deep < self._within.length) & (points[:, 2] < self._ears[1] + 0.02)
         rows = np.flatnonzero(here)
         if not len(rows):
             return f
         x, deep = points[rows], deep[rows]
-        level = deep / _STEP
-        low, share = level.astype(int), (level % 1)[:, None]
-        reach = (1 - share) * self._reach[low] + share * self._reach[low + 1]
-        section = (x[:, [0, 2]] @ self._directions - reach).max(1) + _SUNK * np.clip(1 - deep / _BEGINS, 0, 1)
+        section = self._within.outside(x[:, [0, 2]], deep) + _SUNK * np.clip(1 - deep / _BEGINS, 0, 1)
         maps = self._skin.blend(x, part_of(near, rows), self._transforms)
         posed = np.einsum("nij,nj->ni", maps[..., :3], x) + maps[..., 3]
         outside = sample(self._outline, self._body.camera.project(posed))[:, 0] * -posed[:, 2] / self._body.camera.focal
