@@ -325,8 +325,6 @@ def _wanted(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normals (V, 3) that the maps show, the trust (V,) in them, and how much of a hand and of the face each vertex is (V, 2)."""
     wanted, trust = shown_normals(posed, canonical.faces, maps, camera, params)
-    if params.settle:
-        posed = _settled(posed, canonical, cloth=True)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
     kept = diffuse(np.stack([hands, face_zone(canonical)], 1).astype(float), canonical.faces, 4)
     return wanted, trust * (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1]), kept
