@@ -91,6 +91,17 @@ def test_maps_are_blended_with_the_weights(anny_body: AnnyBody, body: CanonicalB
     np.testing.assert_allclose(field.blend(points, near, transforms), np.einsum("nb,bij->nij", weights, transforms), atol=1e-5)
 
 
+def test_points_that_were_carried_are_not_blended_again(anny_body: AnnyBody, body: CanonicalBody, field: SkinField) -> None:
+    transforms, others = np.random.default_rng(3).normal(size=(2, len(anny_body.names), 3, 4))
+    points, rows = around(body, 300), np.array([7, 3, 250])
+    near = field.near(points)
+    carried = field.carried(points, near, transforms)
+    assert field.blend(points, carried, transforms.copy()) is carried.carried[1]
+    np.testing.assert_array_equal(field.blend(points[rows], carried.part(rows), transforms), field.blend(points, near, transforms)[rows])
+    np.testing.assert_array_equal(field.blend(points, carried, others), field.blend(points, near, others))
+    np.testing.assert_array_equal(near.part(rows).bary, near.bary[rows])
+
+
 def test_between_the_legs_no_weight_jumps(anny_body: AnnyBody, body: CanonicalBody, field: SkinField) -> None:
     """A skirt's cloth there belongs to both legs; the nearest vertex would tear it."""
     knees = [body.skeleton.heads[anny_body.names.index(anny_body.humanoid[f"{side}LowerLeg"])] for side in ("right", "left")]

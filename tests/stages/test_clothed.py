@@ -131,7 +131,7 @@ def test_the_expected_error_is_the_fields(surface: CanonicalSurface) -> None:
 
 
 def test_the_same_field_gives_the_same_surface(clothed: Truth, field: SkinField) -> None:
-    first, second = (clothed_surface(clothed.body, field, dressed(), COARSE) for _ in range(2))
+    first, second = (clothed_surface(clothed.body, field, dressed(), COARSE, threads=threads) for threads in (1, 3))
     np.testing.assert_array_equal(first.vertices, second.vertices)
     np.testing.assert_array_equal(first.weights, second.weights)
 

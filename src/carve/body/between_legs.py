@@ -12,7 +12,6 @@ a_k is not positive, 1 well between the legs:
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,11 +86,6 @@ class BetweenLegs:
         both = left * means[0] + (1 - left) * means[1]
         mixed[rows] += (share * most)[rows, None] * (both - plain[rows])
         return mixed, share
-
-
-def part_of(near: BodyPoints, rows: np.ndarray) -> BodyPoints:
-    """What the body says of some of the points."""
-    return replace(near, **{member.name: getattr(near, member.name)[rows] for member in fields(near)})
 
 
 def _ramp(values: np.ndarray, start: float, end: float) -> np.ndarray:

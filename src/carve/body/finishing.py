@@ -133,14 +133,17 @@ def finer_surface(surface: CanonicalSurface, operator: sparse.csr_matrix, faces:
     dense = mixed.toarray()
     dense[many] = merged_weights(dense[many], bone_gaps(surface.skeleton))
     bones, weights, dropped = strongest_weights(dense)
-    most = sparse.csr_matrix((np.abs(operator.data), operator.indices, operator.indptr), shape=operator.shape)
+    # The column of each row's largest entry, the first of equal ones.
+    row = np.repeat(np.arange(operator.shape[0]), np.diff(operator.indptr))
+    order = np.lexsort((-operator.indices, np.abs(operator.data), row))
+    largest = operator.indices[order[operator.indptr[1:] - 1]]
     return replace(
         surface,
         vertices=operator @ surface.vertices,
         faces=faces,
         bones=bones,
         weights=weights,
-        region=surface.region[np.asarray(most.argmax(axis=1)).ravel()],
+        region=surface.region[largest],
         sigma=np.maximum(operator @ surface.sigma, 0),
         dropped_weight=max(surface.dropped_weight, float(dropped.max())),
     )

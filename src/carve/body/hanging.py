@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from carve.body.between_legs import BetweenLegs, part_of
+from carve.body.between_legs import BetweenLegs
 from carve.body.zones import LEGS, TORSO
 from carve.geometry.level_sections import STEP, LevelSections
 from carve.geometry.mesh import vertex_normals
@@ -67,6 +67,8 @@ _APART, _FILLED = 0.03, 0.01
 """Width between the legs, metres, and area of cloth where they are so far apart, square metres, that make a skirt."""
 _FALLS = 0.5
 """How much a section may shrink downward, metres per metre."""
+_HALF_WIDTH, _FAR_BELOW = 0.3, 0.15
+"""How far to the sides a hem may reach; how much lower than a hem no point is that belongs above it, metres."""
 _REACH = (-0.06, 0.35)
 """Distances from the body at which points are asked, metres."""
 _EASE = 0.004
@@ -262,9 +264,13 @@ class Hanging:
             return f
         here = (near.distance > _REACH[0]) & (near.distance < _REACH[1]) & (points[:, 1] < self._highest)
         asked = np.flatnonzero(here & np.isin(near.region, [TORSO, *LEGS]))
+        # Far below the hems nothing hangs: how the skin alone carries a point says enough for that.
+        plain = self._skin.blend(points[asked], near.part(asked), self._transforms)
+        level = (np.einsum("nij,nj->ni", plain[..., :3], points[asked]) + plain[..., 3]) @ self._stance.frame[1]
+        asked = asked[level < max(hem.level + abs(hem.slope) * _HALF_WIDTH for hem in self._hems) + _LOWER + _FAR_BELOW]
         if not len(asked):
             return f
-        posed, places, between = self._carried(points[asked], part_of(near, asked))
+        posed, places, between = self._carried(points[asked], near.part(asked))
         deep = places[:, 1] - self._top
         # It begins within what the hips wear.
         section = self._within.outside(places[:, [0, 2]], deep) + _SUNK * np.clip(1 - deep / self._begins, 0, 1) ** 2

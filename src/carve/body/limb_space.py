@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from carve.body.between_legs import part_of
 from carve.geometry.skinning import bone_transforms
 from carve.records import BodyFit
 
@@ -48,7 +47,7 @@ class LimbSpace:
         and below the hips."""
         found = np.full(len(points), NOBODYS)
         asked = np.flatnonzero((near.distance > 0) & (near.distance < _REACH) & (points[:, 1] > self._low))
-        own = part_of(near, asked)
+        own = near.part(asked)
         maps = self._skin.blend(points[asked], own, self._transforms)
         posed = self._posed.near(np.einsum("nij,nj->ni", maps[..., :3], points[asked]) + maps[..., 3])
         share = np.clip((points[asked, 1] - self._low) / (self._high - self._low), 0, 1)

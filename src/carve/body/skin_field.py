@@ -15,7 +15,7 @@ The sign of the distance is that of (x - p) . n with the angle-weighted pseudono
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,6 +48,14 @@ class BodyPoints:
     """(N,) int64 triangle of the nearest point."""
     bary: np.ndarray
     """(N, 3) float32 barycentric coordinates in it."""
+    carried: tuple[np.ndarray, np.ndarray] | None = None
+    """Bone maps (B, 3, 4) that the points were carried by, and what they blend to there, (N, 3, 4) float32: `blend` does that once."""
+
+    def part(self, rows: np.ndarray) -> BodyPoints:
+        """What is said of some of the points."""
+        carried = None if self.carried is None else (self.carried[0], self.carried[1][rows])
+        bary, face, region = self.bary[rows], self.face[rows], self.region[rows]
+        return BodyPoints(self.distance[rows], self.gradient[rows], self.normal[rows], region, face, bary, carried)
 
 
 class SkinField:
@@ -138,8 +146,14 @@ class SkinField:
 
     def blend(self, points: np.ndarray, near: BodyPoints, transforms: np.ndarray) -> np.ndarray:
         """(N, 3, 4) float32 blended bone maps at points (N, 3), of bone maps (B, 3, 4); `near` is this field's."""
+        if near.carried is not None and np.array_equal(near.carried[0], transforms):
+            return near.carried[1]
         of_vertex = self._weights @ transforms[: self._weights.shape[1]].reshape(-1, 12).astype(np.float32)
         return self._mixed(points, near, of_vertex).reshape(-1, 3, 4)
+
+    def carried(self, points: np.ndarray, near: BodyPoints, transforms: np.ndarray) -> BodyPoints:
+        """`near` of points (N, 3) that keeps how bone maps (B, 3, 4) carry them."""
+        return replace(near, carried=(transforms, self.blend(points, near, transforms)))
 
     def weights(self, points: np.ndarray, near: BodyPoints, bones: int) -> np.ndarray:
         """(N, bones) float32 skinning weights at points (N, 3), rows sum to 1; `near` is this field's."""

@@ -14,7 +14,7 @@ its faces, positive inside. Around a zone's faces (z = 0) f never lies within th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -36,6 +36,7 @@ from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth, uniform_laplacian, unique_edges
 from carve.geometry.meshing.isosurface import Grid, zero_level
 from carve.geometry.queries import MeshQueries
+from carve.geometry.skinning import bone_transforms
 from carve.geometry.sparse import factorise
 from carve.networks.implicit import ClothedField, ImplicitNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, StageError
@@ -134,12 +135,14 @@ def build_clothed(observation: Observation, body: BodyFit, normals: NormalMaps, 
     try:
         seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
         worn = Worn(shoes_worn(body, normals), find_hems(body, normals, observation.mask), observation.mask, normals)
-        return clothed_surface(body, skin, seen.evaluate, params, worn)
+        return clothed_surface(body, skin, seen.evaluate, params, worn, threads)
     finally:
         torch.set_num_threads(threads)
 
 
-def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params, worn: Worn | None = None) -> CanonicalSurface:
+def clothed_surface(
+    body: BodyFit, skin: SkinField, asked: Asked, params: Params, worn: Worn | None = None, threads: int = 1
+) -> CanonicalSurface:
     """The surface of any clothed signed distance around a fitted body; `skin` is that body's field. Raises StageError as above."""
     zones = _zones(body)
     field = _Field(body, skin, asked, zones, params, worn or Worn())
@@ -147,7 +150,7 @@ def clothed_surface(body: BodyFit, skin: SkinField, asked: Asked, params: Params
     cells = params.resolution or 256
     grid = Grid.over(low, high, float((high - low).max()) / cells, levels=3)
     try:
-        found = zero_level(field.distance, field.bound, grid, params.safety)
+        found = zero_level(field.distance, field.bound, grid, params.safety, threads)
     except ValueError as error:
         raise StageError(f"canonical: {error}.") from error
     points = smooth(found.vertices, found.faces, round(params.smoothing * (cells / 256) ** 2))
@@ -235,6 +238,8 @@ class _Field:
         self._skin, self._asked, self._zones, self._params = skin, asked, zones, params
         self._shoes = Shoes(body, worn.shoes, params.shoe_thickness)
         self._limbs = LimbSpace(body, skin)
+        rotations, posed_heads = body.pose.bones(body.skeleton)
+        self._transforms = bone_transforms(rotations, posed_heads, body.skeleton.heads)
         self._member = _memberships(body, skin.faces, params.region_blend)
         self._beyond = _beyond_picture(body).astype(np.float32)
         heads, names, humanoid = body.skeleton.heads, body.skeleton.names, body.skeleton.humanoid
@@ -275,7 +280,7 @@ class _Field:
         f, log_scale = self._asked(points, replace(near, region=first.astype(np.uint8)))
         between = np.flatnonzero(share > 0.05)
         if len(between):
-            other = replace(near, **{k.name: getattr(near, k.name)[between] for k in fields(near)})
+            other = near.part(between)
             g, log_other = self._asked(points[between], replace(other, region=second[between].astype(np.uint8)))
             f, log_scale = f.copy(), log_scale.copy()
             f[between] += share[between] * (g - f[between])
@@ -312,7 +317,8 @@ class _Field:
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """(N,) metres, negative inside."""
-        p, near = self._params, self._near(points)
+        # Several ask how the skeleton carries a point.
+        p, near = self._params, self._skin.carried(points, self._near(points), self._transforms)
         f, log_scale = self._ask(points, near)
         body = near.distance
         # What hangs from the head behind the back is guessed from its ends at the sides.

@@ -125,6 +125,19 @@ def test_what_the_band_missed_is_followed_up() -> None:
     np.testing.assert_array_equal(found.faces, dense.faces)
 
 
+def test_points_are_asked_block_by_block_whoever_asks() -> None:
+    asked: list[int] = []
+
+    def counted(points: np.ndarray) -> np.ndarray:
+        asked.append(len(points))
+        return torus(points)
+
+    alone, together = (zero_level(counted, anywhere, grid(), threads=threads) for threads in (1, 4))
+    np.testing.assert_array_equal(together.vertices, alone.vertices)
+    assert together.queries == alone.queries == sum(asked) / 2
+    assert max(asked) == 16384 and sorted(asked[: len(asked) // 2]) == sorted(asked[len(asked) // 2 :])
+
+
 @pytest.mark.parametrize("levels", [0, 1, 2, 4])
 def test_the_number_of_levels_changes_nothing_but_the_queries(levels: int) -> None:
     found, dense = zero_level(torus, anywhere, grid(64, levels)), dense_level(torus, grid(64, levels))

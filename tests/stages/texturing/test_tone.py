@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carve.records import LABELS
-from carve.stages.texturing.tone import _commonness, _garments
+from carve.records import LABELS, CanonicalSurface
+from carve.stages.texturing.tone import _alike, _around_limbs, _commonness, _garments
 
 TOP, OUTER, BOTTOM, SKIN = (LABELS.index(name) for name in ("top", "outer", "bottom", "skin"))
 
@@ -18,6 +18,22 @@ def test_labels_of_cloth_that_looks_alike_are_one_garment() -> None:
     assert _garments(colours, kind, good).tolist() == np.repeat([TOP, TOP, BOTTOM, SKIN], 20).tolist()
     # Of what is not seen nothing is known.
     assert (_garments(colours, kind, good & (kind != OUTER)) == kind).all()
+
+
+def test_tones_that_are_alike_are_summed_by_their_weights() -> None:
+    rng = np.random.default_rng(0)
+    tones, among, weight = rng.uniform(0, 255, (5000, 3)), rng.uniform(0, 255, (60, 3)), rng.uniform(size=60)
+    square = ((tones[:, None] - among) ** 2).sum(2)
+    assert _alike(tones, among, weight) == pytest.approx(np.exp(-square / (2 * 25.0**2)) @ weight, rel=1e-3, abs=1e-6)
+
+
+def test_what_is_well_known_keeps_its_tone(canonical: CanonicalSurface) -> None:
+    count = len(canonical.vertices)
+    colours = np.random.default_rng(0).uniform(0, 255, (count, 4))
+    known = np.where(np.arange(count) % 2, 1.0, 0.0)
+    guess, trust = _around_limbs(canonical, colours, known, np.full(count, TOP), [TOP])
+    np.testing.assert_array_equal(guess[1::2], colours[1::2])
+    assert (trust[1::2] == 1).all() and np.ptp(guess[::2], axis=0).max() < 250 and not np.array_equal(guess[::2], colours[::2])
 
 
 def test_what_is_rare_in_a_garment_counts_little() -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from carve.body.between_legs import part_of
 from carve.body.zones import HEAD, TORSO, UPPER_ARMS
 from carve.geometry.level_sections import LevelSections
 from carve.geometry.pictures.sampling import sample
@@ -103,7 +102,7 @@ class FallingHair:
             return f
         x, deep = points[rows], deep[rows]
         section = self._within.outside(x[:, [0, 2]], deep) + _SUNK * np.clip(1 - deep / _BEGINS, 0, 1)
-        maps = self._skin.blend(x, part_of(near, rows), self._transforms)
+        maps = self._skin.blend(x, near.part(rows), self._transforms)
         posed = np.einsum("nij,nj->ni", maps[..., :3], x) + maps[..., 3]
         outside = sample(self._outline, self._body.camera.project(posed))[:, 0] * -posed[:, 2] / self._body.camera.focal
         behind = self._ears[1] - x[:, 2]

@@ -10,6 +10,7 @@ the surface of which the band holds any part is thereby exactly that of the dens
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ Scalar = Callable[[np.ndarray], np.ndarray]
 """Points (N, 3) to values (N,), metres."""
 
 _CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+_BLOCK = 16384
+"""Points that are asked at a time, however many threads ask: so the answers do not depend on their number."""
 _NUDGE = 1e-3
 """Least |f| at a node in cells: triangles get no shorter edges than this share of one."""
 
@@ -68,20 +71,21 @@ class Grid:
         return self.low + self.cell * index
 
 
-def zero_level(field: Scalar, bound: Scalar, grid: Grid, safety: float = 2.0) -> Isosurface:
+def zero_level(field: Scalar, bound: Scalar, grid: Grid, safety: float = 2.0, threads: int = 1) -> Isosurface:
     """The largest piece of the surface ``field = 0``, by marching cubes (Lorensen & Cline, SIGGRAPH 1987).
 
     Args:
-        field: f, asked in batches of whatever size.
+        field: f, asked in batches of whatever size; with several threads it must allow to be asked at once.
         bound: a cheap signed distance that the surface surely keeps: where its absolute value exceeds a coarsest cell's r, that cell holds
             no surface and takes the bound's sign unasked. It is zero wherever the surface may be.
         grid: where to look. Its outermost nodes count as outside, so that the surface is closed.
         safety: how many times faster than a distance the field may grow.
+        threads: that ask; the surface does not depend on it.
 
     Raises:
         ValueError: the field has no zero that the band could find.
     """
-    asked = _Asked(field)
+    asked = _Asked(field, threads)
     values, known = _banded(asked, bound, grid, safety)
     while len(guessed := np.flatnonzero(_beside_sign_change(values) & ~known)):
         _ask_nodes(asked, grid, guessed, values, known)
@@ -124,14 +128,20 @@ def _largest(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 class _Asked:
-    """A function that counts the points at which it is asked."""
+    """A function that counts the points at which it is asked, block by block."""
 
-    def __init__(self, function: Scalar) -> None:
-        self._function, self.count = function, 0
+    def __init__(self, function: Scalar, threads: int = 1) -> None:
+        self._function, self._threads, self.count = function, threads, 0
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         self.count += len(points)
-        return self._function(points) if len(points) else np.zeros(0)
+        if not len(points):
+            return np.zeros(0)
+        blocks = [points[start : start + _BLOCK] for start in range(0, len(points), _BLOCK)]
+        if self._threads == 1 or len(blocks) == 1:
+            return np.concatenate([self._function(block) for block in blocks])
+        with ThreadPoolExecutor(self._threads) as pool:
+            return np.concatenate(list(pool.map(self._function, blocks)))
 
 
 def _banded(field: _Asked, bound: Scalar, grid: Grid, safety: float) -> tuple[np.ndarray, np.ndarray]:

@@ -42,6 +42,10 @@ _SHADE = 0.2
 """What shadow counts at least against the light of the same garment."""
 _SAME_TONE = 25.0
 """Tones of one cloth in one light differ by so much, of 255."""
+_WELL_KNOWN = 0.5
+"""From here on what is known of a vertex says so much more than what is guessed that nothing is guessed."""
+_CHUNK = 4096
+"""Tones that are compared at a time."""
 _FACE = len(LABELS)
 """The kind of the face's skin, beside the labels."""
 
@@ -133,7 +137,8 @@ def _around_limbs(
     axes = limb_axes(surface.skeleton)
     for region in range(len(REGIONS)):
         for part in np.unique(kind[surface.region == region]):
-            wanted = np.flatnonzero((surface.region == region) & (kind == part))
+            # What is well known keeps its own tone.
+            wanted = np.flatnonzero((surface.region == region) & (kind == part) & (known < _WELL_KNOWN))
             attached = ALIGNED[region][surface.region]
             sources = np.flatnonzero(good & attached & (kind == part))
             if len(sources) < 8 and part in cloth:
@@ -151,6 +156,8 @@ def _around_limbs(
             near = 1 / (distance**2 + 2) if part in cloth else 1 / (distance**2 + 0.5) ** 1.5
             guess[wanted] = _prevailing(colours[sources][index], (known * common)[sources][index] * near)
             trust[wanted] = 1.0
+    well = known >= _WELL_KNOWN
+    guess[well], trust[well] = colours[well], 1.0
     return guess, trust
 
 
@@ -179,11 +186,22 @@ def _commonness(colours: np.ndarray, known: np.ndarray, kind: np.ndarray, good: 
         if len(own) < 8:
             continue
         some = own[:: -(-len(own) // 1000)]
-        square = ((colours[own, None, :3] - colours[None, some, :3]) ** 2).sum(2)
-        share = np.exp(-square / (2 * _SAME_TONE**2)) @ known[some]
+        share = _alike(colours[own, :3], colours[some, :3], known[some])
         light = colours[own, :3].mean(1)
         common[own] = (share / share.max()) ** 2 * np.clip(light / max(float(np.quantile(light, 0.9)), 1.0), _SHADE, 1)
     return common
+
+
+def _alike(tones: np.ndarray, among: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(N,) the summed weights (M,) of tones (M, 3) that are like each of tones (N, 3)."""
+    tones, among = tones.astype(np.float32), among.astype(np.float32)
+    total = np.empty(len(tones))
+    for start in range(0, len(tones), _CHUNK):
+        part = tones[start : start + _CHUNK]
+        # |a - b|^2 as a product: the differences themselves take ten times as long.
+        apart = (part**2).sum(1)[:, None] + (among**2).sum(1) - 2 * part @ among.T
+        total[start : start + _CHUNK] = np.exp(apart / np.float32(-2 * _SAME_TONE**2)) @ weight.astype(np.float32)
+    return total
 
 
 def _prevailing(colours: np.ndarray, weight: np.ndarray, tolerance: float = 20.0) -> np.ndarray:
