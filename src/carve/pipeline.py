@@ -274,14 +274,8 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
     doubts = avatar.report.get("doubts", [])
     notes = [preset_note(settings.preset), pose_note(settings.observe, observation)]
     notes += [height_doubt(given_height) if given_height else None]
-    notes += [
-        *run.warnings,
-        *observation.notes,
-        *body.notes,
-        *avatar.normals.notes,
-        *avatar.surface.notes,
-        *(doubt["warning"] for doubt in doubts),
-    ]
+    notes += [*run.warnings, *observation.notes, *body.notes, *avatar.normals.notes, *avatar.surface.notes]
+    notes += [doubt["warning"] for doubt in doubts]
     trust = math.prod(doubt["trust"] for doubt in doubts)
     return {
         **avatar.report,

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from carve.app import cli
 from carve.web.api import Services
 from carve.web.files import ARTEFACTS
-from carve.web.options import FLAGS, LISTS, VALUES, words
+from carve.web.options import FLAGS, LISTS, VALUES, planned, words
 from web.conftest import KEYS
 from web.uploads import hostile, one_sentence, picture
 
@@ -234,6 +234,18 @@ def test_a_rerun_takes_corrections_and_keeps_options(client: TestClient, service
     finished(services, id_)
     assert client.post(f"/v1/avatars/{id_}/rerun", data={"reset": ["mask"]}).status_code == 202
     assert client.get(f"/v1/avatars/{id_}").json()["corrected"] == ["landmarks"]
+
+
+def test_a_rerun_leaves_hair_and_bags_away_and_takes_that_back(client: TestClient, services: Services) -> None:
+    id_ = send(client).json()["id"]
+    finished(services, id_)
+    assert client.post(f"/v1/avatars/{id_}/rerun", data={"without": ["hair", "bag"]}).status_code == 202
+    options = client.get(f"/v1/avatars/{id_}").json()["options"]
+    assert options == {"without": ["hair", "bag"]} and planned(options).settings().worn.off == ("hair", "bag")
+    finished(services, id_)
+    assert client.post(f"/v1/avatars/{id_}/rerun", data={"without": "hat"}).status_code == 422
+    assert client.post(f"/v1/avatars/{id_}/rerun", data={"without": ""}).status_code == 202
+    assert client.get(f"/v1/avatars/{id_}").json()["options"] == {}
 
 
 @pytest.mark.parametrize(
