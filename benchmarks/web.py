@@ -161,6 +161,7 @@ def hostile(arguments: argparse.Namespace) -> dict[str, Any]:
     server.start()
     statuses: dict[int, int] = {}
     wrong = []
+    port = int(server.url.rpartition(":")[2])
     for seed in range(arguments.count):
         body, headers = uploads.hostile(seed)
         try:
@@ -171,10 +172,23 @@ def hostile(arguments: argparse.Namespace) -> dict[str, Any]:
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
         if not 400 <= answer.status_code < 500 or not uploads.one_sentence(answer):
             wrong.append(f"{seed}: {answer.status_code} {answer.text[:100]}")
+    with ThreadPoolExecutor(16) as pool:
+        wire = list(uploads.WIRE) * (arguments.count // 10 // len(uploads.WIRE) + 1)
+        for name, (status, body) in zip(wire, pool.map(lambda name: uploads.on_the_wire(port, name), wire), strict=True):
+            statuses[status] = statuses.get(status, 0) + 1
+            if status not in uploads.WIRE[name][2] or not isinstance(json.loads(body or b"{}").get("detail"), str):
+                wrong.append(f"{name}: {status} {body[:100]!r}")
     up = server.client.get(f"{server.url}/healthz").status_code == 200
     left = [str(path) for path in (server.data / "avatars").rglob("*")]
     server.kill(signal.SIGTERM)
-    return {"sent": arguments.count, "statuses": statuses, "wrong": wrong[:20], "up": up, "left": left, "ok": up and not wrong and not left}
+    return {
+        "sent": arguments.count + len(wire),
+        "statuses": statuses,
+        "wrong": wrong[:20],
+        "up": up,
+        "left": left,
+        "ok": up and not wrong and not left,
+    }
 
 
 def clients(arguments: argparse.Namespace) -> dict[str, Any]:
