@@ -264,6 +264,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000, help="jobs of one call of `kills`")
     parser.add_argument("--preset", default="fast", choices=["fast", "standard", "best"], help="of the jobs of `kills` and `memory`")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends too
     figures = {"kills": kills, "hostile": hostile, "clients": clients, "memory": memory}[arguments.what](arguments)
     print(json.dumps(figures, indent=2))
     sys.exit(0 if figures["ok"] else 1)
