@@ -99,8 +99,16 @@ class Worker:
 
     def __init__(self, threads: int) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(WORKER, text=True, encoding="utf-8", errors="replace", env=environment, **pipes)
+        self.process = subprocess.Popen(
+            WORKER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+        )
         self.runs = 0
 
     def run(self, words: list[str]) -> tuple[int, str]:
