@@ -90,55 +90,62 @@ class Server:
 def kills(arguments: argparse.Namespace) -> dict[str, Any]:
     """Kill the worker of every job twice and the server in every other job, each at a random share of the job's progress.
 
-    What each job came to stands in OUT/kills.json; the same command again goes on with the jobs that are missing.
+    What each job came to stands in OUT/kills.json; the same command again goes on with it, in the middle of a job too.
     """
     file = arguments.out / "kills.json"
-    done: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+    jobs: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
     server = Server(arguments.out / "data")
     server.start()
-    for number in range(len(done), min(arguments.jobs, len(done) + arguments.limit)):
-        done.append(_one_killed(server, arguments, number))
-        file.write_text(json.dumps(done, indent=2) + "\n")
+
+    def save() -> None:
+        file.write_text(json.dumps(jobs, indent=2) + "\n")
+
+    begun = sum("state" in job for job in jobs)
+    for number in range(begun, min(arguments.jobs, begun + arguments.limit)):
+        if number == len(jobs):
+            photo = {"photo": ("a.jpg", arguments.photo.read_bytes())}
+            sent = server.client.post(f"{server.url}/v1/avatars", files=photo, data={"preset": arguments.preset})
+            jobs.append({"job": sent.json()["id"], "kills": []})
+            save()
+        _one_killed(server, random.Random(1000 * arguments.seed + number), number % 2, jobs[number], save)
+        save()
     server.kill(signal.SIGTERM)
-    finished = sum(job["state"] == "done" for job in done)
-    valid = sum(job["valid"] for job in done)
-    killed = {what: sum(kind == what for job in done for kind, _ in job["kills"]) for what in ("worker", "server")}
+    finished = sum(job["state"] == "done" for job in jobs)
+    valid = sum(job["valid"] for job in jobs)
+    killed = {what: sum(kind == what for job in jobs for kind, _ in job["kills"]) for what in ("worker", "server")}
     ok = finished == valid == arguments.jobs and killed["worker"] == 2 * arguments.jobs and killed["server"] == arguments.jobs // 2
     figures = {"worker_kills": killed["worker"], "server_kills": killed["server"], "ok": ok}
-    return {"jobs": len(done), "done": finished, "valid": valid, **figures}
+    return {"jobs": len(jobs), "done": finished, "valid": valid, **figures}
 
 
-def _one_killed(server: Server, arguments: argparse.Namespace, number: int) -> dict[str, Any]:
-    """One job with its kills: what was killed at which progress, and what came of it."""
-    rng = random.Random(1000 * arguments.seed + number)
-    photo = {"photo": ("a.jpg", arguments.photo.read_bytes())}
-    job = server.client.post(f"{server.url}/v1/avatars", files=photo, data={"preset": arguments.preset}).json()["id"]
-    plan = [*("worker" for _ in range(2)), *("server" for _ in range(number % 2))]
+def _one_killed(server: Server, rng: random.Random, servers: int, job: dict[str, Any], save: Callable[[], None]) -> None:
+    """Wait for a job and kill what works on it; `job` is told what was killed at which progress, and what came of it."""
+    plan = ["worker"] * 2 + ["server"] * servers
     rng.shuffle(plan)
-    killed = []
-    for what, at in zip(plan, sorted(rng.uniform(0.0, 0.9) for _ in plan), strict=True):
-        state: dict[str, Any] = {"progress": 0.0}
+    moments = sorted(rng.uniform(0.0, 0.9) for _ in plan)
+    for what, at in list(zip(plan, moments, strict=True))[len(job["kills"]) :]:
+        state: dict[str, Any] = {}
 
         def is_there(at: float = at, state: dict[str, Any] = state) -> bool:
-            state |= server.client.get(f"{server.url}/v1/avatars/{job}").json()
+            state |= server.client.get(f"{server.url}/v1/avatars/{job['job']}").json()
             return state["state"] in ("done", "failed") or (state["state"] == "running" and state["progress"] >= at)
 
         server.until(is_there)
         if state["state"] != "running":
             break
-        (worker,) = server.row("worker", job)
+        (worker,) = server.row("worker", job["job"])
         if what == "server":
             server.kill()
             server.start()
         else:
             with suppress(ProcessLookupError, TypeError):  # it was done just now
                 os.kill(worker, signal.SIGKILL)
-        killed.append((what, round(state["progress"], 3)))
-        server.until(lambda: server.row("worker", job)[0] != worker)  # noqa: B023
-    server.until(lambda: server.row("state", job)[0] in ("done", "failed"))
-    became, runs, message = server.row("state, runs, message", job)
-    valid = became == "done" and _valid(server.data / "avatars" / job / "run" / "avatar.glb")
-    return {"job": job, "kills": killed, "state": became, "runs": runs, "message": message, "valid": valid}
+        job["kills"].append((what, round(state["progress"], 3)))
+        save()
+        server.until(lambda: server.row("worker", job["job"])[0] != worker)  # noqa: B023
+    server.until(lambda: server.row("state", job["job"])[0] in ("done", "failed"))
+    job["state"], job["runs"], job["message"] = server.row("state, runs, message", job["job"])
+    job["valid"] = job["state"] == "done" and _valid(server.data / "avatars" / job["job"] / "run" / "avatar.glb")
 
 
 def _valid(glb: Path) -> bool:
