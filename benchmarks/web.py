@@ -1,6 +1,6 @@
 """Measures the server with the real pipeline: kills, hostile uploads, many clients, memory.
 
-    python benchmarks/web.py kills --jobs 10 --out out/kills      two kills of the worker a job, one of the server every other
+    python benchmarks/web.py kills --jobs 10 --preset fast --out out/kills      goes on with the same --out; --limit N: so many jobs a call
     python benchmarks/web.py hostile --count 500 --out out/hostile
     python benchmarks/web.py clients --jobs 50 --clients 8 --out out/clients
     python benchmarks/web.py memory --out out/memory
@@ -88,49 +88,75 @@ class Server:
 
 
 def kills(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Kill the worker twice a job at random moments, and the server at random between."""
-    rng = random.Random(arguments.seed)
-    server = Server(arguments.out)
+    """Kill the worker of every job twice and the server in every other job, each at a random share of the job's progress.
+
+    What each job came to stands in OUT/kills.json; the same command again goes on with it, in the middle of a job too.
+    """
+    file = arguments.out / "kills.json"
+    jobs: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+    server = Server(arguments.out / "data")
     server.start()
-    photo = arguments.photo.read_bytes()
-    jobs = []
-    for _ in range(arguments.jobs):
-        sent = server.client.post(f"{server.url}/v1/avatars", files={"photo": ("a.jpg", photo)}, data={"preset": "fast"})
-        jobs.append(sent.json()["id"])
-    server_kills = set(rng.sample(range(arguments.jobs), arguments.jobs // 2))
-    killed = 0
-    for number, job in enumerate(jobs):
-        for _ in range(2):
-            at = rng.uniform(0, arguments.job_seconds)
-            server.until(lambda: server.row("state", job)[0] in ("running", "done", "failed"))  # noqa: B023
-            time.sleep(at)
-            state, worker = server.row("state, worker", job)
-            if state == "running" and worker:
-                with suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-                    killed += 1
-                server.until(lambda: server.row("worker", job)[0] != worker)  # noqa: B023
-        if number in server_kills:
+
+    def save() -> None:
+        file.write_text(json.dumps(jobs, indent=2) + "\n")
+
+    begun = sum("state" in job for job in jobs)
+    for number in range(begun, min(arguments.jobs, begun + arguments.limit)):
+        if number == len(jobs):
+            photo = {"photo": ("a.jpg", arguments.photo.read_bytes())}
+            sent = server.client.post(f"{server.url}/v1/avatars", files=photo, data={"preset": arguments.preset})
+            jobs.append({"job": sent.json()["id"], "kills": []})
+            save()
+        _one_killed(server, random.Random(1000 * arguments.seed + number), number % 2, jobs[number], save)
+        save()
+    server.kill(signal.SIGTERM)
+    finished = sum(job["state"] == "done" for job in jobs)
+    valid = sum(job["valid"] for job in jobs)
+    killed = {what: sum(kind == what for job in jobs for kind, _ in job["kills"]) for what in ("worker", "server")}
+    ok = finished == valid == arguments.jobs and killed["worker"] == 2 * arguments.jobs and killed["server"] == arguments.jobs // 2
+    figures = {"worker_kills": killed["worker"], "server_kills": killed["server"], "ok": ok}
+    return {"jobs": len(jobs), "done": finished, "valid": valid, **figures}
+
+
+def _one_killed(server: Server, rng: random.Random, servers: int, job: dict[str, Any], save: Callable[[], None]) -> None:
+    """Wait for a job and kill what works on it; `job` is told what was killed at which progress, and what came of it."""
+    plan = ["worker"] * 2 + ["server"] * servers
+    rng.shuffle(plan)
+    moments = sorted(rng.uniform(0.0, 0.9) for _ in plan)
+    for what, at in list(zip(plan, moments, strict=True))[len(job["kills"]) :]:
+        state: dict[str, Any] = {}
+
+        def is_there(at: float = at, state: dict[str, Any] = state) -> bool:
+            state |= server.client.get(f"{server.url}/v1/avatars/{job['job']}").json()
+            return state["state"] in ("done", "failed") or (state["state"] == "running" and state["progress"] >= at)
+
+        server.until(is_there)
+        if state["state"] != "running":
+            break
+        (worker,) = server.row("worker", job["job"])
+        if what == "server":
             server.kill()
             server.start()
-        server.until(lambda: server.row("state", job)[0] in ("done", "failed"))  # noqa: B023
-    states = [server.client.get(f"{server.url}/v1/avatars/{job}").json() for job in jobs]
-    server.kill(signal.SIGTERM)
-    valid = sum(_valid(server.data / "avatars" / job / "run" / "avatar.glb") for job in jobs)
-    done = sum(state["state"] == "done" for state in states)
-    return {
-        "jobs": len(jobs),
-        "done": done,
-        "valid": valid,
-        "worker_kills": killed,
-        "server_kills": len(server_kills),
-        "ok": done == valid == len(jobs),
-    }
+        else:
+            with suppress(ProcessLookupError, TypeError):  # it was done just now
+                os.kill(worker, signal.SIGKILL)
+        job["kills"].append((what, round(state["progress"], 3)))
+        save()
+        server.until(lambda: server.row("worker", job["job"])[0] != worker)  # noqa: B023
+    server.until(lambda: server.row("state", job["job"])[0] in ("done", "failed"))
+    job["state"], job["runs"], job["message"] = server.row("state, runs, message", job["job"])
+    job["valid"] = job["state"] == "done" and _valid(server.data / "avatars" / job["job"] / "run" / "avatar.glb")
 
 
 def _valid(glb: Path) -> bool:
+    """Whether an avatar can be read and has its skeleton; Khronos' validator too, where it is installed."""
     from carve.gltf.reader import read_glb
 
+    validator = ROOT / "tests" / "validator"
+    if (validator / "node_modules").is_dir():
+        told = subprocess.run(["node", "validate.mjs", str(glb.resolve())], cwd=validator, capture_output=True, text=True, check=False)
+        if next(iter(json.loads(told.stdout).values()))["issues"]["numErrors"]:
+            return False
     return read_glb(glb).skeleton is not None
 
 
@@ -142,6 +168,7 @@ def hostile(arguments: argparse.Namespace) -> dict[str, Any]:
     server.start()
     statuses: dict[int, int] = {}
     wrong = []
+    port = int(server.url.rpartition(":")[2])
     for seed in range(arguments.count):
         body, headers = uploads.hostile(seed)
         try:
@@ -152,10 +179,23 @@ def hostile(arguments: argparse.Namespace) -> dict[str, Any]:
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
         if not 400 <= answer.status_code < 500 or not uploads.one_sentence(answer):
             wrong.append(f"{seed}: {answer.status_code} {answer.text[:100]}")
+    with ThreadPoolExecutor(16) as pool:
+        wire = list(uploads.WIRE) * (arguments.count // 10 // len(uploads.WIRE) + 1)
+        for name, (status, body) in zip(wire, pool.map(lambda name: uploads.on_the_wire(port, name), wire), strict=True):
+            statuses[status] = statuses.get(status, 0) + 1
+            if status not in uploads.WIRE[name][2] or not isinstance(json.loads(body or b"{}").get("detail"), str):
+                wrong.append(f"{name}: {status} {body[:100]!r}")
     up = server.client.get(f"{server.url}/healthz").status_code == 200
     left = [str(path) for path in (server.data / "avatars").rglob("*")]
     server.kill(signal.SIGTERM)
-    return {"sent": arguments.count, "statuses": statuses, "wrong": wrong[:20], "up": up, "left": left, "ok": up and not wrong and not left}
+    return {
+        "sent": arguments.count + len(wire),
+        "statuses": statuses,
+        "wrong": wrong[:20],
+        "up": up,
+        "left": left,
+        "ok": up and not wrong and not left,
+    }
 
 
 def clients(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -193,8 +233,8 @@ def memory(arguments: argparse.Namespace) -> dict[str, Any]:
     server.start()
     time.sleep(20)
     before = _resident(server)
-    answer = server.client.post(f"{server.url}/v1/avatars", files={"photo": ("a.jpg", arguments.photo.read_bytes())})
-    job = answer.json()["id"]
+    sent = {"photo": ("a.jpg", arguments.photo.read_bytes())}
+    job = server.client.post(f"{server.url}/v1/avatars", files=sent, data={"preset": arguments.preset}).json()["id"]
     begin = time.monotonic()
     server.until(lambda: server.row("state", job)[0] in ("done", "failed"))
     seconds = round(time.monotonic() - begin)
@@ -228,8 +268,10 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--job-seconds", type=float, default=40.0, help="about how long a job takes; kills fall into that time")
+    parser.add_argument("--limit", type=int, default=1000, help="jobs of one call of `kills`")
+    parser.add_argument("--preset", default="fast", choices=["fast", "standard", "best"], help="of the jobs of `kills` and `memory`")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends too
     figures = {"kills": kills, "hostile": hostile, "clients": clients, "memory": memory}[arguments.what](arguments)
     print(json.dumps(figures, indent=2))
     sys.exit(0 if figures["ok"] else 1)

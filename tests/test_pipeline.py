@@ -238,6 +238,18 @@ def test_a_changed_setting_runs_its_stage_and_what_follows(fakes: Fakes, tmp_pat
     assert ("load" in fakes.calls) == ("fit_face" in AFTER[changed])
 
 
+def test_hair_on_or_off_makes_the_surface_again_and_nothing_before(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out")
+    for off in ("false", "true"):
+        fakes.calls.clear()
+        avatar = run(fakes, tmp_path / "out", [f"worn.hair={off}"], existing="resume")
+        assert {"refine", "texture", "rig"} <= set(fakes.calls) <= {"canonical", "refine", "texture", "rig"}
+        assert any("hair" in warning for warning in avatar.report["warnings"]) == (off == "false"), "these maps have no labels"
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", existing="resume")
+    assert not fakes.calls
+
+
 def test_another_photo_mask_or_seed_runs_everything(fakes: Fakes, tmp_path: Path) -> None:
     run(fakes, tmp_path / "out")
     mask = np.ones(fakes.photo.pixels.shape[:2], np.float32)

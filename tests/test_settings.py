@@ -225,7 +225,7 @@ def test_settings_made_in_python_are_checked_too() -> None:
 
 
 def test_every_stage_has_its_parameters() -> None:
-    assert {f.name for f in dataclasses.fields(Settings)} == {"preset", "seed", "clothed", *STAGES} - set(SETTINGS_OF)
+    assert {f.name for f in dataclasses.fields(Settings)} == {"preset", "seed", "clothed", "worn", *STAGES} - set(SETTINGS_OF)
 
 
 def test_the_printed_settings_are_a_settings_file(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_the_printed_settings_are_a_settings_file(tmp_path: Path) -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert field_docstrings(Inner) == {"steps": "How many."}
-    groups = ["clothed", *(stage for stage in STAGES if stage not in SETTINGS_OF)]
+    groups = ["clothed", "worn", *(stage for stage in STAGES if stage not in SETTINGS_OF)]
     for kind in (Settings, *(type(getattr(Settings(), group)) for group in groups)):
         undocumented = {f.name for f in dataclasses.fields(kind)} - set(field_docstrings(kind)) - set(groups)
         assert not undocumented, f"{kind.__module__}: {undocumented}"

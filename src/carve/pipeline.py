@@ -65,6 +65,8 @@ from carve.stages.observe import observe, pose_note, with_installed
 from carve.stages.refine import refine
 from carve.stages.rig import rig
 from carve.stages.texture import bake_texture
+from carve.stages.worn import Params as WornParams
+from carve.stages.worn import take_off
 
 
 def reconstruct(
@@ -173,7 +175,7 @@ def run_stages(
         else run("fit_face", BodyFit, _known, observation, given)
     )
     normals = run("normals", NormalMaps, predict_normals, observation, body, network, settings.normals, own, detail)
-    seen = run.derive("seen", with_mask(observation, normals), "observe", "normals")
+    seen, normals = _dressed(run, with_mask(observation, normals), body, normals, settings.worn)
     if learned_surface(settings.preset):
         implicit = Deferred(identity("implicit"), load_implicit_net)
         canonical = run("canonical", CanonicalSurface, build_clothed, seen, body, normals, implicit, settings.clothed)
@@ -197,6 +199,15 @@ def _fitted(
     body = run("fit_face", BodyFit, fit_face, observation, leaning, model, settings.fit_face)
     run.forget("evidence")
     return body
+
+
+def _dressed(run: StageRunner, seen: Observation, body: BodyFit, normals: NormalMaps, params: WornParams) -> tuple[Observation, NormalMaps]:
+    """The observation and the maps that the surface is made from: without what the avatar is to do without."""
+    if not params.off:
+        return run.derive("seen", seen, "observe", "normals"), normals
+    sources, by = ("observe", "fit_face", "normals"), f"without {params.off}"
+    without, maps = take_off(seen, body, normals, params)
+    return run.derive("seen", without, *sources, by=by), run.derive("worn", maps, *sources, by=by)
 
 
 def _known(observation: Observation, body: BodyFit) -> BodyFit:
@@ -263,7 +274,8 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
     doubts = avatar.report.get("doubts", [])
     notes = [preset_note(settings.preset), pose_note(settings.observe, observation)]
     notes += [height_doubt(given_height) if given_height else None]
-    notes += [*run.warnings, *observation.notes, *body.notes, *avatar.surface.notes, *(doubt["warning"] for doubt in doubts)]
+    notes += [*run.warnings, *observation.notes, *body.notes, *avatar.normals.notes, *avatar.surface.notes]
+    notes += [doubt["warning"] for doubt in doubts]
     trust = math.prod(doubt["trust"] for doubt in doubts)
     return {
         **avatar.report,

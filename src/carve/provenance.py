@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import hashlib
 import platform
 import resource
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -101,3 +104,10 @@ def peak_memory() -> float:
         pass
     unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes on macOS, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def give_memory_back() -> None:
+    """Let the system have what a run's arrays took: between runs a process keeps only what it has loaded."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # a libc that has no such function
+        ctypes.CDLL(None).malloc_trim(0)

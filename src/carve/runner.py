@@ -67,10 +67,11 @@ class StageRunner:
         content = dataclasses.replace(record, name="") if isinstance(record, Photo) else record
         self.known[name], self.prints[name] = record, fingerprint(content)
 
-    def derive(self, name: str, record: Record, *sources: str) -> Record:
-        """Make a record known that follows from known ones and is made anew every time."""
+    def derive(self, name: str, record: Record, *sources: str, by: str = "") -> Record:
+        """Make a record known that follows from known ones, and `by` settings in words, and is made anew every time."""
         self.known[name] = record
-        self.prints[name] = hashlib.sha256(" ".join([name, *(self.prints[source] for source in sources)]).encode()).hexdigest()
+        parts = [name, *(self.prints[source] for source in sources), *([by] if by else [])]
+        self.prints[name] = hashlib.sha256(" ".join(parts).encode()).hexdigest()
         return record
 
     def forget(self, *names: str) -> None:

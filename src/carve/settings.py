@@ -18,7 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from carve.files.text import read_toml
 from carve.networks.weights import FOLDER
 from carve.records import CarveError
-from carve.stages import canonical, clothed, fit_body, fit_face, normals, observe, refine, rig, texture
+from carve.stages import canonical, clothed, fit_body, fit_face, normals, observe, refine, rig, texture, worn
 
 Preset = Literal["fast", "standard", "best"]
 """`fast` uses no learned surface; `standard` and `best` use one, `best` at a finer resolution. Without its weights they equal `fast`."""
@@ -46,6 +46,7 @@ class Settings:
     fit_body: fit_body.Params = field(default_factory=fit_body.Params)
     fit_face: fit_face.Params = field(default_factory=fit_face.Params)
     normals: normals.Params = field(default_factory=normals.Params)
+    worn: worn.Params = field(default_factory=worn.Params)
     canonical: canonical.Params = field(default_factory=canonical.Params)
     clothed: clothed.Params = field(default_factory=clothed.Params)
     refine: refine.Params = field(default_factory=refine.Params)

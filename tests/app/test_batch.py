@@ -12,27 +12,42 @@ from pathlib import Path
 
 import pytest
 
-from carve.app import batch_jobs, cli
-from carve.app.batch_jobs import OPTIONS, Job, command, find_jobs, read_lines
+from carve.app import batch_pools, cli
+from carve.app.batch import workers_for
+from carve.app.batch_jobs import OPTIONS, Job, command, find_jobs, lines_from
+from carve.app.batch_pools import Worker
 from carve.records import CarveError
 
 MAKER = """
 import json, os, pathlib, sys, time
-photo, out = map(pathlib.Path, sys.argv[1:])
-word = photo.read_text()
-if word == "slow": time.sleep(60)
-if word == "bad": sys.exit("carve: nobody is in the picture")
-if word == "dead": os.kill(os.getpid(), 9)
-out.mkdir(parents=True, exist_ok=True)
-with (out / "runs").open("a") as log: log.write("x")
-(out / "report.json").write_text(json.dumps({"warnings": ["one"]}))
+from carve.app import batch_worker
+done = 0
+
+def run(words):
+    global done
+    photo, out = pathlib.Path(words[-1]), pathlib.Path(next(w for w in words if w.startswith("--out=")).removeprefix("--out="))
+    word = photo.read_text()
+    if word == "slow": time.sleep(60)
+    if word == "bad": return 2, "nobody is in the picture"
+    if word == "dead" or (word == "tired" and done): os.kill(os.getpid(), 9)
+    done += 1
+    (out / "stages").mkdir(parents=True, exist_ok=True)
+    with (out / "runs").open("a") as log: log.write("x")
+    (out / "pid").write_text(str(os.getpid()))
+    (out / "stages" / "run.json").write_text("{}")
+    (out / "stages" / "observe.npz").write_text("large")
+    (out / "report.json").write_text(json.dumps({"warnings": ["one"]}))
+    return 0, ""
+
+batch_worker.run_words = run
+batch_worker.main()
 """
-"""Stands for the command, which takes half a minute: what it makes depends on the word in the photo."""
+"""A worker whose runs take no time: what it makes depends on the word in the photo."""
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_jobs, "command", lambda job: [sys.executable, "-c", MAKER, str(job.photo), str(job.out)])
+    monkeypatch.setattr(batch_pools, "WORKER", (sys.executable, "-c", MAKER))
 
 
 def photos(folder: Path, **words: str) -> Path:
@@ -61,6 +76,62 @@ def test_failures_stand_in_the_table_and_take_nothing_with_them(tmp_path: Path) 
     assert lines["c"]["message"] == "the process was ended by signal 9"
     assert lines["a"]["warnings"] == "1"
     assert list(lines) == ["a", "b", "c", "d"]
+    assert [line["photo"] for line in csv.DictReader((out / "failed.csv").open(newline=""))] == [lines["b"]["photo"], lines["c"]["photo"]]
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_process_makes_one_after_the_other_and_is_replaced_when_it_is_killed(tmp_path: Path) -> None:
+    folder, out = photos(tmp_path / "in", a="good", b="good", c="tired", d="good"), tmp_path / "out"
+    assert run(folder, "--out", out, "--workers", 1) == 0
+    pids = [(out / name / "pid").read_text() for name in "abcd"]
+    assert pids[0] == pids[1] != pids[2] == pids[3], "what earlier runs left in a process is not the photo's fault"
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_results_at_an_address(tmp_path: Path, kind: str) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    folder = photos(tmp_path / "in", a="good", b="bad")
+    url = f"memory://{tmp_path.name}/batch" if kind == "memory" else (tmp_path / "out").as_uri()
+    files, path = fsspec.core.url_to_fs(url)
+    assert run(folder, "--out", url) == 1
+    assert files.cat_file(f"{path}/a/runs") == b"x" and not files.exists(f"{path}/a/stages/observe.npz")
+    states = {line.out: line.state for line in lines_from(files.cat_file(f"{path}/batch.csv").decode())}
+    assert states == {f"{url}/a": "done", f"{url}/b": "failed"}
+    photos(folder, b="good")
+    files.rm_file(f"{path}/batch.csv")
+    assert run(folder, "--out", url) == 0, "what was finished is known without its line"
+    assert files.cat_file(f"{path}/a/runs") == b"x" and files.cat_file(f"{path}/b/runs") == b"x"
+    assert [line.state for line in lines_from(files.cat_file(f"{path}/batch.csv").decode())] == ["kept", "done"]
+    assert files.cat_file(f"{path}/failed.csv").count(b"\n") == 1
+    files.makedirs(f"{path}/c", exist_ok=True)
+    files.pipe_file(f"{path}/c/letter.txt", b"mine")
+    assert run(photos(tmp_path / "more", c="good"), "--out", url) == 1
+    assert files.cat_file(f"{path}/c/letter.txt") == b"mine" and not files.exists(f"{path}/c/report.json")
+
+
+@pytest.mark.parametrize("url", ["nonsense://x/y", "ftp://127.0.0.1:1/x", "http://127.0.0.1:1/x"])
+def test_an_address_that_cannot_be_written_to_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    assert run(photos(tmp_path / "in", a="good"), "--out", url) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and url in told
+
+
+def test_as_many_at_a_time_as_there_are_cores_and_memory() -> None:
+    assert [workers_for(2, 20 << 30), workers_for(8, 10 << 30), workers_for(4, 1 << 30), workers_for(3, None)] == [2, 3, 1, 3]
+
+
+def test_the_real_worker_answers_each_run(tmp_path: Path) -> None:
+    worker = Worker(1)
+    try:
+        code, said = worker.run(["reconstruct", str(tmp_path / "none.jpg"), f"--out={tmp_path / 'out'}"])
+        assert code == 2 and "none.jpg does not exist" in said
+        assert worker.run(["no-command"])[0] == 2 and worker.lives
+        assert worker.process.stdin is not None
+        worker.process.stdin.close()
+        assert worker.process.wait(20) == 0, "it ends with whoever sends it work"
+    finally:
+        worker.end()
 
 
 @pytest.mark.usefixtures("fake")
@@ -83,7 +154,7 @@ def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
     assert run(folder, "--out", out) == 0
     (out / "batch.csv").write_text("photo,out\nx")
     assert run(folder, "--out", out) == 0
-    assert (out / "a" / "runs").read_text() == "xx"
+    assert (out / "a" / "runs").read_text() == "x" and table(out)["a"]["state"] == "kept"
 
 
 def test_a_list_names_folders_and_options(tmp_path: Path) -> None:
@@ -99,12 +170,11 @@ def test_a_list_names_folders_and_options(tmp_path: Path) -> None:
 def test_every_option_of_a_list_is_one_of_the_command(tmp_path: Path) -> None:
     values = dict.fromkeys(OPTIONS, "1") | {"preset": "fast", "height": "1.75"}
     words = command(Job(tmp_path / "-odd.jpg", tmp_path / "out", values))
-    assert words[:3] == [sys.executable, "-m", "carve"]
-    parsed = cli._parser().parse_args(words[3:])
+    parsed = cli._parser().parse_args(words)
     assert parsed.photo == tmp_path / "-odd.jpg"
     assert (parsed.preset, parsed.person, parsed.resume) == ("fast", 1, False)
     (tmp_path / "out").mkdir()
-    assert cli._parser().parse_args(command(Job(tmp_path / "a.jpg", tmp_path / "out"))[3:]).resume
+    assert cli._parser().parse_args(command(Job(tmp_path / "a.jpg", tmp_path / "out"))).resume
 
 
 def test_models_for_all_reach_every_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +186,7 @@ def test_models_for_all_reach_every_photo(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("carve.app.batch.make_all", nothing_to_do)
     assert run(photos(tmp_path / "in", a="good"), "--out", tmp_path / "out", "--depth-model", "d.onnx", "--normals-model", "n.onnx") == 0
-    parsed = cli._parser().parse_args(command(jobs[0])[3:])
+    parsed = cli._parser().parse_args(command(jobs[0]))
     assert (parsed.depth_model, parsed.normals_model, parsed.preset) == (Path("d.onnx"), Path("n.onnx"), None)
 
 
@@ -147,17 +217,18 @@ def test_interrupted_it_stops_its_processes_and_keeps_what_is_finished(tmp_path:
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
-from carve.app import batch_jobs, cli
-batch_jobs.command = lambda job: [sys.executable, "-c", {MAKER!r}, str(job.photo), str(job.out)]
+from carve.app import batch_pools, cli
+batch_pools.WORKER = (sys.executable, "-c", {MAKER!r})
 sys.exit(cli.run(["batch", {str(folder)!r}, "--out", {str(out)!r}, "--workers", "2", "--quiet"]))
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not read_lines(out / "batch.csv") and time.monotonic() < deadline:
+    while not (out / "batch.csv").exists() or not lines_from((out / "batch.csv").read_text()):
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(30) != 0
-    assert {line.state for line in read_lines(out / "batch.csv").values()} == {"done"}
+    assert {line.state for line in lines_from((out / "batch.csv").read_text())} == {"done"}
     assert not (out / "b").exists()
 
 

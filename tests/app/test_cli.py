@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,9 +44,11 @@ def photo(tmp_path: Path) -> Path:
 
 def test_closed_choices_are_those_of_the_settings() -> None:
     from carve.settings import STAGES, Preset
+    from carve.stages.worn import Params as Worn
 
     assert get_args(Preset) == cli.PRESETS
     assert STAGES == cli.STAGES
+    assert tuple(field.name for field in fields(Worn)) == cli.WORN
 
 
 @pytest.mark.parametrize("command", [[], ["reconstruct"], ["preview"], ["animate"], ["doctor"], ["settings"]])

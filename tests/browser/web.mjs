@@ -76,10 +76,12 @@ try {
   await page.keyboard.press("ArrowRight");
   await look("landmarks");
   await page.click(".editor button[value=use]");
+  await page.uncheck(".correct input[name=hair]");
   await page.click(".correct button[type=submit]");
   for (let now = await state(); now.version !== 2 || now.state !== "done"; now = await state()) await page.waitForTimeout(300);
   await page.waitForSelector(".looks");
   report.corrected = (await state()).corrected;
+  report.without = (await state()).options.without;
 
   await page.click("#tab-files");
   const [download] = await Promise.all([page.waitForEvent("download"), page.click(".files a >> nth=0")]);

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carve.app import cli
-from carve.app.batch_jobs import Line, write_lines
+from carve.app.batch_jobs import Line, text_of
 from carve.app.demo import EXAMPLE
 from carve.export.glb import write_avatar_glb
 from carve.io.image import read_photo, write_png
@@ -50,6 +50,8 @@ def test_a_run_is_told_on_one_page_that_asks_for_nothing(run: Path) -> None:
     assert len(sources) == 6  # turntable, two of confidence, sheet, two of what was seen
     assert all(source.startswith("data:image/webp;base64,") for source in sources)
     assert "1.75 m" in page and "81%" in page and "13 MiB" not in page and "1200 MiB" in page
+    (run / "report.json").write_text(json.dumps({**REPORT, "confidence": {"trust": 1}}), encoding="utf-8")
+    assert "100%" in report_page(run), "a whole number is one too"
     assert "80 %" in page, "the head's confidence is the mean of its joints'"
 
 
@@ -71,14 +73,12 @@ def test_a_damaged_report_is_one_sentence_or_a_page_without_it(run: Path, damage
 def test_a_batch_shows_a_line_a_photo_and_pictures_of_its_own_folders_only(tmp_path: Path, run: Path) -> None:
     write_png(run / "thumbnail.png", np.full((32, 32, 3), 50, np.uint8))
     outside = tmp_path.parent
-    write_lines(
-        tmp_path / "batch.csv",
-        [
-            Line("photos/ann.jpg", str(run), "done", 12.5, 1, "", "d"),
-            Line("photos/<i>.jpg", str(tmp_path / "gone"), "failed", 1.0, 0, "no person & no dog", "d"),
-            Line("x.jpg", str(outside), "done", 3.0, 0, "", "d"),
-        ],
-    )
+    lines = [
+        Line("photos/ann.jpg", str(run), "done", 12.5, 1, "", "d"),
+        Line("photos/<i>.jpg", str(tmp_path / "gone"), "failed", 1.0, 0, "no person & no dog", "d"),
+        Line("x.jpg", str(outside), "done", 3.0, 0, "", "d"),
+    ]
+    (tmp_path / "batch.csv").write_text(text_of(lines))
     page = report_page(tmp_path)
     assert page.count("data:image/webp") == 1
     assert "no person &amp; no dog" in page and "&lt;i&gt;.jpg" in page and "<i>.jpg" not in page

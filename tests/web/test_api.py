@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from starlette.testclient import TestClient
 
 from carve.app import cli
 from carve.web.api import Services
+from carve.web.doorman import Doorman
 from carve.web.files import ARTEFACTS
-from carve.web.options import FLAGS, LISTS, VALUES, words
+from carve.web.limits import Limits
+from carve.web.options import FLAGS, LISTS, VALUES, planned, words
+from carve.web.server import make_app, make_services
 from web.conftest import KEYS
 from web.uploads import hostile, one_sentence, picture
 
@@ -234,6 +238,29 @@ def test_a_rerun_takes_corrections_and_keeps_options(client: TestClient, service
     finished(services, id_)
     assert client.post(f"/v1/avatars/{id_}/rerun", data={"reset": ["mask"]}).status_code == 202
     assert client.get(f"/v1/avatars/{id_}").json()["corrected"] == ["landmarks"]
+
+
+def test_what_was_kept_long_enough_is_deleted(tmp_path: Path, doorman: Doorman) -> None:
+    made = make_services(tmp_path, Limits(keep_seconds=0.0), None, 0)
+    kept = replace(made, doorman=doorman)
+    client = TestClient(make_app(kept, ["127.0.0.1"]), base_url="http://127.0.0.1:8765")
+    ready, waiting = (send(client).json()["id"] for _ in range(2))
+    finished(kept, ready)
+    kept.supervisor._clean()
+    assert client.get(f"/v1/avatars/{ready}").status_code == 404 and not kept.data.avatar(ready).path.exists()
+    assert client.get(f"/v1/avatars/{waiting}").status_code == 200 and kept.data.avatar(waiting).photo.exists()
+
+
+def test_a_rerun_leaves_hair_and_bags_away_and_takes_that_back(client: TestClient, services: Services) -> None:
+    id_ = send(client).json()["id"]
+    finished(services, id_)
+    assert client.post(f"/v1/avatars/{id_}/rerun", data={"without": ["hair", "bag"]}).status_code == 202
+    options = client.get(f"/v1/avatars/{id_}").json()["options"]
+    assert options == {"without": ["hair", "bag"]} and planned(options).settings().worn.off == ("hair", "bag")
+    finished(services, id_)
+    assert client.post(f"/v1/avatars/{id_}/rerun", data={"without": "hat"}).status_code == 422
+    assert client.post(f"/v1/avatars/{id_}/rerun", data={"without": ""}).status_code == 202
+    assert client.get(f"/v1/avatars/{id_}").json()["options"] == {}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_page_is_usable(running: Running, tmp_path: Path, width: int, height
     assert report["violations"] == [] and report["errors"] == [] and report["outside"] == []
     assert report["options"] == {"preset": "fast"} and int(report["triangles"].replace(",", "")) > 1000
     assert report["wrapped"] == "tab-about"
-    assert report["corrected"] == ["mask", "landmarks"]
+    assert report["corrected"] == ["mask", "landmarks"] and report["without"] == ["hair"]
     assert report["download"] == ["ann_avatar.glb", "glTF"]
     assert report["left"] == 0 and not report["sideways"]
     assert report["weight"] < MOST_BYTES

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import random
+import socket
 import struct
+import time
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -150,6 +153,50 @@ def hostile(seed: int) -> tuple[bytes, dict[str, str]]:
     if kind in (0, 1) and rng.random() < 0.3:
         body = damaged(form(("photo", "a.jpg", no_picture(rng))), rng)
     return body, headers
+
+
+HEAD = b"POST /v1/avatars HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\n"
+WIRE: dict[str, tuple[bytes, bytes, set[int]]] = {
+    "huge header": (HEAD + b"X-Name: " + b"x" * 200_000 + b"\r\n\r\n", b"", {400, 431}),
+    "many headers": (HEAD + b"".join(b"X-%d: y\r\n" % k for k in range(20_000)) + b"\r\n", b"", {400, 431}),
+    "huge address": (b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"", {400, 414}),
+    "no request": (b"\x16\x03\x01\x02\x00" + b"\0" * 500 + b"\r\n\r\n", b"", {400}),
+    "length that lies": (HEAD + MULTIPART + b"Content-Length: 99999999999\r\n\r\n", b"", {413}),
+    "negative length": (HEAD + MULTIPART + b"Content-Length: -5\r\n\r\n", b"", {400}),
+    "two lengths": (HEAD + MULTIPART + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", b"", {400}),
+    "two hosts": (HEAD + b"Host: evil.example\r\nContent-Length: 0\r\n\r\n", b"", {400}),
+    "path trick": (b"GET /v1/avatars/..%2f..%2fjobs.sqlite HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"", {404, 422}),
+    "page path trick": (b"GET /page/..%2f..%2fserver.py HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"", {404}),
+    "slow head": (HEAD, b"X-A: b\r\n", {408}),
+    "slow body": (HEAD + MULTIPART + b"Content-Length: 5000\r\n\r\n", b"", {408}),
+    "slow chunks": (HEAD + MULTIPART + b"Transfer-Encoding: chunked\r\n\r\n2\r\n--\r\n", b"", {408}),
+}
+"""What one sends at once, what then every second, and the statuses that are right."""
+
+
+def on_the_wire(port: int, name: str, patience: float = 60.0) -> tuple[int, bytes]:
+    """Status and body of the answer to one of WIRE; 0 if the server lets the connection go without a word."""
+    first, again, _ = WIRE[name]
+    told, end = b"", time.monotonic() + patience
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection, suppress(OSError):
+        with suppress(OSError):
+            connection.sendall(first)  # the server may have said no before all of it is sent
+        connection.settimeout(1.0)
+        while time.monotonic() < end:
+            try:
+                piece = connection.recv(65536)
+            except TimeoutError:
+                connection.sendall(again)
+                continue
+            if not piece:
+                break
+            told += piece
+            head, _, body = told.partition(b"\r\n\r\n")
+            if body and len(body) >= int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0):
+                break
+    head, _, body = told.partition(b"\r\n\r\n")
+    return int(head.split()[1]) if head else 0, body
 
 
 def one_sentence(answer: Any) -> bool:

@@ -1,8 +1,7 @@
-"""Jobs of `carve batch`: many photos, each in a process of its own, so that one that fails or dies takes no other with it.
+"""Jobs of `carve batch`: which photos there are, with which options, and where each one's avatar goes.
 
 `OUT/batch.csv` has a line a photo: `photo`, `out`, `state` (`done`, `kept`, `failed`), `seconds`, `warnings` (their number), `message`
-(what failed), and
-`digest`, the sha256 of the photo and its options, by which a second call knows what is done.
+(what failed), and `digest`, the sha256 of the photo and its options, by which a second call knows what is done.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ import csv
 import hashlib
 import io
 import json
-import os
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from carve.app.batch_places import is_address
 from carve.files.fence import fence
 from carve.files.text import check_file, read_text
-from carve.files.whole import write_whole
 from carve.records import CarveError
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic"})
@@ -41,7 +35,15 @@ class Job:
 
     photo: Path
     out: Path
+    """Its output folder; one that lies at an address is made anywhere and then put there."""
     options: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    """Where its output folder goes, if that is an address (`app.batch_places`)."""
+
+    @property
+    def place(self) -> str:
+        """Its output folder's name in the table."""
+        return self.url or str(self.out)
 
     @property
     def digest(self) -> str:
@@ -66,8 +68,8 @@ class Line:
     digest: str
 
 
-def find_jobs(inputs: Sequence[Path], out: Path, options: dict[str, str]) -> list[Job]:
-    """Photos of files, folders and lists (.csv), each with an output folder of its own below `out`.
+def find_jobs(inputs: Sequence[Path], out: Path | str, options: dict[str, str]) -> list[Job]:
+    """Photos of files, folders and lists (.csv), each with an output folder of its own below `out`, a folder or an address.
 
     Raises CarveError if something is missing, a list has columns that mean nothing, or two photos would share a folder.
     """
@@ -75,24 +77,24 @@ def find_jobs(inputs: Sequence[Path], out: Path, options: dict[str, str]) -> lis
     for source in inputs:
         with fence(str(source)):
             jobs += _jobs_of(source, out, options)
-    folders = [job.out.absolute() for job in jobs]
+    folders = [job.url or str(job.out.absolute()) for job in jobs]
     if double := next((folder for folder in folders if folders.count(folder) > 1), None):
         raise CarveError(f"Two photos would be written into {double}; name their folders in a list with the columns photo and out.")
     return jobs
 
 
-def _jobs_of(source: Path, out: Path, options: dict[str, str]) -> list[Job]:
+def _jobs_of(source: Path, out: Path | str, options: dict[str, str]) -> list[Job]:
     """The jobs of one input; inside a `fence`."""
     if source.is_dir():
         found = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
         if not found:
             raise CarveError(f"The folder {source} holds no photos.")
-        return [Job(photo, out / photo.stem, options) for photo in found]
+        return [_job(photo, out, photo.stem, options) for photo in found]
     check_file(source)
-    return _listed(source, out, options) if source.suffix.lower() == ".csv" else [Job(source, out / source.stem, options)]
+    return _listed(source, out, options) if source.suffix.lower() == ".csv" else [_job(source, out, source.stem, options)]
 
 
-def _listed(path: Path, out: Path, options: dict[str, str]) -> list[Job]:
+def _listed(path: Path, out: Path | str, options: dict[str, str]) -> list[Job]:
     """The jobs of a list: a CSV file with the column `photo`, and any of `out` and OPTIONS; inside a `fence`."""
     text = read_text(path, MAX_LIST)
     try:
@@ -113,72 +115,41 @@ def _listed(path: Path, out: Path, options: dict[str, str]) -> list[Job]:
             raise CarveError(f"A line of {path} names no photo.")
         photo = path.parent / values["photo"]
         own = {k: str(path.parent / v) if k in FILES else v for k, v in values.items() if k in OPTIONS}
-        jobs.append(Job(photo, out / values.get("out", photo.stem), {**options, **own}))
+        jobs.append(_job(photo, out, values.get("out", photo.stem), {**options, **own}))
     return jobs
 
 
+def _job(photo: Path, out: Path | str, name: str, options: dict[str, str]) -> Job:
+    """A photo whose output folder lies under `name` below `out`."""
+    if is_address(out):
+        return Job(photo, Path(name), options, f"{str(out).rstrip('/')}/{name}")
+    return Job(photo, Path(out) / name, options)
+
+
 def command(job: Job) -> list[str]:
-    """The command that makes one avatar; an earlier run in its folder is gone on with."""
-    words = [sys.executable, "-m", "carve", "reconstruct", f"--out={job.out}", "--quiet"]
+    """The words after `carve` that make one avatar; an earlier run in its folder is gone on with."""
+    words = ["reconstruct", f"--out={job.out}", "--quiet"]
     words += ["--resume"] if job.out.is_dir() else []
     words += [f"--{name}={value}" for name, value in job.options.items()]
     return [*words, "--", str(job.photo)]
 
 
-def run_job(job: Job, threads: int, running: set[subprocess.Popen[str]], stopped: threading.Event) -> Line:
-    """Make one avatar in a process of its own with so many threads."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        command(job),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-    )
-    running.add(process)
-    if stopped.is_set():
-        process.terminate()
-    _, told = process.communicate()
-    running.discard(process)
-    seconds = round(time.perf_counter() - begin, 1)
-    if process.returncode == 0:
-        return finished_line(job, seconds, job.digest)
-    lines = told.strip().splitlines()
-    message = lines[-1].removeprefix("carve: ") if lines else ""
-    if process.returncode < 0:
-        message = f"the process was ended by signal {-process.returncode}"
-    return failed_line(job, seconds, message or f"exit code {process.returncode}", job.digest)
-
-
-def finished_line(job: Job, seconds: float, digest: str) -> Line:
+def finished_line(job: Job, seconds: float, warnings: int, digest: str) -> Line:
     """The line of a job that was done."""
-    return Line(str(job.photo), str(job.out), "done", seconds, _warnings(job.out), "", digest)
+    return Line(str(job.photo), job.place, "done", seconds, warnings, "", digest)
 
 
 def failed_line(job: Job, seconds: float, message: str, digest: str = "") -> Line:
     """The line of a job that failed."""
-    return Line(str(job.photo), str(job.out), "failed", seconds, 0, message, digest)
+    return Line(str(job.photo), job.place, "failed", seconds, 0, message, digest)
 
 
-def _warnings(out: Path) -> int:
-    """How many warnings a finished run gave."""
+def lines_from(text: str) -> list[Line]:
+    """The lines of a batch.csv; none if it is damaged."""
     try:
-        return len(json.loads((out / "report.json").read_text(encoding="utf-8"))["warnings"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-
-
-def read_lines(path: Path) -> dict[str, Line]:
-    """The lines of an earlier batch.csv by their output folder; empty if there is none or it is damaged."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            told = [_line(values) for values in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        return {}
-    return {line.out: line for line in told}
+        return [_line(values) for values in csv.DictReader(io.StringIO(text, newline=""))]
+    except (ValueError, KeyError, TypeError, csv.Error):
+        return []
 
 
 def _line(values: dict[str, str]) -> Line:
@@ -187,11 +158,10 @@ def _line(values: dict[str, str]) -> Line:
     return Line(**words, seconds=float(values["seconds"]), warnings=int(values["warnings"]))
 
 
-def write_lines(path: Path, lines: Iterable[Line]) -> None:
-    """Write batch.csv, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def text_of(lines: Iterable[Line]) -> str:
+    """The text of batch.csv."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [f.name for f in fields(Line)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(line) for line in lines)
-    write_whole(path, text.getvalue())
+    return text.getvalue()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from carve.io.run_folder import Existing
 
 PRESETS = ("fast", "standard", "best")
+WORN = ("hair", "bag")
 STAGES = ("observe", "fit_body", "evidence", "refit_body", "fit_face", "normals", "canonical", "refine", "texture", "rig")
 """Copies of `carve.settings`' closed choices, which cannot be imported without torch; a test holds them equal."""
 
@@ -108,6 +109,7 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     person.add_argument("--height", type=metres, metavar="M", help="standing height: 1.75, 175cm, 5'9, 69in")
     person.add_argument("--mask", type=Path, metavar="FILE", help="a picture of the photo's size, the person white")
     person.add_argument("--landmarks", type=Path, metavar="FILE", help="2D landmarks, such as DIR/stages/landmarks.json after editing")
+    person.add_argument("--without", action="append", default=[], choices=WORN, help="leave hair or a bag away; may be repeated")
     person.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the photo")
     person.add_argument("--body-model", type=Path, metavar="FILE", help="an SMPL or SMPL-X file that you hold a licence for")
     own = command.add_argument_group("normals and depth of your own (docs/own_normals.md)")
@@ -145,7 +147,8 @@ def assignments(arguments: argparse.Namespace) -> list[str]:
         "observe.focal": arguments.focal,
         "fit_body.height": arguments.height,
     }
-    return arguments.set + [f"{name}={value}" for name, value in short.items() if value is not None]
+    without = [f"worn.{name}=false" for name in arguments.without]
+    return [*arguments.set, *(f"{name}={value}" for name, value in short.items() if value is not None), *without]
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:

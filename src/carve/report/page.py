@@ -124,7 +124,8 @@ def _at(value: Any, *keys: str, default: Any) -> Any:
         if not isinstance(value, Mapping) or key not in value:
             return default
         value = value[key]
-    return value if default is None or isinstance(value, type(default)) else default
+    kinds = (int, float) if isinstance(default, float) else type(default)  # a whole number is a number too
+    return value if default is None or isinstance(value, kinds) else default
 
 
 def _number(value: Any) -> float:

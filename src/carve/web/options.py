@@ -23,11 +23,11 @@ VALUES = (
     *("copyright", "vrm_name", "vrm_licence", "vrm_avatar_permission", "vrm_commercial_usage", "vrm_credit_notation", "vrm_modification"),
 )
 """Options with one value."""
-LISTS = ("set", "vrm_author", "vrm_allow")
+LISTS = ("set", "without", "vrm_author", "vrm_allow")
 """Options that may be repeated."""
 FLAGS = ("cloth_bones", "vrm", "usd", "fbx", "lod", "obj", "ply")
 """Options without a value."""
-OF_SETTINGS = frozenset({"person", "focal", "seed", "set"})
+OF_SETTINGS = frozenset({"person", "focal", "seed", "set", "without"})
 """Options that only the stages' own bounds can judge, which takes their packages."""
 NAMES = (*VALUES, *LISTS, *FLAGS)
 

@@ -8,10 +8,16 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_TOO_SLOW = b'{"detail": "The request came too slowly."}'
-_ANSWER = (
-    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(_TOO_SLOW)
-) + _TOO_SLOW
+
+def _answer(status: bytes, sentence: bytes) -> bytes:
+    """A refusal as the application would write it, for connections that never reach it."""
+    body = b'{"detail": "%b"}' % sentence
+    head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+_TOO_SLOW = _answer(b"408 Request Timeout", b"The request came too slowly.")
+_SENSELESS = _answer(b"400 Bad Request", b"The head of the request makes no sense or is too large.")
 
 
 def timed_protocol(header_seconds: float) -> type[asyncio.Protocol]:
@@ -38,9 +44,13 @@ def timed_protocol(header_seconds: float) -> type[asyncio.Protocol]:
             self._head_timer.cancel()
             super().connection_lost(exc)
 
+        def send_400_response(self, msg: str) -> None:
+            self.transport.write(_SENSELESS)
+            self.transport.close()
+
         def _give_up(self) -> None:
             if not self.transport.is_closing():
-                self.transport.write(_ANSWER)
+                self.transport.write(_TOO_SLOW)
                 self.transport.close()
 
     kind: Any = TimedProtocol

@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 
@@ -41,6 +42,8 @@ from carve.web.supervisor import Supervisor
 PAGE = Path(str(files("carve.web"))) / "page"
 REST_SECONDS = 10.0
 """Between looks at whether the doorman may go."""
+SENTENCES = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+"""Where the framework itself refuses."""
 STOP_SECONDS = 5
 """Open connections are given so long when the server stops."""
 
@@ -131,7 +134,9 @@ def _add_errors(app: FastAPI) -> None:
 
     def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return JSONResponse({"detail": str(error.detail)}, error.status_code, headers=error.headers)
+        phrase = HTTPStatus(error.status_code).phrase
+        detail = SENTENCES.get(error.status_code, f"{phrase}.") if error.detail == phrase else error.detail
+        return JSONResponse({"detail": detail}, error.status_code, headers=error.headers)
 
     app.add_exception_handler(CarveError, unusable)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -103,7 +103,7 @@ class _Records(Mapping[str, Any]):
         self._read: dict[str, Any] = {"photo": photo}
 
     def __getitem__(self, name: str) -> Any:
-        stage = "observe" if name in ("seen", "framed") else name
+        stage = {"seen": "observe", "framed": "observe", "worn": "normals"}.get(name, name)
         if stage not in self._read:
             self._read[stage] = load_record(self._folder / f"{stage}.npz", KINDS[stage], self)
         return self._read[stage]

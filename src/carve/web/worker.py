@@ -5,8 +5,6 @@ It ends at once when the server is gone: it reads a pipe whose other end only th
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
 import os
 import sys
@@ -21,6 +19,7 @@ from typing import Any
 from carve.app.cli import STAGES
 from carve.files.whole import write_whole
 from carve.io.image import read_photo
+from carve.provenance import give_memory_back
 from carve.records import CarveError, Photo, StageError
 from carve.web.checks import sized_mask, told_as
 from carve.web.layout import AvatarFolder, DataFolder
@@ -63,7 +62,7 @@ class Worker:
             traceback.print_exc()
             message = f"The run failed: {type(error).__name__}."
         self._store.finish(job.id, os.getpid(), message.replace(str(self._data.path), "").strip())
-        _give_memory_back()
+        give_memory_back()
 
 
 def run_job(job: Job, folder: AvatarFolder, store: Store) -> None:
@@ -170,13 +169,6 @@ class _Notes:
     def _change(self, **values: Any) -> None:
         if not self._store.change(self._job.id, os.getpid(), **values):
             os._exit(3)  # the job was taken away; whoever did it starts another worker
-
-
-def _give_memory_back() -> None:
-    """Let the system have what the job's arrays took: between jobs a worker keeps only what it has loaded."""
-    gc.collect()
-    with suppress(OSError, AttributeError):  # a libc that has no such function
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _end_with_the_server() -> None:

@@ -145,6 +145,8 @@ export const texts = {
     height: "Height",
     quality: "Quality",
     person: "Person",
+    keep: "Keep",
+    worn: { hair: ["Hair", "without it, as if cropped close"], bag: ["Bags", "what is carried or hangs from a shoulder"] },
     apply: "Run again",
     nothing: "Nothing has been changed yet.",
   },

@@ -1,5 +1,6 @@
 // The avatar in 3D: five looks, poses and motions, face shapes, and a slow turn.
 import * as THREE from "./vendor/three.min.js";
+import { Bones } from "./bones.js";
 import { choice, h, icon } from "./dom.js";
 import { texts } from "./texts.js";
 
@@ -8,6 +9,7 @@ const LOOKS = ["textured", "clay", "wire", "skeleton", "seen"];
 const SEEN = [[226, 142, 78], [38, 132, 118]]; // filled in, from the photo
 const SEEN_SIZE = 1024;
 const CLAY = 0xb9b4aa;
+const BONE = 0x12897b;
 const KEY_TURN = 0.12;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -109,7 +111,12 @@ export class Viewer {
     this.camera.aspect = width / height;
     this.camera.fov = width < height * 0.75 ? 38 : 28;
     this.camera.updateProjectionMatrix();
-    this.renderer.render(this.scene, this.camera); // at once: a canvas of another size is empty
+    this.#draw(); // at once: a canvas of another size is empty
+  }
+
+  #draw() {
+    if (this.bones?.mesh.visible) this.bones.update();
+    this.renderer.render(this.scene, this.camera);
   }
 
   #key(event) {
@@ -133,10 +140,8 @@ export class Viewer {
     this.clay = new THREE.MeshStandardMaterial({ color: CLAY, roughness: 0.85, metalness: 0 });
     this.wire = new THREE.MeshBasicMaterial({ color: 0x0f8f80, wireframe: true });
     this.glass = new THREE.MeshStandardMaterial({ color: CLAY, roughness: 0.9, transparent: true, opacity: 0.35, depthWrite: false });
-    this.bones = new THREE.SkeletonHelper(this.root);
-    this.bones.material.depthTest = false;
-    this.bones.visible = false;
-    this.scene.add(this.bones);
+    this.bones = new Bones(this.root, BONE);
+    this.scene.add(this.bones.mesh);
   }
 
   // The map of what the photo gave, as colours.
@@ -165,7 +170,7 @@ export class Viewer {
     const seen = name === "seen" ? await this.#seenMaterial() : null;
     if (this.look !== name) return;
     for (const mesh of this.meshes) mesh.material = { textured: this.skin.get(mesh), clay: this.clay, wire: this.wire, skeleton: this.glass, seen }[name];
-    this.bones.visible = name === "skeleton";
+    this.bones.mesh.visible = name === "skeleton";
     this.legend.hidden = name !== "seen";
     this.touch();
   }
@@ -256,7 +261,7 @@ export class Viewer {
       this.orbit.update(step);
       if (!moving && !this.stale) return;
       this.stale = false;
-      this.renderer.render(this.scene, this.camera);
+      this.#draw();
     });
   }
 
@@ -269,6 +274,7 @@ export class Viewer {
     this.orbit.dispose();
     this.mixer.stopAllAction();
     for (const mesh of this.meshes) { mesh.geometry.dispose(); this.skin.get(mesh).map?.dispose(); }
+    this.bones.dispose();
     this.renderer.dispose();
     this.renderer.domElement.remove();
   }

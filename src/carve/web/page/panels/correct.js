@@ -42,11 +42,19 @@ export function correctPanel(state, server, actions) {
   const person = state.people.length > 1 ? h("select", { id: `person-${state.id}`, onchange: () => note("person", Number(person.value) === state.person ? null : person.value) },
     state.people.map((_, k) => h("option", { value: String(k), selected: k === state.person }, texts.progress.person(k)))) : null;
 
+  const offBefore = state.options.without ?? [];
+  const kept = Object.keys(t.worn).map((name) => h("label", {}, h("input", { type: "checkbox", name, checked: !offBefore.includes(name), onchange: keep }), h("span", {}, h("b", {}, t.worn[name][0]), h("small", {}, t.worn[name][1]))));
+  function keep() {
+    const off = Object.keys(t.worn).filter((name, k) => !kept[k].querySelector("input").checked);
+    note("without", off.join() === offBefore.join() ? null : off);
+  }
+
   const send = async (event) => {
     event.preventDefault();
     const form = new FormData();
     for (const [name, value] of changes) {
-      if (value instanceof Blob) form.append(name, value, name);
+      if (Array.isArray(value)) for (const one of value.length ? value : [""]) form.append(name, one);
+      else if (value instanceof Blob) form.append(name, value, name);
       else form.append(name.startsWith("reset-") ? "reset" : name, value);
     }
     go.disabled = true;
@@ -55,6 +63,7 @@ export function correctPanel(state, server, actions) {
   const element = h("form", { class: "correct", onsubmit: send }, h("p", { class: "soft" }, t.lead), tools,
     h("div", { class: "field" }, h("label", { for: height.id }, t.height), height, h("small", { id: "correct-height" }, texts.home.heightHint)),
     h("div", { class: "field" }, h("label", { for: preset.id }, t.quality), preset),
+    h("fieldset", { class: "kept" }, h("legend", {}, t.keep), h("div", { class: "checks" }, kept)),
     person ? h("div", { class: "field" }, h("label", { for: person.id }, t.person), person) : null, wrong, go);
   go.disabled = true;
   return { element };
