@@ -60,7 +60,7 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     local = local_rotations(kept, chosen.parents)
     loose = skirt(surface, avatar.body)
     blended_bones, blended_weights = eased(surface, *blended(surface, loose), around_neck(surface, avatar.body))
-    bones, weights = merged(chosen.taker[blended_bones], sharpened(blended_bones, blended_weights, skeleton))
+    bones, weights = merged(chosen.taker[blended_bones], sharpened(blended_bones, blended_weights, surface.vertices, skeleton))
     parents = chosen.parents
     chains = _chains(avatar, chosen, skinned, loose, rest_heads) if options.cloth_bones else []
     if chains:
