@@ -57,6 +57,7 @@ def make_all(jobs: Sequence[Job], table: Path, pool: Pool, quiet: bool) -> list[
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from carve.app.batch_jobs import Line, read_lines, write_lines
+    from carve.files.text import readable
 
     before = read_lines(table)
     lines: dict[str, Line] = {}
@@ -68,6 +69,7 @@ def make_all(jobs: Sequence[Job], table: Path, pool: Pool, quiet: bool) -> list[
         else:
             todo.append(job)
     console = Console(stderr=True, quiet=quiet, highlight=False)
+    errors = Console(stderr=True, highlight=False) if quiet else console
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=console
     )
@@ -80,7 +82,7 @@ def make_all(jobs: Sequence[Job], table: Path, pool: Pool, quiet: bool) -> list[
                 for line in (future.result() for future in finished):
                     lines[line.out] = line
                     if line.state == "failed":
-                        console.print(f"{line.photo}: {line.message}", markup=False)
+                        errors.print(readable(f"{line.photo}: {line.message}"), markup=False, soft_wrap=True)
                 write_lines(table, (lines[str(job.out)] for job in jobs if str(job.out) in lines))
                 bar.update(task, completed=len(lines))
         except BaseException:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from carve.files.fence import fence
-from carve.files.text import check_file, read_text
+from carve.files.text import MAX_JSON, check_file, parse_json, read_text
 from carve.files.whole import write_whole
 from carve.records import CarveError
 
@@ -166,17 +166,18 @@ def failed_line(job: Job, seconds: float, message: str, digest: str = "") -> Lin
 def _warnings(out: Path) -> int:
     """How many warnings a finished run gave."""
     try:
-        return len(json.loads((out / "report.json").read_text(encoding="utf-8"))["warnings"])
-    except (OSError, ValueError, KeyError, TypeError):
+        with fence(str(out)):
+            return len(parse_json(read_text(out / "report.json", MAX_JSON))["warnings"])
+    except CarveError:
         return 0
 
 
 def read_lines(path: Path) -> dict[str, Line]:
     """The lines of an earlier batch.csv by their output folder; empty if there is none or it is damaged."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with fence(str(path)), path.open(newline="", encoding="utf-8") as file:
             told = [_line(values) for values in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+    except CarveError:
         return {}
     return {line.out: line for line in told}
 
