@@ -190,7 +190,12 @@ def test_nothing_half_written_is_left(glb: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT")
     with pytest.raises(CarveError, match=r"bad\.bvh, line 2"):
         animate(glb, tmp_path / "out.glb", tmp_path / "bad.bvh", None)
+    with pytest.raises(CarveError, match="there is no folder"):
+        animate(glb, tmp_path / "out.glb", None, tmp_path / "nowhere" / "film.gif")
+    with pytest.raises(CarveError, match=r"must end in \.glb"):
+        animate(glb, tmp_path / "bad.bvh", None, None)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.bvh"]
+    assert (tmp_path / "bad.bvh").read_text() == "HIERARCHY\nROOT"
 
 
 def test_joints_are_named_by_a_map(glb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -306,6 +306,36 @@ def test_odd_names_stand_in_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
         assert err.startswith("carve: The photo ") and err.count("\n") == 1 and err.rstrip("\n").isprintable()
 
 
+@pytest.mark.parametrize(
+    "words", [["report"], ["evaluate", "--out", "o"], ["models", "--from"], ["preview"], ["export", "--to", "glb"], ["batch", "--out", "o"]]
+)
+def test_names_that_the_system_does_not_take_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    code, _, err = carve(capsys, words[0], *words[1:], "x" * 300)
+    assert (code, one_line(err)) == (2, True)
+    assert "rename it" in err
+
+
+def test_refusals_outside_of_any_fence_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> int:
+        raise PermissionError(13, "Permission denied", "a.jpg")
+
+    monkeypatch.setitem(cli._COMMANDS, "doctor", refuse)
+    assert carve(capsys, "doctor") == (2, "", "carve: a.jpg cannot be used: Permission denied.\n")
+
+
+def test_what_is_refused_after_loading_is_told_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    from carve.app.progress import StageLines
+
+    with pytest.raises(CarveError), StageLines() as lines:
+        lines.progress("loading", 1.0)
+        raise CarveError("No.")
+    assert capsys.readouterr().err == ""
+    with StageLines() as lines:
+        lines.progress("loading", 1.0)
+        lines.progress("observe", 1.0)
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["loading", "observe"]
+
+
 def test_notes_and_names_are_not_taken_for_markup(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from carve.app.progress import StageLines
 

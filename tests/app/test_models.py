@@ -35,7 +35,12 @@ def test_what_cannot_be_used_is_one_sentence(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "wrong.tflite").write_bytes(b"wrong")
     monkeypatch.setattr(models, "STORAGE", "file:///nowhere/at/all.tflite")
     monkeypatch.setenv("PATH", str(tmp_path))  # no npm there
-    for source, says in (("wrong.tflite", "is not the pose network"), ("gone.tflite", "cannot be read")):
+    for source, says in (
+        ("wrong.tflite", "is not the pose network"),
+        ("gone.tflite", "does not exist"),
+        ("x" * 300, "rename it"),
+        ("/dev/zero", "no ordinary file"),
+    ):
         assert run(["models", "--from", str(tmp_path / source)]) == 2
         assert says in capsys.readouterr().err
     assert run(["models", "--from", "npm"]) == 2

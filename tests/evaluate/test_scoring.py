@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,12 @@ def test_cases_say_what_they_lack(tmp_path: Path) -> None:
     (folder / "outer.npz").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(CarveError, match=r"block cannot be read"):
         read_case(folder)
+    for name, content in (("camera.json", b"[" * 5000), ("camera.json", b'{"projection": 1e400}'), ("gt.npz", b"PK\x05\x06" + bytes(18))):
+        write_case(tmp_path / name / "other")
+        (tmp_path / name / "other" / name).write_bytes(content)
+        with pytest.raises(CarveError, match=r"The case other (cannot be read|is nested)"):
+            read_case(tmp_path / name / "other")
+        shutil.rmtree(tmp_path / name)
     (folder / "mask.png").unlink()
     with pytest.raises(CarveError, match=r"lacks mask\.png"):
         read_case(folder)

@@ -174,7 +174,7 @@ def damaged_glb(data: bytes, rng: random.Random) -> bytes:
 
 
 def damaged_png(data: bytes, rng: random.Random) -> bytes:
-    """A PNG with a chunk damaged, doubled or gone, with checksums that fit."""
+    """A PNG with a chunk damaged or doubled, or of another length than it says, with checksums that fit."""
     chunks, at = [], 8
     while at + 12 <= len(data):
         length = struct.unpack(">I", data[at : at + 4])[0]
@@ -185,5 +185,8 @@ def damaged_png(data: bytes, rng: random.Random) -> bytes:
     chunks[chosen] = (kind, damaged(content, rng))
     if rng.random() < 0.2:
         chunks.insert(rng.randrange(len(chunks)), rng.choice(chunks))
-    body = b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
-    return data[:8] + body
+    lengths = [struct.pack(">I", len(content)) for _, content in chunks]
+    if rng.random() < 0.1:
+        lengths[rng.randrange(len(chunks))] = rng.choice(WORDS)
+    told = zip(lengths, chunks, strict=True)
+    return data[:8] + b"".join(length + k + c + struct.pack(">I", zlib.crc32(k + c)) for length, (k, c) in told)

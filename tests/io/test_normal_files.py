@@ -168,3 +168,15 @@ def test_a_size_that_is_declared_twice_is_not_believed(tmp_path: Path) -> None:
     path.write_bytes(data[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + data[8:])
     with pytest.raises(CarveError, match="twice"):
         read_normals(path, (48, 64))
+
+
+@pytest.mark.parametrize("end", [12, 40])
+def test_chunks_lie_within_the_file(tmp_path: Path, ball: tuple[np.ndarray, np.ndarray], end: int) -> None:
+    """OpenCV takes memory for what a chunk declares, 3 GiB here; Pillow asks for no more than the pixels need."""
+    path = tmp_path / "normals.png"
+    write_png(path, normals_to_rgb(*ball))
+    data = path.read_bytes()
+    at = data.index(b"IDAT") - 4
+    path.write_bytes(data[:at] + struct.pack(">I", 3 << 30) + data[at + 4 :] + bytes(end))
+    with pytest.raises(CarveError, match="ends within a chunk"):
+        read_normals(path, SIZE)

@@ -9,7 +9,7 @@ import numpy as np
 import pygltflib as gltf
 
 from carve.files.text import readable
-from carve.files.whole import write_whole
+from carve.files.whole import check_place, write_whole
 from carve.geometry.rotations import axis_rotation, quaternion_from_matrix
 from carve.gltf.buffer import append_array, to_bytes
 from carve.gltf.reader import GlbScene, read_glb
@@ -34,6 +34,9 @@ def animate(avatar: Path, out: Path, motion: Path | None, video: Path | None, na
 
     `names` maps VRM's bone names to the motion's (`io.motion_names.read_mapping`). Returns what the user should know, a sentence each.
     """
+    if out.suffix.lower() != ".glb":
+        raise CarveError(f"cannot write {out}: its name must end in .glb")
+    check_place(out)
     if video is not None:
         check_ending(video)
     scene = read_glb(avatar)

@@ -81,8 +81,11 @@ def make_all(jobs: Sequence[Job], out: Place, pool: Pool, quiet: bool) -> list[L
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    from carve.files.text import readable
+
     lines = _kept(jobs, out)
     console = Console(stderr=True, quiet=quiet, highlight=False)
+    errors = Console(stderr=True, highlight=False) if quiet else console
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=console
     )
@@ -96,7 +99,7 @@ def make_all(jobs: Sequence[Job], out: Place, pool: Pool, quiet: bool) -> list[L
                 for line in (future.result() for future in finished):
                     lines[line.out] = line
                     if line.state == "failed":
-                        console.print(f"{line.photo}: {line.message}", markup=False)
+                        errors.print(readable(f"{line.photo}: {line.message}"), markup=False, soft_wrap=True)
                 _write(jobs, lines, out)
                 bar.update(task, completed=len(lines))
         except BaseException:

@@ -6,19 +6,21 @@ marks the place as carve's, report.json late, and the note that all of it is the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from carve.files.fence import fence
+from carve.files.text import parse_json, read_text
 from carve.files.whole import write_whole, writing
 from carve.records import CarveError
 
 NOTE = "stages/batch.json"
 """Below an output folder: the line of the batch that made it, by which a job that was finished is known when its line got lost."""
 MARK = "stages/run.json"
+MAX_TEXT = 64 << 20
+"""Bytes of a table or note that are read."""
 _REMEDY = "check the address and what you may do there"
 
 
@@ -52,14 +54,18 @@ class Place:
             return (self._folder / name).is_file() if self._files is None else bool(self._files.isfile(f"{self._path}/{name}"))
 
     def read(self, name: str) -> str:
-        """The text of a file in it; empty if there is none or it is not text."""
-        with _reaching(self):
+        """The text of a file in it; empty if there is none, it is no text or larger than any that carve writes there."""
+        if not self.has(name):
+            return ""
+        if self._files is None:
             try:
-                if self._files is None:
-                    return (self._folder / name).read_text(encoding="utf-8")
-                return bytes(self._files.cat_file(f"{self._path}/{name}")).decode()
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError, UnicodeDecodeError):
+                with fence(name):
+                    return read_text(self._folder / name, MAX_TEXT)
+            except CarveError:
                 return ""
+        with _reaching(self):
+            path = f"{self._path}/{name}"
+            return bytes(self._files.cat_file(path, 0, MAX_TEXT)).decode("utf-8", "replace")
 
     def write(self, name: str, text: str) -> None:
         """Write a file, whole or not at all where the system can."""
@@ -73,8 +79,9 @@ class Place:
     def note(self) -> dict[str, Any]:
         """What was noted when it was finished; empty if it was not."""
         try:
-            noted = json.loads(self.read(NOTE) or "{}")
-        except ValueError:
+            with fence(NOTE):
+                noted = parse_json(self.read(NOTE) or "{}")
+        except CarveError:
             return {}
         return noted if isinstance(noted, dict) and self.has("report.json") else {}
 

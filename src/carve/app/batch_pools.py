@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from carve.app.batch_jobs import Job, Line, command, failed_line, finished_line
 from carve.app.batch_places import NOTE, Place
 from carve.app.batch_worker import run_words
+from carve.files.fence import fence
+from carve.files.text import MAX_JSON, parse_json, read_text
 from carve.records import CarveError
 
 MEMORY_BYTES = 3 << 30
@@ -89,8 +91,9 @@ def _at_home(job: Job) -> Iterator[Job]:
 def _warnings(out: Path) -> int:
     """How many warnings a finished run gave."""
     try:
-        return len(json.loads((out / "report.json").read_text(encoding="utf-8"))["warnings"])
-    except (OSError, ValueError, KeyError, TypeError):
+        with fence(str(out)):
+            return len(parse_json(read_text(out / "report.json", MAX_JSON))["warnings"])
+    except CarveError:
         return 0
 
 

@@ -346,6 +346,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     except StageError as error:
         _complain(str(error))
         return STAGE_FAILED
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # of what is in no fence: a path of the user's that the system does not take
+        _complain(f"{error.filename or 'carve'} cannot be used: {error.strerror or error}.")
+        return UNUSABLE
 
 
 def _complain(message: str) -> None:

@@ -89,13 +89,15 @@ def run_export(arguments: argparse.Namespace) -> list[Path]:
     """Write one format of a finished folder's avatar; the files."""
     from carve.export.folder import read_avatar
     from carve.export.outputs import FILES, write_format
-    from carve.files.whole import writing
+    from carve.files.whole import check_place, writing
     from carve.records import CarveError
 
     if arguments.to not in FORMATS:
         raise CarveError(f"--to cannot be '{arguments.to}'; choose from {', '.join(FORMATS)}.")
     options = options_from(arguments)
-    avatar = read_avatar(arguments.avatar)
     target = arguments.out or arguments.avatar / FILES[arguments.to]
+    if arguments.out is not None:
+        check_place(arguments.out)
+    avatar = read_avatar(arguments.avatar)
     with writing(target):
         return write_format(target, arguments.to, avatar, options)

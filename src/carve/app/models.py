@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from carve.files.fence import fence
+from carve.files.text import read_bytes
 from carve.networks import pose_models
 from carve.records import CarveError
 
@@ -18,6 +20,8 @@ STORAGE = "https://storage.googleapis.com/mediapipe-assets/pose_landmark_heavy.t
 NPM_FILE = Path("node_modules/@mediapipe/pose/pose_landmark_heavy.tflite")
 NPM_SECONDS, STORAGE_SECONDS = 600, 120
 """Patience with a slow line."""
+MOST_BYTES = 256 << 20
+"""Of a file that is tried."""
 
 
 def models(source: str | None) -> int:
@@ -70,8 +74,5 @@ def _download() -> bytes:
 
 def _from_file(path: Path) -> bytes:
     """The network itself, or an npm package that was fetched elsewhere and unpacked."""
-    file = path / "pose_landmark_heavy.tflite" if path.is_dir() else path
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise CarveError(f"{file} cannot be read ({error.strerror or error}); give pose_landmark_heavy.tflite.") from error
+    with fence(f"The pose network {path}", "give pose_landmark_heavy.tflite"):
+        return read_bytes(path / "pose_landmark_heavy.tflite" if path.is_dir() else path, MOST_BYTES)

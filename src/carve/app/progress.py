@@ -25,12 +25,16 @@ class _Console(Console):
 
 
 class StageLines:
-    """Shows the running stage and leaves a line for every stage that is done. Writes to stderr; results go to stdout."""
+    """Shows the running stage and leaves a line for every stage that is done. Writes to stderr; results go to stdout.
+
+    The first line waits for the second: input that is refused before a stage is done gets its one line and no other.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._console = _Console(stderr=True, quiet=quiet, highlight=False, markup=False)
         self._status = Status("", console=self._console)
         self._begin: dict[str, float] = {}
+        self._first: str | None = None
 
     def __enter__(self) -> StageLines:
         self._status.start()
@@ -48,10 +52,21 @@ class StageLines:
             return
         begin = self._begin.pop(stage, None)
         took = f"{time.perf_counter() - begin:6.1f} s" if begin is not None else "    kept"
-        self._console.print(f"{label:<34}{took}")
+        line = f"{label:<34}{took}"
+        if self._first is None:
+            self._first = line
+            return
+        self._let_go()
+        self._console.print(line)
+
+    def _let_go(self) -> None:
+        if self._first:
+            self._console.print(self._first)
+            self._first = ""
 
     def summary(self, out: Path, report: dict[str, Any]) -> None:
         """Where the result lies and what the user should know of it."""
+        self._let_go()
         for warning in report["warnings"]:
             self._console.print(f"note: {readable(warning)}")
         line = Text(readable(str(out / "avatar.glb")), "bold")

@@ -14,9 +14,11 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def run_report(arguments: argparse.Namespace) -> int:
     """Write the page and say where it lies."""
-    from carve.files.whole import write_whole
+    from carve.files.whole import check_place, write_whole
     from carve.report.page import report_page
 
+    if arguments.out is not None:
+        check_place(arguments.out)
     out = arguments.out or arguments.folder / "report.html"
     write_whole(out, report_page(arguments.folder))
     print(out)

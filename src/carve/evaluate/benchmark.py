@@ -18,6 +18,8 @@ from carve import __version__
 from carve.evaluate.cases import Case, find_cases, read_case
 from carve.evaluate.scoring import read_joints, read_projection, read_shape, score
 from carve.evaluate.tables import TRACKS, Result, Track, as_csv, as_html, as_latex, as_text, rows
+from carve.files.fence import fence
+from carve.files.text import MAX_JSON, parse_json, read_text
 from carve.files.whole import write_whole
 from carve.records import CarveError, StageError
 
@@ -139,8 +141,9 @@ def _write(path: Path, text: str) -> None:
 def _kept(path: Path, key: str) -> dict[str, Any] | None:
     """Figures scored before under the same fingerprint."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        figures: dict[str, Any] | None = document["figures"] if document["fingerprint"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+        with fence(str(path)):
+            document = parse_json(read_text(path, MAX_JSON))
+            figures: dict[str, Any] | None = document["figures"] if document["fingerprint"] == key else None
+    except CarveError:
         return None
     return figures

@@ -9,7 +9,6 @@ parallel views;
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from carve.files.arrays import check_total, read_member
+from carve.files.fence import fence
+from carve.files.text import MAX_JSON, parse_json, read_text
 from carve.humanoid import table
 from carve.records import CarveError
 
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
-"""What reading a damaged file of a case raises."""
-
 CASE_JOINTS = table("- - - - Neck Head", "- Arm ForeArm Hand UpLeg Leg Foot -", lambda side, name: f"{side.title()}{name}")
 """Humanoid bone (VRM 1.0) -> the joint at its head in a case's skeleton (Mixamo's names, or VRM's own)."""
+
+MAX_ARRAYS = 1 << 30
+"""Bytes of one archive of a case."""
 
 FACING = ("leftUpperLeg", "rightUpperLeg", "neck")
 """Joints without which nobody can tell which way the person faces."""
@@ -83,9 +85,10 @@ class Case:
 
 def find_cases(folder: Path, only: frozenset[str] = frozenset()) -> list[Path]:
     """Folders of cases in `folder`, sorted by name. Raises CarveError if there are none or one of `only` is missing."""
-    if not folder.is_dir():
-        raise CarveError(f"The folder of cases {folder} does not exist.")
-    found = [path.parent for path in sorted(folder.glob("*/outer.npz")) if not only or path.parent.name in only]
+    with fence(f"The folder of cases {folder}"):
+        if not folder.is_dir():
+            raise CarveError(f"The folder of cases {folder} does not exist.")
+        found = [path.parent for path in sorted(folder.glob("*/outer.npz")) if not only or path.parent.name in only]
     if missing := only - {path.name for path in found}:
         raise CarveError(f"{folder} holds no case named {', '.join(sorted(missing))}.")
     if not found:
@@ -95,31 +98,37 @@ def find_cases(folder: Path, only: frozenset[str] = frozenset()) -> list[Path]:
 
 def read_case(folder: Path) -> Case:
     """Read a case; a CarveError names what is missing or damaged."""
-    for name in ("photo.png", "mask.png", "camera.json", "outer.npz"):
-        if not (folder / name).is_file():
-            raise CarveError(f"The case {folder.name} lacks {name}.")
-    try:
-        camera = json.loads((folder / "camera.json").read_text(encoding="utf-8"))
-        with Image.open(folder / "mask.png") as picture:
+    with fence(f"The case {folder.name}"):
+        for name in ("photo.png", "mask.png", "camera.json", "outer.npz"):
+            if not (folder / name).is_file():
+                raise CarveError(f"The case {folder.name} lacks {name}.")
+        camera = parse_json(read_text(folder / "camera.json", MAX_JSON))
+        with Image.open(folder / "mask.png", formats=("PNG",)) as picture:
             mask = np.asarray(picture.convert("L")) > 127
-        with np.load(folder / "outer.npz", allow_pickle=False) as outer:
-            points = outer["points_q"].astype(float) / 65535 * float(outer["extent"]) + outer["origin"]
-            normals = outer["normals_q"].astype(float)
-            spacing = float(outer["spacing"])
+        outer = _arrays(folder / "outer.npz")
+        points = outer["points_q"].astype(float) / 65535 * float(outer["extent"]) + outer["origin"]
+        normals = outer["normals_q"].astype(float)
+        spacing = float(outer["spacing"])
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         projection = np.array(camera["projection"], float)
         views, joints = _views(folder / "views.npz"), _joints(folder / "gt.npz")
         up, body = _up(folder / "meta.json"), _body(folder / "body.npz")
-    except UNREADABLE as error:
-        raise CarveError(f"The case {folder.name} cannot be read: {error}.") from error
-    if projection.shape != (3, 4) or mask.shape != (camera["height"], camera["width"]):
-        raise CarveError(f"The case {folder.name} does not fit together: camera.json and mask.png are of different pictures.")
+        if projection.shape != (3, 4) or mask.shape != (camera["height"], camera["width"]):
+            raise CarveError(f"The case {folder.name} does not fit together: camera.json and mask.png are of different pictures.")
     return Case(folder.name, folder / "photo.png", mask, projection, points, normals, spacing, views, joints, up, body)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an archive, of at most `MAX_ARRAYS` bytes together; inside a `fence`."""
+    with zipfile.ZipFile(path) as archive:
+        keys = [name.removesuffix(".npy") for name in archive.namelist()]
+        check_total(archive, keys, MAX_ARRAYS)
+        return {key: read_member(archive, key) for key in keys}
 
 
 def _up(path: Path) -> np.ndarray:
     """(3,) against gravity; a level camera where nothing is said."""
-    told = json.loads(path.read_text(encoding="utf-8")).get("up_in_camera_frame") if path.is_file() else None
+    told = parse_json(read_text(path, MAX_JSON)).get("up_in_camera_frame") if path.is_file() else None
     up = np.array([0.0, 1.0, 0.0] if told is None else told, float).reshape(3)
     return up / np.linalg.norm(up)
 
@@ -127,26 +136,26 @@ def _up(path: Path) -> np.ndarray:
 def _body(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as file:
-        return file["vertices"].astype(float), file["faces"].astype(np.int64)
+    file = _arrays(path)
+    return file["vertices"].astype(float), file["faces"].astype(np.int64)
 
 
 def _views(path: Path) -> TrueViews | None:
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as file:
-        masks = file["mask"]
-        normals = file["normal"].astype(np.float32)
-        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
-        albedo = file["albedo"].astype(np.float32) / 255 if "albedo" in file else None
-        return TrueViews(file["centre"].astype(float), float(file["side"]), masks, normals * masks[..., None], albedo)
+    file = _arrays(path)
+    masks = file["mask"]
+    normals = file["normal"].astype(np.float32)
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+    albedo = file["albedo"].astype(np.float32) / 255 if "albedo" in file else None
+    return TrueViews(file["centre"].astype(float), float(file["side"]), masks, normals * masks[..., None], albedo)
 
 
 def _joints(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         return {}
-    with np.load(path, allow_pickle=False) as file:
-        names = [str(name).split(":")[-1].removeprefix("mixamorig7").removeprefix("mixamorig") for name in file["joint_names"]]
-        where = dict(zip(names, file["joints"].astype(float), strict=True))
+    file = _arrays(path)
+    names = [str(name).split(":")[-1].removeprefix("mixamorig7").removeprefix("mixamorig") for name in file["joint_names"]]
+    where = dict(zip(names, file["joints"].astype(float), strict=True))
     named = {bone: where.get(name, where.get(bone)) for bone, name in CASE_JOINTS.items()}
     return {bone: place for bone, place in named.items() if place is not None}

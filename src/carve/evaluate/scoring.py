@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from carve.evaluate.alignment import Similarity, align, camera_frame, register
-from carve.evaluate.cases import UNREADABLE, Case
+from carve.evaluate.cases import Case
 from carve.evaluate.metrics import angles, chamfer, colour_errors, joint_errors, normal_errors, overlap
 from carve.evaluate.outer import Disks, OuterSurface, outer_surface
 from carve.evaluate.views import DEGREES, SIDES, Shape, parallel_view, silhouette, welded_normals
+from carve.files.fence import fence
+from carve.files.text import MAX_JSON, parse_json, read_text
 from carve.geometry.mesh import face_normals
 from carve.geometry.queries import MeshQueries
 from carve.gltf.reader import read_glb
@@ -42,10 +43,8 @@ def read_shape(path: Path) -> Shape:
 
 def read_projection(path: Path) -> np.ndarray:
     """The (3, 4) `projection` of an output's camera.json."""
-    try:
-        projection = np.array(json.loads(path.read_text(encoding="utf-8"))["projection"], float)
-    except UNREADABLE as error:
-        raise CarveError(f"{path} has no usable `projection`: {error}.") from error
+    with fence(str(path), "it needs a `projection`"):
+        projection = np.array(parse_json(read_text(path, MAX_JSON))["projection"], float)
     if projection.shape != (3, 4) or not np.isfinite(projection).all():
         raise CarveError(f"{path}: `projection` must be a finite 3 x 4 matrix.")
     return projection
@@ -135,8 +134,6 @@ def _joints(own: dict[str, np.ndarray], case: Case, by: Similarity) -> Figures:
 
 def read_joints(path: Path) -> dict[str, np.ndarray]:
     """Humanoid bone -> (3,) from an output's pose.json."""
-    try:
-        joints = json.loads(path.read_text(encoding="utf-8"))["joints"]
+    with fence(str(path), "it needs `joints`"):
+        joints = parse_json(read_text(path, MAX_JSON))["joints"]
         return {str(bone): np.array(place, float).reshape(3) for bone, place in joints.items()}
-    except (*UNREADABLE, AttributeError) as error:
-        raise CarveError(f"{path} has no usable `joints`: {error}.") from error

@@ -28,6 +28,15 @@ def writing(path: Path) -> Iterator[None]:
         raise CarveError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+def check_place(path: Path) -> None:
+    """Raise a CarveError if nothing can be written to `path`, as far as that shows before the work is done."""
+    with writing(path):
+        if not path.parent.is_dir():
+            raise CarveError(f"{path} cannot be written: there is no folder {path.parent}; make it or choose another name.")
+        if _is_special(path):
+            raise CarveError(f"{path} is no ordinary file; choose another name to write to.")
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A new, empty file beside `path` to write into, with its ending; it takes the place of `path` if the block ends well, else it goes.

@@ -7,7 +7,6 @@ Notation: c the value of a channel, top its largest (255 or 65535), n the normal
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from carve.files.fence import fence
+from carve.files.png import check_png
 from carve.files.text import read_bytes
 from carve.io.image import MAX_BYTES, MAX_PIXELS
 from carve.native_output import quiet
@@ -92,8 +92,7 @@ def _decode(path: Path, size: tuple[int, int]) -> np.ndarray:
             if image.size != size or image.width * image.height > MAX_PIXELS:
                 sizes = f"{image.width} x {image.height} pixels but the photo is {size[0]} x {size[1]}"
                 raise CarveError(f"The normal map {path} is {sizes}; they must be equal.")
-            if data[12:24] != b"IHDR" + struct.pack(">II", *size):
-                raise ValueError("it declares its size twice")  # OpenCV would take the first one's memory
+            check_png(data, size)
             image.load()  # Pillow notices damage that OpenCV passes over
         with quiet():  # libpng tells of damage on its own
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # keeps 16 bits of colour where Pillow does not

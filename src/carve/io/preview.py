@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from carve.files.whole import whole
+from carve.files.whole import check_place, whole
 from carve.geometry.frames import normals_to_rgb
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.pictures.colour import srgb_from_linear
@@ -101,6 +101,9 @@ def preview_sheet(avatar: Avatar) -> np.ndarray:
 
 def preview_glb(path: Path, out: Path, turntable: Path | None) -> None:
     """Write a sheet of a GLB file's mesh from four sides, an avatar also walking and in an A-pose, and a turntable GIF or MP4."""
+    if out.suffix.lower() not in PICTURES:
+        raise CarveError(f"cannot write {out}: its name must end in {', '.join(PICTURES)}")
+    check_place(out)
     if turntable is not None:
         check_ending(turntable)
     model, rig = model_from_scene(read_glb(path))
@@ -110,8 +113,6 @@ def preview_glb(path: Path, out: Path, turntable: Path | None) -> None:
             posed_model(model, rig, motion, frame).turned(axis_rotation(1, -0.6))
             for motion, frame in ((walk(), STRIDE_FRAME), (a_pose(), 0))
         ]
-    if out.suffix.lower() not in PICTURES:
-        raise CarveError(f"cannot write {out}: its name must end in {', '.join(PICTURES)}")
     with whole(out) as pending:
         Image.fromarray(_sheet([_views(view, HEIGHT) for view in views])).save(pending)
     if turntable is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from carve.files.whole import whole
+from carve.files.whole import check_place, whole
 from carve.records import CarveError
 
 
@@ -17,6 +17,7 @@ def check_ending(path: Path) -> None:
     """Raise a CarveError if `write_video` cannot write a film of this name."""
     if path.suffix.lower() not in (".gif", ".mp4"):
         raise CarveError(f"cannot write a film to {path}: its name must end in .gif or .mp4")
+    check_place(path)
 
 
 def write_video(path: Path, frames: list[np.ndarray], fps: float) -> None:

@@ -44,9 +44,11 @@ def report_page(folder: Path) -> str:
     Raises:
         CarveError: the folder is neither, or what lies in it is damaged.
     """
-    if (folder / "report.json").is_file():
+    with fence(f"The folder {folder}"):
+        of_run, of_batch = ((folder / name).is_file() for name in ("report.json", "batch.csv"))
+    if of_run:
         return run_page(folder)
-    if (folder / "batch.csv").is_file():
+    if of_batch:
         return batch_page(folder)
     raise CarveError(f"{folder} holds neither report.json nor batch.csv; give an output folder of `carve reconstruct` or `carve batch`.")
 

@@ -50,7 +50,12 @@ def test_unknown_fields_and_wrong_pictures_are_refused() -> None:
         encode_view(replace(view(), sun_directions=np.eye(3)))
 
 
-@pytest.mark.parametrize("damage", [b"", b"no png"])
+LONG = encode_png(np.zeros((9, 5, 4), np.uint8))
+LONG = LONG[:33] + b"\xf0\0\0\0" + LONG[37:]
+"""Its pixels would be a chunk of 4 GiB."""
+
+
+@pytest.mark.parametrize("damage", [b"", b"no png", LONG])
 def test_a_damaged_picture_is_refused_by_name(damage: bytes) -> None:
     with pytest.raises(CarveError, match=r"bent\.png"):
         decode_view(encode_view(view()) | {"bent.png": damage})

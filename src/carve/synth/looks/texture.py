@@ -6,6 +6,7 @@ Albedo is linear reflectance, 0..1, and stays within ALBEDO_RANGE in every chann
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -14,15 +15,20 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+from PIL import Image
 
+from carve.files.fence import OversizeError, fence
+from carve.files.png import SIGNATURE, check_png
+from carve.files.text import read_bytes
 from carve.geometry.pictures.sampling import complete
-from carve.records import CarveError
 from carve.synth.assets.files import Assets
 
 ALBEDO_RANGE = (0.03, 0.85)
 """Bounds of the linear reflectance of cloth, leather, skin and hair (snow is 0.85, coal 0.04)."""
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Weights of linear sRGB (ITU-R BT.709)."""
+MAX_TEXELS = 1 << 28
+"""Of a picture that a texture is made from."""
 _STEPS = 4095
 UNPAINTED = 4
 """Pictures with a black ground have at most this there, 8-bit."""
@@ -112,9 +118,16 @@ def decode(path: Path, size: int | None = None) -> np.ndarray:
     Raises:
         CarveError: the file is no readable picture.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise CarveError(f"{path} cannot be read as a picture; put a .webp, .png or .jpg file in its place.")
+    with fence(f"The picture {path}", "put a .webp, .png or .jpg file in its place"):
+        data = read_bytes(path)
+        with Image.open(io.BytesIO(data), formats=("WEBP", "PNG", "JPEG")) as opened:
+            if opened.width * opened.height > MAX_TEXELS:
+                raise OversizeError(f"has over {MAX_TEXELS // 10**6} million pixels")
+        if data.startswith(SIGNATURE):
+            check_png(data)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise ValueError("it cannot be decoded")
     if image.dtype != np.uint8:
         image = (image / 257).astype(np.uint8)
     if image.ndim == 2:

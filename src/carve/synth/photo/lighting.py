@@ -16,6 +16,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from carve.files.fence import fence
 from carve.geometry.camera import Camera
 from carve.records import CarveError
 
@@ -205,7 +206,8 @@ def load_environments(folder: Path) -> tuple[Environment, ...]:
 
 
 def _load_environment(file: Path) -> Environment:
-    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    with fence(f"The panorama {file}", "replace it"):
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3 or image.dtype != np.float32:
         raise CarveError(f"The panorama {file} is no Radiance HDR picture that OpenCV can read; replace it.")
     return environment_of(file.stem, np.ascontiguousarray(image[..., ::-1]))

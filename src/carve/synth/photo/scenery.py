@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from carve.files.fence import fence
 from carve.records import CarveError
 from carve.synth.photo.lighting import Environment, load_environments
 
@@ -32,7 +33,8 @@ def load_scenery(assets: Path) -> Scenery:
 
 
 def _load_background(file: Path) -> np.ndarray:
-    picture = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+    with fence(f"The background {file}", "replace it"):
+        picture = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
     if picture is None:
         raise CarveError(f"The background {file} cannot be decoded; replace it.")
     return np.asarray(picture)

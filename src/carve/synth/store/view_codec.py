@@ -29,9 +29,9 @@ import cv2
 import numpy as np
 
 from carve.files.arrays import check_total, read_member
-from carve.files.fence import fence
+from carve.files.fence import OversizeError, fence
+from carve.files.png import SIGNATURE, check_png
 from carve.geometry.camera import Camera
-from carve.records import CarveError
 from carve.synth.records import View
 
 MAX_BYTES = 256 << 20
@@ -192,15 +192,17 @@ def encode_png(picture: np.ndarray) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.data, _COMPRESSION)), (b"IEND", b""))
     body = b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
-    return b"\x89PNG\r\n\x1a\n" + body
+    return SIGNATURE + body
 
 
 def _decode_png(name: str, data: bytes, size: tuple[int, int]) -> np.ndarray:
-    declared = struct.unpack(">II", data[16:24]) if len(data) >= 24 else (0, 0)
-    fits = declared == (size[1], size[0]) and size[0] * size[1] <= MAX_PIXELS
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if fits else None
-    if picture is None or picture.shape[:2] != size:
-        raise CarveError(f"The picture {name} of a view is damaged; make or copy the data set again.")
+    with fence(f"The picture {name} of a view", "make or copy the data set again"):
+        if size[0] * size[1] > MAX_PIXELS:
+            raise OversizeError(f"has over {MAX_PIXELS // 10**6} million pixels")
+        check_png(data, (size[1], size[0]))
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.shape[:2] != size:
+            raise ValueError("its pixels do not fit its header")
     return picture
 
 
