@@ -94,7 +94,7 @@ def kills(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     file = arguments.out / "kills.json"
     jobs: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-    server = Server(arguments.out / "data")
+    server = Server(arguments.out / "data", worker=ROOT / "tests" / "web" / "fake_worker.py" if arguments.rehearse else None)
     server.start()
 
     def save() -> None:
@@ -268,6 +268,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rehearse", action="store_true", help="`kills` with the worker of the tests, whose stages only wait")
     parser.add_argument("--limit", type=int, default=1000, help="jobs of one call of `kills`")
     parser.add_argument("--preset", default="fast", choices=["fast", "standard", "best"], help="of the jobs of `kills` and `memory`")
     arguments = parser.parse_args()
