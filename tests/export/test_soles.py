@@ -7,8 +7,9 @@ import pytest
 
 from carve.body.model import REGIONS
 from carve.export.asset import make_asset
+from carve.export.options import ExportOptions
 from carve.export.rest_pose import rest_rotations
-from carve.export.soles import MOST, level_soles
+from carve.export.soles import BEND_HEIGHT, MOST, bending_sole, level_soles
 from carve.geometry.rotations import axis_rotation
 from carve.records import Avatar
 
@@ -47,7 +48,7 @@ def test_one_leg_alone_and_a_sole_at_the_ankle_are_left_alone() -> None:
     assert level_soles(vertices, {"left": 0.02, "right": 0.1}, share) is vertices
 
 
-@pytest.mark.parametrize("degrees", [-8.0, 0.0, 8.0])
+@pytest.mark.parametrize("degrees", [-8.0, 0.0, 16.0])
 def test_feet_stand_on_heel_and_ball_whatever_the_shoe(naked: Avatar, degrees: float) -> None:
     surface = naked.surface.canonical
     index = {vrm: surface.skeleton.names.index(name) for vrm, name in surface.skeleton.humanoid.items()}
@@ -70,3 +71,18 @@ def test_a_naked_body_stands_on_both_feet(naked: Avatar) -> None:
     for side in ("left", "right"):
         foot = np.isin(asset.bones[:, 0], [asset.skeleton.index(f"{side}{part}") for part in ("Foot", "Toes")])
         assert abs(asset.vertices[foot, 1].min()) < 1e-3
+
+
+def test_a_sole_bends_near_the_ground_at_the_ball() -> None:
+    joint = bending_sole(np.array([0.1, 0.045, 0.19]), np.array([0.1, 0.09, 0.04]), 0.01)
+    np.testing.assert_allclose(joint, [0.1, 0.01 + BEND_HEIGHT * 0.08, 0.175])
+    low = bending_sole(np.array([0.1, 0.012, 0.19]), np.array([0.1, 0.09, 0.04]), 0.01)
+    assert low[1] == 0.012
+
+
+@pytest.mark.parametrize("kind", ["vrm", "mixamo", "unreal"])
+def test_the_toes_joint_lies_low_in_every_skeleton(naked: Avatar, kind: str) -> None:
+    bones = make_asset(naked, ExportOptions(skeleton=kind)).asset.skeleton
+    for side in ("left", "right"):
+        toes, ankle = bones.heads[bones.index(f"{side}Toes")], bones.heads[bones.index(f"{side}Foot")]
+        assert 0 < toes[1] < 0.2 * ankle[1] and toes[2] > ankle[2] + 0.08

@@ -15,7 +15,7 @@ from carve.export.options import ExportOptions
 from carve.export.records import Asset, Bones
 from carve.export.rest_pose import rest_rotations, rest_vertices
 from carve.export.skeletons import Selection, bones_of, kept_heads, kept_rotations, select
-from carve.export.soles import level_soles
+from carve.export.soles import bending_sole, level_soles
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import quaternion_from_matrix
 from carve.geometry.skin_weights import stored_weights
@@ -61,6 +61,7 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     loose = skirt(surface, avatar.body)
     blended_bones, blended_weights = eased(surface, *blended(surface, loose), around_neck(surface, avatar.body))
     bones, weights = merged(chosen.taker[blended_bones], sharpened(blended_bones, blended_weights, surface.vertices, skeleton))
+    rest_heads = _on_bending_soles(rest_heads, skinned, skeleton, chosen, bones, weights)
     parents = chosen.parents
     chains = _chains(avatar, chosen, skinned, loose, rest_heads) if options.cloth_bones else []
     if chains:
@@ -101,15 +102,36 @@ def make_asset(avatar: Avatar, options: ExportOptions | None = None) -> Exported
     return Exported(asset, PhotoPose(kept, kept_posed, posed))
 
 
+def _feet(skeleton: Skeleton, chosen: Selection, bones: np.ndarray, weights: np.ndarray) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    """Places of the humanoid bones among the kept, and of each foot (V,) how far its bones move a vertex; bones and weights (V, 4)."""
+    place = {vrm: int(chosen.taker[skeleton.names.index(name)]) for vrm, name in skeleton.humanoid.items()}
+    share = {}
+    for side in ("left", "right"):
+        if f"{side}Foot" in place:
+            own = [place[f"{side}{part}"] for part in ("Foot", "Toes") if f"{side}{part}" in place]
+            share[side] = (weights * np.isin(bones, own)).sum(1)
+    return place, share
+
+
+def _on_bending_soles(
+    heads: np.ndarray, vertices: np.ndarray, skeleton: Skeleton, chosen: Selection, bones: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """(K, 3) rest heads of the kept bones with the toes' where soles bend; vertices (V, 3) at rest, bones and weights (V, 4)."""
+    place, share = _feet(skeleton, chosen, bones, weights)
+    result = heads.copy()
+    for side, own in share.items():
+        if f"{side}Toes" in place and (own > 0.5).any():
+            sole = float(vertices[own > 0.5, 1].min())
+            result[place[f"{side}Toes"]] = bending_sole(heads[place[f"{side}Toes"]], heads[place[f"{side}Foot"]], sole)
+    return result
+
+
 def _on_level_soles(
     vertices: np.ndarray, skeleton: Skeleton, chosen: Selection, heads: np.ndarray, bones: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """(V, 3) rest vertices with both soles at one height; heads (K, 3), bones and weights (V, 4) of the kept skeleton."""
-    place = {vrm: int(chosen.taker[skeleton.names.index(name)]) for vrm, name in skeleton.humanoid.items()}
-    sides = [side for side in ("left", "right") if f"{side}Foot" in place]
-    feet = {side: [place[f"{side}{part}"] for part in ("Foot", "Toes") if f"{side}{part}" in place] for side in sides}
-    share = {side: (weights * np.isin(bones, feet[side])).sum(1) for side in sides}
-    return level_soles(vertices, {side: float(heads[place[f"{side}Foot"], 1]) for side in sides}, share)
+    place, share = _feet(skeleton, chosen, bones, weights)
+    return level_soles(vertices, {side: float(heads[place[f"{side}Foot"], 1]) for side in share}, share)
 
 
 def _chains(avatar: Avatar, chosen: Selection, vertices: np.ndarray, loose: np.ndarray, heads: np.ndarray) -> list[Chains]:

@@ -31,27 +31,43 @@ class Band:
     """s in the module's notation."""
 
 
-BANDS = {"LowerArm": Band(1.5, 1.6), "Hand": Band(3.2, 0.0)}
+BANDS = {"LowerArm": Band(1.5, 1.6), "Hand": Band(4.0, 0.0)}
+HALFWAY = Band(2.5, 0.0)
+"""Of the bone between forearm and hand that takes half of a twist, if there is one."""
 
 
 def sharpened(bones: np.ndarray, weights: np.ndarray, vertices: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """(V, 4) weights with other bands at elbows and wrists, from weights (V, 4) of bones (V, 4) and canonical vertices (V, 3) of `skeleton`."""
+    """(V, 4) weights with other bands at elbows, forearms and wrists.
+
+    Args:
+        bones: (V, 4) bones of `skeleton`.
+        weights: (V, 4) their shares; rows sum to 1.
+        vertices: (V, 3) canonical, metres.
+        skeleton: in the canonical pose, where the arms lie along x.
+    """
     result = weights.copy()
-    index = {vrm: skeleton.names.index(name) for vrm, name in skeleton.humanoid.items()}
-    for side in ("left", "right"):
-        for joint, band in BANDS.items():
-            if f"{side}{joint}" not in index:
-                continue
-            place = index[f"{side}{joint}"]
-            outer = np.zeros(len(skeleton.names), bool)
-            outer[place] = True
-            for bone in range(place + 1, len(outer)):
-                outer[bone] = outer[bone] or (skeleton.parents[bone] >= 0 and bool(outer[skeleton.parents[bone]]))
-            beyond = outer[bones]
-            c = (result * beyond).sum(1)
-            mixed = (c > 1e-6) & (c < 1 - 1e-6)
-            share = c[mixed]
-            behind = np.clip((skeleton.heads[place, 2] - vertices[mixed, 2]) / ARM, -1, 1)
-            wanted = 1 / (1 + np.exp(-band.sharper * (np.log(share / (1 - share)) + band.slanted * behind)))
-            result[mixed] *= np.where(beyond[mixed], (wanted / share)[:, None], ((1 - wanted) / (1 - share))[:, None])
+    for place, band in _joints(skeleton):
+        outer = np.zeros(len(skeleton.names), bool)
+        outer[place] = True
+        for bone in range(place + 1, len(outer)):
+            outer[bone] = outer[bone] or (skeleton.parents[bone] >= 0 and bool(outer[skeleton.parents[bone]]))
+        beyond = outer[bones]
+        c = (result * beyond).sum(1)
+        mixed = (c > 1e-6) & (c < 1 - 1e-6)
+        share = c[mixed]
+        behind = np.clip((skeleton.heads[place, 2] - vertices[mixed, 2]) / ARM, -1, 1)
+        wanted = 1 / (1 + np.exp(-band.sharper * (np.log(share / (1 - share)) + band.slanted * behind)))
+        result[mixed] *= np.where(beyond[mixed], (wanted / share)[:, None], ((1 - wanted) / (1 - share))[:, None])
     return result
+
+
+def _joints(skeleton: Skeleton) -> list[tuple[int, Band]]:
+    """The bones that begin at a joint with a band of its own."""
+    index = {vrm: skeleton.names.index(name) for vrm, name in skeleton.humanoid.items()}
+    found = []
+    for side in ("left", "right"):
+        arm, hand = index.get(f"{side}LowerArm"), index.get(f"{side}Hand")
+        found += [(index[f"{side}{joint}"], band) for joint, band in BANDS.items() if f"{side}{joint}" in index]
+        if arm is not None and hand is not None and skeleton.parents[hand] != arm:
+            found.append((int(skeleton.parents[hand]), HALFWAY))
+    return found

@@ -28,7 +28,7 @@ FOLDED = 1e-3
 """k in the notation: below about 0.03 of a map's singular values the skinned canonical surface decides."""
 FOOT_YAW_LIMIT = np.radians(30.0)
 """A foot turned further than this against straight ahead is no measurement but a fault; it is turned by no more."""
-FOOT_PITCH_LIMIT = np.radians(12.0)
+FOOT_PITCH_LIMIT = np.radians(20.0)
 """The same about the axis from side to side."""
 UP, FORWARD = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 

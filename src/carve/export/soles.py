@@ -1,4 +1,5 @@
-"""Both soles on one level in the rest pose: of two shoes the photo often shows one from above and the other from the side, or one alone.
+"""Both soles on one level in the rest pose, and where they bend: of two shoes the photo often shows one from above and the other from the
+side, or one alone.
 
 Notation: a height of an ankle, d that of the sole below it, m the mean of both soles' heights. What lies below the ankle is stretched or
 pressed by (a - m) / (a - d), as far as the foot's bones move it.
@@ -12,6 +13,16 @@ import numpy as np
 
 MOST = 0.2
 """A foot is stretched or pressed by no more."""
+BEND_HEIGHT = 0.17
+"""Of the toes' joint above the sole, over the ankle's, as in Mixamo's figures: a sole bends and keeps its length."""
+BEND_BACK = 0.1
+"""How far the joint lies behind where the toes begin, over its distance from the ankle: at the ball, 0.7 of a foot from the heel."""
+
+
+def bending_sole(toes: np.ndarray, ankle: np.ndarray, sole: float) -> np.ndarray:
+    """(3,) the joint that bends a sole at height `sole`, from where the toes begin (3,) and the ankle (3,); +Y up, the foot along +Z."""
+    height = min(float(toes[1]), sole + BEND_HEIGHT * max(float(ankle[1]) - sole, 0.0))
+    return np.array([toes[0], height, toes[2] - BEND_BACK * (toes[2] - ankle[2])])
 
 
 def level_soles(vertices: np.ndarray, ankles: Mapping[str, float], share: Mapping[str, np.ndarray]) -> np.ndarray:
