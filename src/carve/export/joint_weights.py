@@ -37,7 +37,14 @@ HALFWAY = Band(2.5, 0.0)
 
 
 def sharpened(bones: np.ndarray, weights: np.ndarray, vertices: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """(V, 4) weights with other bands at elbows, forearms and wrists, from weights (V, 4) of bones (V, 4) and canonical vertices (V, 3) of `skeleton`."""
+    """(V, 4) weights with other bands at elbows, forearms and wrists.
+
+    Args:
+        bones: (V, 4) bones of `skeleton`.
+        weights: (V, 4) their shares; rows sum to 1.
+        vertices: (V, 3) canonical, metres.
+        skeleton: in the canonical pose, where the arms lie along x.
+    """
     result = weights.copy()
     for place, band in _joints(skeleton):
         outer = np.zeros(len(skeleton.names), bool)

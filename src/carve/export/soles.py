@@ -16,7 +16,7 @@ MOST = 0.2
 BEND_HEIGHT = 0.17
 """Of the toes' joint above the sole, over the ankle's, as in Mixamo's figures: a sole bends and keeps its length."""
 BEND_BACK = 0.1
-"""How far the joint lies behind where the toes begin, over its distance from the ankle: at the ball, 0.7 of a foot's length from the heel."""
+"""How far the joint lies behind where the toes begin, over its distance from the ankle: at the ball, 0.7 of a foot from the heel."""
 
 
 def bending_sole(toes: np.ndarray, ankle: np.ndarray, sole: float) -> np.ndarray:
