@@ -296,9 +296,9 @@ def test_films_behind_a_jpeg_and_previews_inside_it_are_no_scans(tmp_path: Path,
 
 
 def runs(width: int, height: int) -> bytes:
-    """A BMP compressed by runs (BI_RLE8) of so many pixels, all of them left out."""
+    """A BMP compressed by runs (BI_RLE8) of so many pixels, a run a row."""
     info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, 2, 2835, 2835, 2, 0)
-    palette, data = bytes(4) + b"\0\0\xff\0", b"\0\1"
+    palette, data = bytes(4) + b"\0\0\xff\0", (bytes([width % 256, 1]) + b"\0\0") * height + b"\0\1"
     start = 14 + len(info) + len(palette)
     return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + info + palette + data
 
