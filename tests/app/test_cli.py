@@ -210,6 +210,15 @@ def test_doctor_says_what_is_missing(capsys: pytest.CaptureFixture[str], monkeyp
     assert "pose/gone.tflite; install mediapipe 0.10.14" in out
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "grey.png"])
+def test_doctor_says_where_nothing_can_be_kept(photo: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    from carve.app.doctor import examine
+
+    monkeypatch.setenv("CARVE_CACHE", str(photo.with_name(name)))
+    told = {finding.what: finding.detail for finding in examine()}
+    assert "cannot be written" in told["body model"]
+
+
 def test_preview_of_a_folder_and_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     write_avatar_glb(tmp_path / "avatar.glb", capsule_avatar())
     code, out, _ = carve(capsys, "preview", tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageFile
 
 from carve.geometry.camera import FILM_DIAGONAL
 from carve.io.image import NEUTRAL, over_grey, read_mask, read_photo, write_png
@@ -293,6 +293,27 @@ def test_films_behind_a_jpeg_and_previews_inside_it_are_no_scans(tmp_path: Path,
     Image.fromarray(pixels).save(path, comment=b"\xff\xda" * 300)
     path.write_bytes(path.read_bytes() + b"ftypmp42" + b"\xff\xda\x00\x08" * 300)
     assert read_photo(path).size == pixels.shape[1::-1]
+
+
+def runs(width: int, height: int) -> bytes:
+    """A BMP compressed by runs (BI_RLE8) of so many pixels, a run a row."""
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, 2, 2835, 2835, 2, 0)
+    palette, data = bytes(4) + b"\0\0\xff\0", (bytes([width % 256, 1]) + b"\0\0") * height + b"\0\1"
+    start = 14 + len(info) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + info + palette + data
+
+
+def test_large_bmps_compressed_by_runs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small.bmp").write_bytes(runs(40, 40))
+    assert read_photo(tmp_path / "small.bmp").size == (40, 40)
+    monkeypatch.setattr(Image.Image, "load", None)  # which decodes
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)
+    (tmp_path / "large.bmp").write_bytes(runs(3000, 3000))
+    with pytest.raises(CarveError, match=r"large\.bmp is a large BMP"):
+        read_photo(tmp_path / "large.bmp")
+    (tmp_path / "mask.bmp").write_bytes(runs(1500, 1500))
+    with pytest.raises(CarveError, match="1500 x 1500 pixels but the photo is 40 x 60"):
+        read_mask(tmp_path / "mask.bmp", (40, 60))
 
 
 def test_a_jpeg_of_very_many_scans_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:

@@ -130,6 +130,7 @@ def _body_cache() -> Finding:
     except CarveError as error:
         problem = f"{error} " if is_there(path) else ""
     try:
+        path.exists()  # a name that the system does not take is an error here
         with TemporaryFile(dir=_first_folder(path.parent)):
             return Finding("body model", "ok", f"{problem}{path} will be made at the next run")
     except OSError:

@@ -111,6 +111,8 @@ def vrm_meta(
         if not value:
             raise CarveError(f"A VRM needs {option}; carve does not guess who made an avatar and what others may do with it.")
     assert licence is not None
+    if not "".join((name or "", licence, *given)).isprintable():
+        raise CarveError("--vrm-name, --vrm-author and --vrm-licence take plain text on one line.")
     if not licence.startswith(("http://", "https://")):
         raise CarveError(f"--vrm-licence '{licence}' is no URL; VRM's own licence is {VRM_LICENCE}")
     values = {}

@@ -48,6 +48,8 @@ _MAX_SCANS = 100
 _MAX_SCANNED = 2_000_000_000
 """Pixels of all scans together: some 20 s of decoding."""
 _MAX_SEGMENTS = 100_000
+_MAX_RUNS = 4_000_000
+"""Pixels of a BMP compressed by runs, which Pillow decodes in Python: a few seconds."""
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 """What begins a segment of a JPEG, or ends it; within a scan no other marker with a length stands."""
 _MAX_PROFILE = 8 << 20
@@ -69,10 +71,9 @@ def read_photo(path: Path) -> Photo:
 
 def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     """Decode a mask of a photo of `size` (width, height): (H, W) float32 0..1, from alpha if the file has some, else from brightness."""
-    with _opened(path, "mask") as picture:
-        width, height = picture.upright_size
-        if (width, height) != size:
-            raise CarveError(f"The mask {path} is {width} x {height} pixels but the photo is {size[0]} x {size[1]}; they must be equal.")
+    with _opened(path, "mask", size) as picture:
+        if picture.upright_size != size:
+            raise CarveError(_unequal(path, picture.upright_size, size))
         coverage = _coverage(picture)
     if coverage.max() < 128:
         raise CarveError(f"The mask {path} is empty; the person must be white in it.")
@@ -174,8 +175,11 @@ class _Picture:
 
 
 @contextmanager
-def _opened(path: Path, what: str) -> Iterator[_Picture]:
-    """The first frame of a picture file, inside the fence until the block ends; the size is checked from the header before."""
+def _opened(path: Path, what: str, size: tuple[int, int] | None = None) -> Iterator[_Picture]:
+    """The first frame of a picture file, inside the fence until the block ends; the size is checked from the header before.
+
+    With `size` (width, height) pictures of another, whichever side is up, are refused before they are decoded.
+    """
     with fence(f"The {what} {path}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd EXIF; both are dealt with here
         if path.is_dir():
@@ -193,6 +197,10 @@ def _opened(path: Path, what: str) -> Iterator[_Picture]:
         with image:
             if image.width * image.height > MAX_PIXELS:
                 raise CarveError(_too_large(path, what))
+            if size is not None and sorted(image.size) != sorted(size):
+                raise CarveError(_unequal(path, image.size, size))
+            if image.width * image.height > _MAX_RUNS and any(tile.codec_name == "bmp_rle" for tile in image.tile):
+                raise CarveError(f"The {what} {path} is a large BMP compressed by runs, which takes minutes to read; save it as PNG.")
             most = min(_MAX_SCANS, _MAX_SCANNED // max(image.width * image.height, 1))
             if image.format in ("JPEG", "MPO") and _scans(path) > most:
                 raise CarveError(f"The {what} {path} has over {most} scans, which no camera writes; save it anew as a plain JPEG.")
@@ -219,6 +227,10 @@ def _unknown(path: Path, what: str, head: bytes) -> str:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and len(_formats(head)) == len(FORMATS):
         return f"The {what} {path} is a HEIC picture; install what reads it with: pip install 'carve[heic]', or convert it to JPEG."
     return f"The {what} {path} is not a picture that can be read; convert it to JPEG or PNG."
+
+
+def _unequal(path: Path, mask: tuple[int, int], photo: tuple[int, int]) -> str:
+    return f"The mask {path} is {mask[0]} x {mask[1]} pixels but the photo is {photo[0]} x {photo[1]}; they must be equal."
 
 
 def _too_large(path: Path, what: str) -> str:

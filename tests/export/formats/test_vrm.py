@@ -55,6 +55,8 @@ def test_meta_is_what_was_given_and_the_rest_is_forbidden(file: Path) -> None:
         ([" "], LICENCE, {}, [], "--vrm-author"),
         (["A"], None, {}, [], "--vrm-licence"),
         (["A"], "mine", {}, [], "no URL"),
+        (["A\udcff"], LICENCE, {}, [], "plain text"),
+        (["A"], f"{LICENCE}\n", {}, [], "plain text"),
         (["A"], LICENCE, {"modification": "sure"}, [], "--vrm-modification"),
         (["A"], LICENCE, {}, ["everything"], "--vrm-allow"),
     ],
