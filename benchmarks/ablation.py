@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from carve.networks.implicit import Architecture
 from carve.synth.samples.surface_points import SurfacePoints
 from carve.train.implicit import train_implicit
-from carve.train.log import read_log
-from carve.train.loop import Batch
-from carve.train.schedule import Phase, Schedule
+from carve.train.running.log import read_log
+from carve.train.running.loop import Batch
+from carve.train.running.schedule import Phase, Schedule
 
 HERE = Path(__file__).parent
 PLAIN = Architecture(geometry="canonical_normal")

@@ -37,8 +37,8 @@ from carve.networks.hyper import HyperNet, load_hyper_net
 from carve.networks.posed_field import Told, Weights, misfit
 from carve.networks.weights import FOLDER, read_card
 from carve.records import NormalMaps
-from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start
 from carve.stages.refine import Params, shown_normals
+from carve.stages.refining.field_fit import Evidence, FieldFit, FitParams, Start
 from carve.synth.people.bodies import load_full_body
 from carve.synth.photo.augmentation import Field, Motion, augment, stored_members
 from carve.synth.samples.fitted_body import ARRAYS, FitErrors, FittedBodies, FittedBody

@@ -25,7 +25,7 @@ from carve.gltf.reader import read_glb
 from carve.io.archive import load_record
 from carve.io.image import read_photo
 from carve.io.landmark_file import read_landmarks
-from carve.networks.face import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE, Expected, faces_in, find_face
+from carve.networks.detectors.face import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE, Expected, faces_in, find_face
 from carve.records import BodyFit, CanonicalSurface, PosedSurface
 
 PARTS = {"eyes": [*LEFT_EYE, *RIGHT_EYE, 159, 145, 386, 374], "nose": [NOSE, 2, 98, 327], "mouth": [*MOUTH]}

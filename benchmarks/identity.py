@@ -15,7 +15,7 @@ from carve.body.anny import AnnyBody, load_anny
 from carve.body.head.face_points import face_points
 from carve.body.model import CanonicalBody, canonical_body
 from carve.geometry.camera import Camera
-from carve.networks.face import find_face
+from carve.networks.detectors.face import find_face
 from carve.records import BodyFit, Landmarks, Observation, Photo, Pose
 from carve.stages.fit_face import Params, fit_face
 from carve.synth.assets.files import read_assets

@@ -13,9 +13,9 @@ import argparse
 import json
 from pathlib import Path
 
-from carve.train.log import read_log
 from carve.train.normals import train_normals
-from carve.train.schedule import Phase, Schedule
+from carve.train.running.log import read_log
+from carve.train.running.schedule import Phase, Schedule
 
 HERE = Path(__file__).parent
 SHOWN = ("front_ratio_fitted", "front_fitted", "front_none", "back_ratio_fitted", "mask_iou")

@@ -14,7 +14,7 @@ from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import axis_rotation, matrix_from_rotvec, rotation_between
 from carve.geometry.skinning import bone_transforms, forward_kinematics, local_rotations, skin
-from carve.networks.person import POSE_NAMES
+from carve.networks.detectors.person import POSE_NAMES
 from carve.records import BodyFit, Landmarks, Observation, PersonBox, Photo, Pose
 
 BONES = {"left_index": "leftIndexProximal", "right_index": "rightIndexProximal", "left_pinky": "leftLittleProximal"} | {

@@ -14,7 +14,7 @@ from carve.networks.onnx.normals import load_onnx, run_onnx
 from carve.records import CarveError
 from carve.runner import Deferred
 from carve.stages.normals import OwnNormals
-from carve.stages.own_depth import OwnDepth
+from carve.stages.predicting.own_depth import OwnDepth
 
 SIDE = 512
 """Pixels of the crop where a model leaves the choice."""

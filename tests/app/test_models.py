@@ -9,7 +9,7 @@ import pytest
 
 from carve.app import models
 from carve.app.cli import run
-from carve.networks import pose_models
+from carve.networks.detectors import pose_models
 
 DATA = b"stands for the heavy network"
 

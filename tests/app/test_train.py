@@ -16,7 +16,7 @@ from carve.networks.weights import read_card
 from carve.synth.people.bodies import load_full_body
 from carve.synth.wear.wardrobe import reference_body
 from carve.train.hyper import Params
-from carve.train.log import read_log
+from carve.train.running.log import read_log
 from synth.known_people import known_person, small_assets, write_known
 from synth.samples.test_surface_points import with_distances
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small network, no pictures of curves."""
     monkeypatch.setattr("carve.train.normals.ARCHITECTURE", TINY)
-    monkeypatch.setattr("carve.train.log.draw_curves", lambda path, losses, found: path.write_bytes(b"drawn"))
+    monkeypatch.setattr("carve.train.running.log.draw_curves", lambda path, losses, found: path.write_bytes(b"drawn"))
 
 
 def carve(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from carve.body.clothes.hanging import Hem
 from carve.body.finishing import bone_maps, face_vertices
-from carve.body.hanging import Hem
 from carve.body.model import REGIONS
 from carve.body.skin_field import BodyPoints, SkinField
 from carve.geometry.camera import Camera

@@ -15,7 +15,7 @@ from carve.body.smpl import load_smpl
 from carve.geometry.camera import Camera
 from carve.geometry.raster import rasterise
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
-from carve.networks.person import MIRRORED, POSE_NAMES
+from carve.networks.detectors.person import MIRRORED, POSE_NAMES
 from carve.records import BodyFit, CarveError, Landmarks, Observation, StageError
 from carve.stages.fit_body import Params, fit_body
 from smpl_files import arrays_of, written

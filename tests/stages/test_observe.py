@@ -12,9 +12,9 @@ import pytest
 
 from carve.geometry.camera import focal_from_equivalent
 from carve.geometry.pictures.window import Window
-from carve.networks.person import MIRRORED, POSE_NAMES, Detection, detect_people
-from carve.networks.pose import PoseRun, run_pose
-from carve.networks.pose_models import has_heavy
+from carve.networks.detectors.person import MIRRORED, POSE_NAMES, Detection, detect_people
+from carve.networks.detectors.pose import PoseRun, run_pose
+from carve.networks.detectors.pose_models import has_heavy
 from carve.records import CarveError, Landmarks, Observation, Photo
 from carve.stages import observe as stage
 from carve.stages.observe import Params, checked_landmarks, clean_mask, observe

@@ -20,7 +20,7 @@ from carve.geometry.rotations import matrix_from_rotvec
 from carve.geometry.skinning import forward_kinematics
 from carve.records import BodyFit, NormalMaps, StageError
 from carve.stages.fit_body import Params, fit_body, refit_body
-from carve.stages.own_depth import OwnDepth, with_own_depth
+from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
 from synthetic import Truth, synthetic_person
 
 Agreed = tuple[Truth, BodyFit, NormalMaps]

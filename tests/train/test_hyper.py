@@ -17,9 +17,9 @@ from carve.records import CarveError
 from carve.synth.people.bodies import load_full_body
 from carve.synth.wear.wardrobe import reference_body
 from carve.train.hyper import Params, adapted, card, fit_mean_body, hyper_loss, train_hyper
-from carve.train.log import read_log
-from carve.train.loop import Batch
-from carve.train.schedule import Phase, Schedule
+from carve.train.running.log import read_log
+from carve.train.running.loop import Batch
+from carve.train.running.schedule import Phase, Schedule
 from synth.known_people import known_person, write_known
 from synth.samples.test_surface_points import with_distances
 
@@ -113,7 +113,7 @@ def run(folder: Path, out: Path, **options: Any) -> Any:
 
 
 def test_a_stopped_run_ends_with_the_same_weights_and_a_card(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carve.train.log.draw_curves", lambda path, losses, found: None)
+    monkeypatch.setattr("carve.train.running.log.draw_curves", lambda path, losses, found: None)
     whole, schedule = run(folder, tmp_path / "whole")
     for _ in range(3):
         parts, _ = run(folder, tmp_path / "parts", stop_after=0)

@@ -22,8 +22,6 @@ from carve.networks.weights import read_card, write_weights
 from carve.records import LABELS, CarveError
 from carve.synth.people.bodies import load_full_body
 from carve.synth.wear.wardrobe import reference_body
-from carve.train.log import read_log
-from carve.train.loop import Batch
 from carve.train.normals import (
     ARCHITECTURE,
     Params,
@@ -36,7 +34,9 @@ from carve.train.normals import (
     train_normals,
 )
 from carve.train.normals_figures import angles, evaluate_normals, true_depth
-from carve.train.schedule import Phase, Schedule
+from carve.train.running.log import read_log
+from carve.train.running.loop import Batch
+from carve.train.running.schedule import Phase, Schedule
 from synth.known_people import known_person, small_assets, write_known
 
 TINY = Architecture(widths=(8, 16, 16, 24, 24), blocks=(1, 1, 1, 1), heads=2, context=1, labels=12, places=True)
@@ -439,7 +439,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carve.train.log.draw_curves", lambda path, losses, found: None)
+    monkeypatch.setattr("carve.train.running.log.draw_curves", lambda path, losses, found: None)
 
 
 SCHEDULE = Schedule((Phase(64, 3, 2), Phase(96, 1, 1)), learning_rate=1e-3, warmup=2, seed=4)

@@ -107,7 +107,7 @@ def _detector_models() -> Iterator[Finding]:
 
 def _heavy_pose() -> Finding:
     """The larger pose network, which is not in mediapipe's package."""
-    from carve.networks import pose_models
+    from carve.networks.detectors import pose_models
 
     path = pose_models.heavy_path()
     if not is_there(path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from carve.files.fence import fence
 from carve.files.text import read_bytes
-from carve.networks import pose_models
+from carve.networks.detectors import pose_models
 from carve.records import CarveError
 
 STORAGE = "https://storage.googleapis.com/mediapipe-assets/pose_landmark_heavy.tflite"

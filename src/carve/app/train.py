@@ -17,8 +17,8 @@ from carve.app.synth import positive
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carve.train.checkpoint import Run
-    from carve.train.schedule import Phase
+    from carve.train.running.checkpoint import Run
+    from carve.train.running.schedule import Phase
 
 
 def share(text: str) -> float:
@@ -106,8 +106,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     import torch
 
     from carve.networks.weights import write_weights
-    from carve.train.log import read_log
-    from carve.train.schedule import Schedule
+    from carve.train.running.log import read_log
+    from carve.train.running.schedule import Schedule
 
     if arguments.device != "cpu" and not torch.cuda.is_available():
         raise CarveError(f"This machine has no device {arguments.device}; use --device cpu.")
@@ -142,7 +142,7 @@ def _network(arguments: argparse.Namespace) -> tuple[Callable[..., Run], Callabl
     from carve.networks.encoder import SIZE
     from carve.networks.weights import FOLDER
     from carve.train import detail, hyper, implicit, normals
-    from carve.train.schedule import Phase
+    from carve.train.running.schedule import Phase
 
     if arguments.network == "normals":
         phases = normals.phases(arguments.samples, arguments.finish, arguments.batch)

@@ -24,13 +24,13 @@ import torch
 from pydantic import Field
 from scipy import sparse
 
+from carve.body.clothes.hanging import Hanging, Hem, find_hems
+from carve.body.clothes.limb_space import LimbSpace
+from carve.body.clothes.shoes import Shoes, shoes_worn
 from carve.body.finishing import canonical_surface, face_vertices, skin_faces, solid, solid_mesh, with_eyeballs
-from carve.body.hanging import Hanging, Hem, find_hems
 from carve.body.head.falling_hair import FallingHair
 from carve.body.head.hair_solid import with_solid_hair
-from carve.body.limb_space import LimbSpace
 from carve.body.model import REGIONS
-from carve.body.shoes import Shoes, shoes_worn
 from carve.body.zones import FEET, HANDS, HEAD, LEGS, TORSO
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
 from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth, uniform_laplacian, unique_edges

@@ -22,8 +22,8 @@ from carve.geometry.relief.normal_maps import front_and_back
 from carve.networks.detail import DetailNet
 from carve.networks.normals import PLACE_VARIANCE_OF_SCALE, VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
-from carve.stages.normal_detail import with_detail
-from carve.stages.own_depth import OwnDepth, with_own_depth
+from carve.stages.predicting.normal_detail import with_detail
+from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
 
 
 @dataclass(frozen=True)

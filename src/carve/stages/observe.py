@@ -21,9 +21,9 @@ from carve.body.fitted.landmarks import pixels_per_metre
 from carve.bounds import Pixels, Share
 from carve.geometry.camera import Camera, focal_from_equivalent
 from carve.geometry.pictures.window import Window
-from carve.networks.face import Expected, Face, find_face
-from carve.networks.person import POSE_NAMES, Detection, run_hands
-from carve.networks.pose import PoseRun
+from carve.networks.detectors.face import Expected, Face, find_face
+from carve.networks.detectors.person import POSE_NAMES, Detection, run_hands
+from carve.networks.detectors.pose import PoseRun
 from carve.records import CarveError, Landmarks, Observation, PersonBox, Photo
 from carve.stages.observing.apart import CONTESTED, Read, neighbours, share_out
 from carve.stages.observing.people import choose, find_inside, find_people, inside_mask, only_inside

@@ -38,7 +38,7 @@ from carve.geometry.skinning import blended_transforms, bone_transforms, skin, u
 from carve.geometry.visibility import visibility
 from carve.networks.hyper import HyperNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
-from carve.stages.field_fit import Evidence, FieldFit, FitParams, Start, zero_level
+from carve.stages.refining.field_fit import Evidence, FieldFit, FitParams, Start, zero_level
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 
 from carve.body.anny import AnnyBody, load_anny
 from carve.body.places import body_places
-from carve.networks.person import POSE_NAMES
+from carve.networks.detectors.person import POSE_NAMES
 from carve.synth.assets.files import Assets, no_assets, read_assets
 from carve.synth.cloth.drape import DrapeError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, loose_garments, make_drape, read_drape, report_line, write_drape

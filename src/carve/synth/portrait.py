@@ -18,7 +18,7 @@ from carve.geometry.mesh import components, vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.geometry.raster import rasterise
 from carve.geometry.rotations import axis_rotation
-from carve.networks.face import Expected, find_face
+from carve.networks.detectors.face import Expected, find_face
 from carve.records import CarveError
 from carve.synth.assets.files import Assets
 from carve.synth.looks.skins import brow_texture, eye_texture, hair_colour, skin_texture

@@ -25,14 +25,14 @@ from carve.records import CarveError
 from carve.synth.photo.augmentation import Field
 from carve.synth.samples.dataset import SyntheticPhotos
 from carve.synth.store.shards import Split
-from carve.train.card import card_of
-from carve.train.checkpoint import Run
 from carve.train.joined import Joined
-from carve.train.loop import Batch, Options, train
 from carve.train.normals import normal_terms
 from carve.train.normals_figures import angles
-from carve.train.scaffold import evenly, settings_of
-from carve.train.schedule import Schedule
+from carve.train.running.card import card_of
+from carve.train.running.checkpoint import Run
+from carve.train.running.loop import Batch, Options, train
+from carve.train.running.scaffold import evenly, settings_of
+from carve.train.running.schedule import Schedule
 
 FIELDS: tuple[Field, ...] = ("normal_front", "depth")
 PERSON = 440.0
@@ -231,5 +231,5 @@ def train_detail(
 def card(
     run: Run, data: Sequence[Path], schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None
 ) -> dict[str, Any]:
-    """See `carve.train.card`."""
+    """See `carve.train.running.card`."""
     return card_of("detail", run, data, schedule, figures, commit, start)

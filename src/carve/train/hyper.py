@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader
 from carve.networks.hyper import Architecture, HyperNet, load_hyper_net
 from carve.networks.posed_field import Balance, Shape, Told, Weights, misfit, sphere_weights, with_gradient
 from carve.synth.samples.posed_subjects import PosedSubjects, mean_body
-from carve.train.card import card_of
-from carve.train.checkpoint import Run
-from carve.train.loop import Batch, Options, train
-from carve.train.scaffold import check_people, check_steps, judged, settings_of
-from carve.train.schedule import Schedule
+from carve.train.running.card import card_of
+from carve.train.running.checkpoint import Run
+from carve.train.running.loop import Batch, Options, train
+from carve.train.running.scaffold import check_people, check_steps, judged, settings_of
+from carve.train.running.schedule import Schedule
 
 EVALUATION_STEPS = 10
 
@@ -180,5 +180,5 @@ def train_hyper(
 
 
 def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None) -> dict[str, Any]:
-    """See `carve.train.card`."""
+    """See `carve.train.running.card`."""
     return card_of("hyper", run, data, schedule, figures, commit, start)

@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader
 from carve.networks.implicit import SHARP, Architecture, ImplicitNet, Points, Seen, load_implicit_net
 from carve.networks.weights import identity
 from carve.synth.samples.surface_points import Mixture, SurfacePoints
-from carve.train.card import card_of
-from carve.train.checkpoint import Run
-from carve.train.loop import Batch, Drawable, Options, train
-from carve.train.scaffold import check_people, check_steps, judged, settings_of
-from carve.train.schedule import Schedule
+from carve.train.running.card import card_of
+from carve.train.running.checkpoint import Run
+from carve.train.running.loop import Batch, Drawable, Options, train
+from carve.train.running.scaffold import check_people, check_steps, judged, settings_of
+from carve.train.running.schedule import Schedule
 
 REACH = 0.1
 """Distances beyond this need not be right, metres."""
@@ -223,5 +223,5 @@ def train_implicit(
 
 
 def card(run: Run, data: Path, schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None) -> dict[str, Any]:
-    """See `carve.train.card`."""
+    """See `carve.train.running.card`."""
     return card_of("implicit", run, data, schedule, figures, commit, start, normals=identity("normals"))

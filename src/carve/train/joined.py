@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from carve.synth.samples.dataset import SyntheticPhotos
-from carve.train.loop import Batch
+from carve.train.running.loop import Batch
 
 
 class Joined:

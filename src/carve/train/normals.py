@@ -22,14 +22,14 @@ from carve.synth.photo.augmentation import WINDOWS, Field
 from carve.synth.samples.dataset import SyntheticPhotos
 from carve.synth.store.shard_reader import Framing
 from carve.synth.store.shards import Split
-from carve.train.card import card_of
-from carve.train.checkpoint import Run
 from carve.train.joined import Joined
-from carve.train.loop import Batch, Options, train
 from carve.train.normals_figures import evaluate_normals, true_depth
 from carve.train.photo_weights import LICENCE, read_photo_weights
-from carve.train.scaffold import check_people, check_steps, judged, settings_of
-from carve.train.schedule import Phase, Schedule
+from carve.train.running.card import card_of
+from carve.train.running.checkpoint import Run
+from carve.train.running.loop import Batch, Options, train
+from carve.train.running.scaffold import check_people, check_steps, judged, settings_of
+from carve.train.running.schedule import Phase, Schedule
 
 FIELDS: tuple[Field, ...] = (
     "normal_front", "normal_back", "body_normal_front", "body_normal_back", "depth", "label_front", "label_back", "place",
@@ -262,7 +262,7 @@ def _grown(own: Architecture, wanted: Architecture) -> Architecture:
 def card(
     run: Run, data: Sequence[Path], schedule: Schedule, figures: Mapping[str, float], commit: str, start: Path | None = None
 ) -> dict[str, Any]:
-    """See `carve.train.card`; the photo's features add their licence."""
+    """See `carve.train.running.card`; the photo's features add their licence."""
     told = f"log_variance = 2 log_scale + {VARIANCE_OF_SCALE:.4f}"
     note = card_of("normals", run, data, schedule, figures, commit, start, variance=told)
     if note["architecture"]["photo"]:

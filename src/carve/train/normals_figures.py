@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from carve.networks.normals import NormalsOutput
 from carve.records import LABELS
-from carve.train.loop import Batch
+from carve.train.running.loop import Batch
 
 KINDS = ("fitted", "none", "true")
 """The bodies that the network is asked with."""

@@ -1,6 +1,7 @@
 """Depth from a network of the user's own: an ONNX file, and a JSON file beside it that says what goes in and what the answer means.
 
-How the photo goes in is in `conventions`. What comes out is left in the model's own unit; `stages.own_depth` brings it to the person's.
+How the photo goes in is in `conventions`. What comes out is left in the model's own unit;
+`stages.predicting.own_depth` brings it to the person's.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from carve.geometry.pictures.window import Window
-from carve.networks.person import POSE_NAMES, Detection
-from carve.networks.pose import PoseRun
+from carve.networks.detectors.person import POSE_NAMES, Detection
+from carve.networks.detectors.pose import PoseRun
 
 _CHAINS = (("ear", "shoulder", "elbow", "wrist", "index"), ("shoulder", "hip", "knee", "ankle", "foot_index"))
 LIMBS = (

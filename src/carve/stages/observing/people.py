@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from carve.geometry.pictures.window import Window
-from carve.networks.person import Detection, detect_people
+from carve.networks.detectors.person import Detection, detect_people
 from carve.records import CarveError
 
 WIDER_VIEWS = (1.6, 1.25, 2.2)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from carve.geometry.pictures.window import Window
-from carve.networks.face import faces_in
-from carve.networks.person import POSE_NAMES, Detection
-from carve.networks.pose import PoseRun, run_pose_augmented
-from carve.networks.pose_models import PoseModel, has_heavy
+from carve.networks.detectors.face import faces_in
+from carve.networks.detectors.person import POSE_NAMES, Detection
+from carve.networks.detectors.pose import PoseRun, run_pose_augmented
+from carve.networks.detectors.pose_models import PoseModel, has_heavy
 from carve.records import CarveError
 from carve.stages.observing.apart import own_half, own_runs, without_heads
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from carve.geometry.frames import camera_from_vision
-from carve.networks.mediapipe_graph import Graph, image_packet, mediapipe, quiet
+from carve.networks.detectors.mediapipe_graph import Graph, image_packet, mediapipe, quiet
 
 POSE_NAMES = (
     "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear mouth_left mouth_right "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from carve.body.shoes import FAR, Shoes, shoes_worn
+from carve.body.clothes.shoes import FAR, Shoes, shoes_worn
 from carve.body.zones import FEET
 from carve.records import LABELS, NormalMaps
 from synthetic import Truth

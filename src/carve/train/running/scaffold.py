@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from carve.networks.weights import read_card
 from carve.records import CarveError
-from carve.train.loop import Batch
-from carve.train.schedule import Schedule
+from carve.train.running.loop import Batch
+from carve.train.running.schedule import Schedule
 
 
 def check_steps(schedule: Schedule) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from carve.networks.hyper import Architecture, HyperNet
 from carve.networks.posed_field import Frame, Shape
-from carve.stages import field_fit
-from carve.stages.field_fit import Evidence, FieldFit, FitParams, zero_level
+from carve.stages.refining import field_fit
+from carve.stages.refining.field_fit import Evidence, FieldFit, FitParams, zero_level
 from solids import sphere
 
 SMALL = Shape(octaves=2, hidden=24, layers=3)

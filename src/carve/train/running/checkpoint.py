@@ -15,7 +15,7 @@ from carve.files.fence import fence
 from carve.files.text import check_file, read_json
 from carve.files.whole import whole, write_whole
 from carve.records import CarveError
-from carve.train.optimiser import Optimiser
+from carve.train.running.optimiser import Optimiser
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carve.body.limb_space import NOBODYS, LimbSpace
+from carve.body.clothes.limb_space import NOBODYS, LimbSpace
 from carve.body.model import REGIONS
 from carve.body.skin_field import SkinField
 from carve.geometry.queries import MeshQueries

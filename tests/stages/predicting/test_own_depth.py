@@ -19,7 +19,7 @@ from carve.networks.normals import Architecture, NormalsNet
 from carve.own_normals import own_depth
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
 from carve.stages.normals import Params, predict_evidence
-from carve.stages.own_depth import OwnDepth, with_own_depth
+from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
 from onnx_models import Constants, red, write
 from people import capsule_avatar
 

@@ -9,7 +9,7 @@ from carve.geometry.camera import Camera
 from carve.networks.detail import DetailOutput
 from carve.networks.normals import VARIANCE_OF_SCALE
 from carve.records import Landmarks, NormalMaps, Observation, Photo
-from carve.stages.normal_detail import with_detail
+from carve.stages.predicting.normal_detail import with_detail
 
 HEIGHT, WIDTH = 1100, 700
 

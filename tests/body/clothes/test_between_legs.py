@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carve.body.between_legs import BetweenLegs
+from carve.body.clothes.between_legs import BetweenLegs
 from carve.body.model import bone_regions
 from carve.body.skin_field import SkinField
 from carve.body.zones import LEGS

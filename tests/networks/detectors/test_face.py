@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from carve.io.image import read_photo
-from carve.networks.face import CHIN, LEFT_EYE, NOSE, POINTS, RIGHT_EYE, Expected, Face, faces_in, find_face
-from carve.networks.person import POSE_NAMES, detect_people
-from carve.networks.pose import run_pose
+from carve.networks.detectors.face import CHIN, LEFT_EYE, NOSE, POINTS, RIGHT_EYE, Expected, Face, faces_in, find_face
+from carve.networks.detectors.person import POSE_NAMES, detect_people
+from carve.networks.detectors.pose import run_pose
 
-EXAMPLE = next((Path(__file__).parents[2] / "examples").glob("*.jpg"))
+EXAMPLE = next((Path(__file__).parents[3] / "examples").glob("*.jpg"))
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from carve.body.between_legs import BetweenLegs
+from carve.body.clothes.between_legs import BetweenLegs
 from carve.body.zones import LEGS, TORSO
 from carve.geometry.level_sections import STEP, LevelSections
 from carve.geometry.mesh import vertex_normals

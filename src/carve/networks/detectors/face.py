@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from carve.geometry.frames import camera_from_vision
-from carve.networks.mediapipe_graph import mediapipe
-from carve.networks.person import processed
+from carve.networks.detectors.mediapipe_graph import mediapipe
+from carve.networks.detectors.person import processed
 
 POINTS = 478
 """Points of the face mesh, 468 of the skin and five for each iris."""

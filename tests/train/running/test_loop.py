@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from carve.records import CarveError
-from carve.train.checkpoint import Run
-from carve.train.log import read_log
-from carve.train.loop import Batch, Drawable, train
-from carve.train.schedule import Phase, Schedule
+from carve.train.running.checkpoint import Run
+from carve.train.running.log import read_log
+from carve.train.running.loop import Batch, Drawable, train
+from carve.train.running.schedule import Phase, Schedule
 
 PHASES = (Phase(8, 4, 3), Phase(16, 3, 2), Phase(8, 4, 3))
 SCHEDULE = Schedule(PHASES, learning_rate=0.02, warmup=3, seed=5)
@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 def curves(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Pictures are not drawn but noted: each takes half a second."""
     drawn: list[Path] = []
-    monkeypatch.setattr("carve.train.log.draw_curves", lambda path, losses, found: drawn.append(path))
+    monkeypatch.setattr("carve.train.running.log.draw_curves", lambda path, losses, found: drawn.append(path))
     return drawn
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from carve.io.image import read_photo
-from carve.networks.face import faces_in
-from carve.networks.person import MIRRORED, POSE_NAMES, detect_people, run_hands
-from carve.networks.pose import PoseRun, run_pose
+from carve.networks.detectors.face import faces_in
+from carve.networks.detectors.person import MIRRORED, POSE_NAMES, detect_people, run_hands
+from carve.networks.detectors.pose import PoseRun, run_pose
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "person.jpg"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "person.jpg"
 
 
 @pytest.fixture(scope="module")

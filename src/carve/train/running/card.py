@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from carve.networks.weights import read_card
-from carve.train.checkpoint import Run
-from carve.train.schedule import Schedule
+from carve.train.running.checkpoint import Run
+from carve.train.running.schedule import Schedule
 
 
 def card_of(

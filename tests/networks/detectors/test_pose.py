@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from carve.io.image import read_photo
-from carve.networks.person import MIRRORED, POSE_NAMES, Detection, detect_people
-from carve.networks.pose import _moved, run_pose, run_pose_augmented
-from carve.networks.pose_models import PoseModel, has_heavy
+from carve.networks.detectors.person import MIRRORED, POSE_NAMES, Detection, detect_people
+from carve.networks.detectors.pose import _moved, run_pose, run_pose_augmented
+from carve.networks.detectors.pose_models import PoseModel, has_heavy
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "person.jpg"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "person.jpg"
 MODELS: list[PoseModel] = ["full", *(["heavy"] if has_heavy() else [])]  # type: ignore[list-item]
 INNER = [POSE_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip", "knee", "ankle")]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from carve.train.optimiser import Optimiser, kernels_of
+from carve.train.running.optimiser import Optimiser, kernels_of
 
 
 class Net(nn.Module):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from carve.body.anny import AnnyBody
-from carve.body.hanging import Hanging, Hem, find_hems
-from carve.body.limb_space import NOBODYS
+from carve.body.clothes.hanging import Hanging, Hem, find_hems
+from carve.body.clothes.limb_space import NOBODYS
 from carve.body.model import REGIONS
 from carve.body.skin_field import SkinField
 from carve.body.zones import LEGS

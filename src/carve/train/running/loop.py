@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from carve.records import CarveError
-from carve.train.checkpoint import Run, resume, save
-from carve.train.log import Log
-from carve.train.optimiser import Optimiser
-from carve.train.schedule import Schedule
+from carve.train.running.checkpoint import Run, resume, save
+from carve.train.running.log import Log
+from carve.train.running.optimiser import Optimiser
+from carve.train.running.schedule import Schedule
 
 Batch = dict[str, Any]
 Loss = Callable[[nn.Module, Batch, int], tuple[Tensor, Mapping[str, float]]]

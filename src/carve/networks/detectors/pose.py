@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from carve.geometry.frames import camera_from_vision
-from carve.networks.mediapipe_graph import Graph, image_packet, mediapipe
-from carve.networks.person import MIRRORED, Detection, detect_people
-from carve.networks.pose_models import PoseModel, model_bytes
+from carve.networks.detectors.mediapipe_graph import Graph, image_packet, mediapipe
+from carve.networks.detectors.person import MIRRORED, Detection, detect_people
+from carve.networks.detectors.pose_models import PoseModel, model_bytes
 
 REGION_MARGIN = 1.25
 """Side of the region that the network sees, in diameters of the circle around the body: what it was trained with."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carve.networks import pose_models
+from carve.networks.detectors import pose_models
 from carve.records import CarveError
 
 

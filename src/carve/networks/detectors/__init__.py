@@ -1,0 +1,1 @@
+"""Detectors of people, hands and faces: mediapipe's networks behind plain arrays."""

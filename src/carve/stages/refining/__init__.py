@@ -1,0 +1,1 @@
+"""Parts of the stage refine: a signed distance that is fitted to the maps."""

@@ -1,0 +1,1 @@
+"""What all trainings share: the loop, the optimiser, the schedule, checkpoints, logs and cards."""
