@@ -43,7 +43,7 @@ def test_the_detectors_say_nothing_but_errors_are_heard() -> None:
     code = f"""
 from pathlib import Path
 from carve.io.image import read_photo
-from carve.networks import face, mediapipe_graph, person, pose
+from carve.networks.detectors import face, mediapipe_graph, person, pose
 pixels = read_photo(Path({str(EXAMPLE)!r})).pixels
 pose.run_pose(pixels, person.detect_people(pixels)[0])
 person.run_hands(pixels), face.faces_in(pixels)
