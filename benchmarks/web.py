@@ -252,7 +252,7 @@ def _resident(server: Server) -> dict[str, int]:
     found: dict[str, int] = {}
     for pid in pids:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        kind = "worker" if b"carve.web.worker" in words else "server" if pid == server.process.pid else "other"
+        kind = "worker" if b"carve.web.jobs.worker" in words else "server" if pid == server.process.pid else "other"
         resident = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]
         found[kind] = found.get(kind, 0) + int(resident) // 1024
     return found

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carve.app import cli
-from carve.app.batch_jobs import Line, text_of
+from carve.app.batching.jobs import Line, text_of
 from carve.app.demo import EXAMPLE
 from carve.export.glb import write_avatar_glb
 from carve.io.image import read_photo, write_png

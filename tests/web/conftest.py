@@ -14,8 +14,8 @@ pytest.importorskip("httpx", reason="the web tests need httpx")
 from starlette.testclient import TestClient
 
 from carve.web.api import Services
-from carve.web.doorman import Doorman
-from carve.web.limits import Limits
+from carve.web.guarding.doorman import Doorman
+from carve.web.guarding.limits import Limits
 from carve.web.server import make_app, make_services
 
 KEYS = {"ann": "key-of-ann-0123456789", "bob": "key-of-bob-0123456789"}

@@ -62,7 +62,8 @@ if __name__ == "__main__":
     pipeline: Any = ModuleType("carve.pipeline")
     pipeline.reconstruct = reconstruct
     sys.modules["carve.pipeline"] = pipeline
-    from carve.web import options, worker
+    from carve.web import options
+    from carve.web.jobs import worker
 
     options.Plan.settings = lambda self: None  # type: ignore[method-assign, assignment, return-value]
     if os.environ.get("CARVE_FAKE_MOTIONS") == "0":

@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 
 from carve.app import cli
 from carve.web.api import Services
-from carve.web.doorman import Doorman
 from carve.web.files import ARTEFACTS
-from carve.web.limits import Limits
+from carve.web.guarding.doorman import Doorman
+from carve.web.guarding.limits import Limits
 from carve.web.options import FLAGS, LISTS, VALUES, planned, words
 from carve.web.server import make_app, make_services
 from web.conftest import KEYS

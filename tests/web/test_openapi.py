@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 
-from carve.web.limits import Limits
+from carve.web.guarding.limits import Limits
 from carve.web.server import make_app, make_services
 
 schemathesis: Any = pytest.importorskip("schemathesis", reason="the test of the OpenAPI document needs schemathesis")

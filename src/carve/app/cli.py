@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from carve import __version__
-from carve.app.batch import add_batch
+from carve.app.batching.command import add_batch
 from carve.app.demo import add_demo
-from carve.app.evaluate import add_evaluate
 from carve.app.export import add_export, add_options
 from carve.app.report import add_report
+from carve.app.research.evaluate import add_evaluate
+from carve.app.research.synth import add_synth
+from carve.app.research.train import add_train
 from carve.app.serve import add_serve
-from carve.app.synth import add_synth
-from carve.app.train import add_train
 from carve.person_height import standing_height
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _glb(path: Path) -> Path:
 
 
 def _batch(arguments: argparse.Namespace) -> int:
-    from carve.app.batch import run_batch
+    from carve.app.batching.command import run_batch
 
     return run_batch(arguments)
 
@@ -291,19 +291,19 @@ def _settings(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from carve.app.evaluate import run_evaluate
+    from carve.app.research.evaluate import run_evaluate
 
     return run_evaluate(arguments)
 
 
 def _synth(arguments: argparse.Namespace) -> int:
-    from carve.app.synth import run_synth
+    from carve.app.research.synth import run_synth
 
     return run_synth(arguments)
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from carve.app.train import run_train
+    from carve.app.research.train import run_train
 
     return run_train(arguments)
 

@@ -10,17 +10,17 @@ import cv2
 
 from carve.export.asset import Exported, make_asset, pose_document
 from carve.export.extras.face import with_face
+from carve.export.extras.mouth import with_mouth
+from carve.export.extras.thumbnail import thumbnail
 from carve.export.formats.compress import with_draco, with_meshopt
 from carve.export.formats.fbx import fbx_bytes
 from carve.export.formats.simplify import simplified
 from carve.export.formats.usd import usdz_bytes
 from carve.export.formats.vrm import vrm_document
 from carve.export.glb import asset_document
-from carve.export.mouth import with_mouth
 from carve.export.normal_map import with_normal_map
 from carve.export.options import LODS, ExportOptions, Format
 from carve.export.records import Asset
-from carve.export.thumbnail import thumbnail
 from carve.files.whole import write_whole
 from carve.gltf.buffer import to_bytes
 from carve.gltf.writer import write_posed_glb

@@ -12,16 +12,16 @@ from fastapi.responses import FileResponse, StreamingResponse
 from carve import __version__
 from carve.app.cli import PRESETS, STAGES
 from carve.web import files
-from carve.web.clients import COOKIE, SESSION_SECONDS, Clients
-from carve.web.doorman import Doorman, photo_checked
-from carve.web.layout import AvatarFolder, DataFolder, new_id
-from carve.web.limits import Limits
+from carve.web.guarding.clients import COOKIE, SESSION_SECONDS, Clients
+from carve.web.guarding.doorman import Doorman, photo_checked
+from carve.web.guarding.limits import Limits
+from carve.web.guarding.uploads import Sent, corrections_checked, options_checked, saved, shown_name, take_over, taken_apart
+from carve.web.jobs.layout import AvatarFolder, DataFolder, new_id
+from carve.web.jobs.queue import Queue
+from carve.web.jobs.store import Job, Store
+from carve.web.jobs.supervisor import Supervisor
 from carve.web.options import FLAGS, LISTS, VALUES, merged
-from carve.web.queue import Queue
 from carve.web.schema import Accepted, AvatarState, Gallery, Key, Problem, SessionState, state_of
-from carve.web.store import Job, Store
-from carve.web.supervisor import Supervisor
-from carve.web.uploads import Sent, corrections_checked, options_checked, saved, shown_name, take_over, taken_apart
 
 GALLERY = 200
 """Avatars in one answer."""
@@ -90,7 +90,7 @@ Here = Annotated[Services, Depends(services_of)]
 
 
 def client_of(request: Request) -> str:
-    """Who asks; `web.guard` has made sure."""
+    """Who asks; `web.guarding.guard` has made sure."""
     return cast(str, request.state.client)
 
 

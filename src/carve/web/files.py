@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from carve.web.layout import AvatarFolder
+from carve.web.jobs.layout import AvatarFolder
 
 GLB = "model/gltf-binary"
 

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from carve.web.files import ARTEFACTS, found
-from carve.web.layout import AvatarFolder
-from carve.web.store import Job, State
+from carve.web.jobs.layout import AvatarFolder
+from carve.web.jobs.store import Job, State
 
 WEIGHTS = {
     "observe": 5.0,

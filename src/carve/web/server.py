@@ -28,16 +28,16 @@ from carve.files.whole import writing
 from carve.io.folder_lock import FolderLock
 from carve.records import CarveError
 from carve.web.api import Services, router
-from carve.web.clients import Clients, read_keys, read_secret
-from carve.web.doorman import Doorman
-from carve.web.guard import Guard
-from carve.web.layout import DataFolder
-from carve.web.limits import Limits
+from carve.web.guarding.clients import Clients, read_keys, read_secret
+from carve.web.guarding.doorman import Doorman
+from carve.web.guarding.guard import Guard
+from carve.web.guarding.limits import Limits
+from carve.web.jobs.layout import DataFolder
+from carve.web.jobs.queue import Queue
+from carve.web.jobs.store import Store
+from carve.web.jobs.supervisor import Supervisor
 from carve.web.protocol import timed_protocol
-from carve.web.queue import Queue
 from carve.web.schema import Health, Problem
-from carve.web.store import Store
-from carve.web.supervisor import Supervisor
 
 PAGE = Path(str(files("carve.web"))) / "page"
 REST_SECONDS = 10.0

@@ -14,9 +14,9 @@ pytest.importorskip("huey", reason="the web tests need the extra `web`")
 from carve.export.glb import write_avatar_glb
 from carve.io.run_folder import RunFolder
 from carve.records import CarveError
-from carve.web.checks import check_photo, sized_mask
+from carve.web.guarding.checks import check_photo, sized_mask
+from carve.web.jobs.stage_pictures import HEIGHT, StagePictures
 from carve.web.motions import motions_document
-from carve.web.stage_pictures import HEIGHT, StagePictures
 from people import capsule_avatar
 from web.uploads import picture, png_bomb
 

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from carve.app import batch_pools, cli
-from carve.app.batch import workers_for
-from carve.app.batch_jobs import OPTIONS, Job, command, find_jobs, lines_from
-from carve.app.batch_pools import Worker
+from carve.app import cli
+from carve.app.batching import pools
+from carve.app.batching.command import workers_for
+from carve.app.batching.jobs import OPTIONS, Job, command, find_jobs, lines_from
+from carve.app.batching.pools import Worker
 from carve.records import CarveError
 
 MAKER = """
 import json, os, pathlib, sys, time
-from carve.app import batch_worker
+from carve.app.batching import worker
 done = 0
 
 def run(words):
@@ -39,15 +40,15 @@ def run(words):
     (out / "report.json").write_text(json.dumps({"warnings": ["one"]}))
     return 0, ""
 
-batch_worker.run_words = run
-batch_worker.main()
+worker.run_words = run
+worker.main()
 """
 """A worker whose runs take no time: what it makes depends on the word in the photo."""
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_pools, "WORKER", (sys.executable, "-c", MAKER))
+    monkeypatch.setattr(pools, "WORKER", (sys.executable, "-c", MAKER))
 
 
 def photos(folder: Path, **words: str) -> Path:
@@ -184,7 +185,7 @@ def test_models_for_all_reach_every_photo(tmp_path: Path, monkeypatch: pytest.Mo
         jobs.extend(found)
         return []
 
-    monkeypatch.setattr("carve.app.batch.make_all", nothing_to_do)
+    monkeypatch.setattr("carve.app.batching.command.make_all", nothing_to_do)
     assert run(photos(tmp_path / "in", a="good"), "--out", tmp_path / "out", "--depth-model", "d.onnx", "--normals-model", "n.onnx") == 0
     parsed = cli._parser().parse_args(command(jobs[0]))
     assert (parsed.depth_model, parsed.normals_model, parsed.preset) == (Path("d.onnx"), Path("n.onnx"), None)
@@ -217,8 +218,9 @@ def test_interrupted_it_stops_its_processes_and_keeps_what_is_finished(tmp_path:
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
-from carve.app import batch_pools, cli
-batch_pools.WORKER = (sys.executable, "-c", {MAKER!r})
+from carve.app import cli
+from carve.app.batching import pools
+pools.WORKER = (sys.executable, "-c", {MAKER!r})
 sys.exit(cli.run(["batch", {str(folder)!r}, "--out", {str(out)!r}, "--workers", "2", "--quiet"]))
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)

@@ -17,8 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from carve.web.clients import COOKIE, LOCAL, Clients
-from carve.web.limits import Limits
+from carve.web.guarding.clients import COOKIE, LOCAL, Clients
+from carve.web.guarding.limits import Limits
 
 SMALL_BODY = 64 << 10
 """Bytes of a request that uploads nothing."""

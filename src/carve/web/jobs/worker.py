@@ -1,4 +1,4 @@
-"""A worker: a process that makes avatars, one after the other. `python -m carve.web.worker DATA` is started and replaced by the server.
+"""A worker: a process that makes avatars, one after the other: `python -m carve.web.jobs.worker DATA`, started and replaced by the server.
 
 It ends at once when the server is gone: it reads a pipe whose other end only the server holds.
 """
@@ -21,12 +21,12 @@ from carve.files.whole import write_whole
 from carve.io.image import read_photo
 from carve.provenance import give_memory_back
 from carve.records import CarveError, Photo, StageError
-from carve.web.checks import sized_mask, told_as
-from carve.web.layout import AvatarFolder, DataFolder
+from carve.web.guarding.checks import sized_mask, told_as
+from carve.web.jobs.layout import AvatarFolder, DataFolder
+from carve.web.jobs.queue import Queue
+from carve.web.jobs.stage_pictures import StagePictures
+from carve.web.jobs.store import Job, Store
 from carve.web.options import Plan, planned
-from carve.web.queue import Queue
-from carve.web.stage_pictures import StagePictures
-from carve.web.store import Job, Store
 
 WAIT_SECONDS = 0.3
 """Between looks at an empty queue."""

@@ -14,8 +14,8 @@ from starlette.requests import Request
 
 from carve.files.text import readable
 from carve.records import CarveError
-from carve.web.doorman import Doorman, landmarks_checked, mask_checked, settings_checked
-from carve.web.layout import AvatarFolder
+from carve.web.guarding.doorman import Doorman, landmarks_checked, mask_checked, settings_checked
+from carve.web.jobs.layout import AvatarFolder
 from carve.web.options import FLAGS, LISTS, NAMES, OF_SETTINGS, planned
 
 FILES = ("photo", "mask", "landmarks")

@@ -8,10 +8,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from carve.web.layout import ID, DataFolder
-from carve.web.limits import Limits
-from carve.web.queue import Queue
-from carve.web.store import Store
+from carve.web.guarding.limits import Limits
+from carve.web.jobs.layout import ID, DataFolder
+from carve.web.jobs.queue import Queue
+from carve.web.jobs.store import Store
 
 LOOK_SECONDS = 0.25
 CLEAN_SECONDS = 30.0
@@ -40,7 +40,7 @@ class Supervisor:
     queue: Queue
     limits: Limits
     workers: int = 1
-    command: tuple[str, ...] = (sys.executable, "-m", "carve.web.worker")
+    command: tuple[str, ...] = (sys.executable, "-m", "carve.web.jobs.worker")
     """What a worker is; it gets the data folder as its last word."""
     deaths: int = 0
     """Of workers, since the server was started."""

@@ -9,7 +9,7 @@ import pytest
 
 from carve.export.asset import Exported
 from carve.export.extras.face import with_face
-from carve.export.mouth import with_mouth
+from carve.export.extras.mouth import with_mouth
 from carve.export.outputs import reduced
 from carve.export.records import Asset
 from carve.geometry.mesh import boundary_edges, components, signed_volume

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("fastapi", reason="the web tests need the extra `web`")
 
 from carve.records import CarveError
-from carve.web import clients
-from carve.web.clients import Clients, read_keys, read_secret
+from carve.web.guarding import clients
+from carve.web.guarding.clients import Clients, read_keys, read_secret
 
 KEY = "0123456789abcdef"
 

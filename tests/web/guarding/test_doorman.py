@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("fastapi", reason="the web tests need the extra `web`")
 
 from carve.records import CarveError
-from carve.web import doorman as module
-from carve.web.doorman import Doorman
+from carve.web.guarding import doorman as module
+from carve.web.guarding.doorman import Doorman
 
 
 def test_what_a_file_does_to_the_process_is_one_sentence_and_the_next_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

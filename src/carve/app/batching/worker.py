@@ -1,4 +1,4 @@
-"""A process of `carve batch` that makes one avatar after the other and keeps what it has loaded: `python -m carve.app.batch_worker`.
+"""A process of `carve batch` that makes one avatar after the other and keeps what it has loaded: `python -m carve.app.batching.worker`.
 
 It reads a line of JSON a run, the words after `carve`, and answers with a line `{"code": ..., "message": ...}`. It ends when nobody can
 send it more.

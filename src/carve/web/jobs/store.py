@@ -1,4 +1,4 @@
-"""Jobs and their state: one table in an SQLite file that the server and its workers share. What waits stands in the queue (`web.queue`)."""
+"""Jobs and their state: one table in an SQLite file that server and workers share. What waits stands in the queue (`web.jobs.queue`)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Doorman:
         self._last = 0.0
 
     async def ask(self, question: Callable[..., Result], *values: Any) -> Result:
-        """What a function of `web.checks` says of values.
+        """What a function of `web.guarding.checks` says of values.
 
         Raises:
             CarveError: what it raised, or that it took too long or ended the process.
@@ -106,14 +106,14 @@ class Doorman:
 
 def photo_checked(path: Path, shown: Path, pixels: int) -> tuple[int, int]:
     """Decode a photo as a run will, and write the picture that the page shows. Its upright size."""
-    from carve.web.checks import check_photo
+    from carve.web.guarding.checks import check_photo
 
     return check_photo(path, shown, pixels)
 
 
 def mask_checked(path: Path, size: tuple[int, int]) -> None:
     """Decode a mask as a run will."""
-    from carve.web.checks import sized_mask
+    from carve.web.guarding.checks import sized_mask
 
     sized_mask(path, size)
 
@@ -121,7 +121,7 @@ def mask_checked(path: Path, size: tuple[int, int]) -> None:
 def landmarks_checked(path: Path) -> None:
     """Read landmarks as a run will."""
     from carve.io.landmark_file import read_landmarks
-    from carve.web.checks import told_as
+    from carve.web.guarding.checks import told_as
 
     with told_as(path, "The landmarks file"):
         read_landmarks(path)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from carve.app.synth import positive
+from carve.app.research.synth import positive
 
 if TYPE_CHECKING:
     from rich.console import Console

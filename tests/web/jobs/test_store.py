@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("huey", reason="the web tests need the extra `web`")
 
-from carve.web.queue import Queue
-from carve.web.store import RESTARTS, Store
+from carve.web.jobs.queue import Queue
+from carve.web.jobs.store import RESTARTS, Store
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from uuid import uuid4
 import pytest
 
 from carve.app import cli
-from carve.app.batch import make_all
-from carve.app.batch_jobs import Job, Line, find_jobs
-from carve.app.batch_places import Place
-from carve.app.batch_pools import RayPool, make_one
+from carve.app.batching.command import make_all
+from carve.app.batching.jobs import Job, Line, find_jobs
+from carve.app.batching.places import Place
+from carve.app.batching.pools import RayPool, make_one
 
 ray = pytest.importorskip("ray", reason="the tests of --ray need the extra `ray`")
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from carve.app.batch_jobs import Job, Line, command, failed_line, finished_line
-from carve.app.batch_places import NOTE, Place
-from carve.app.batch_worker import run_words
+from carve.app.batching.jobs import Job, Line, command, failed_line, finished_line
+from carve.app.batching.places import NOTE, Place
+from carve.app.batching.worker import run_words
 from carve.files.fence import fence
 from carve.files.text import MAX_JSON, parse_json, read_text
 from carve.records import CarveError
@@ -27,7 +27,7 @@ MEMORY_BYTES = 3 << 30
 """What a run may take: so many fit on this machine at a time, and by it Ray places runs on machines."""
 RETRIES = 3
 """A run whose machine is lost goes on elsewhere so often."""
-WORKER = (sys.executable, "-m", "carve.app.batch_worker")
+WORKER = (sys.executable, "-m", "carve.app.batching.worker")
 Run = Callable[[list[str]], tuple[int, str]]
 """Makes an avatar by a command line: exit code and message."""
 
@@ -98,7 +98,7 @@ def _warnings(out: Path) -> int:
 
 
 class Worker:
-    """A process that makes one avatar after the other (`app.batch_worker`)."""
+    """A process that makes one avatar after the other (`app.batching.worker`)."""
 
     def __init__(self, threads: int) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from carve.app.batch_places import is_address
+from carve.app.batching.places import is_address
 from carve.files.fence import fence
 from carve.files.text import check_file, read_text
 from carve.records import CarveError
@@ -38,7 +38,7 @@ class Job:
     """Its output folder; one that lies at an address is made anywhere and then put there."""
     options: dict[str, str] = field(default_factory=dict)
     url: str = ""
-    """Where its output folder goes, if that is an address (`app.batch_places`)."""
+    """Where its output folder goes, if that is an address (`app.batching.places`)."""
 
     @property
     def place(self) -> str:

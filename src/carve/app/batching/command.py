@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from carve.app.batch_jobs import Job, Line
-    from carve.app.batch_places import Place
-    from carve.app.batch_pools import Pool
+    from carve.app.batching.jobs import Job, Line
+    from carve.app.batching.places import Place
+    from carve.app.batching.pools import Pool
 
 TABLE, FAILED = "batch.csv", "failed.csv"
 """A line a photo; those that failed once more, apart."""
@@ -33,9 +33,9 @@ def add_batch(parser: argparse.ArgumentParser, presets: tuple[str, ...]) -> None
 
 def run_batch(arguments: argparse.Namespace) -> int:
     """Make all avatars; exit code 1 if any failed."""
-    from carve.app.batch_jobs import find_jobs
-    from carve.app.batch_places import Place
-    from carve.app.batch_pools import make_pool
+    from carve.app.batching.jobs import find_jobs
+    from carve.app.batching.places import Place
+    from carve.app.batching.pools import make_pool
     from carve.records import CarveError
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -60,7 +60,7 @@ def workers_for(cores: int, memory: int | None) -> int:
 
     On two cores two of one thread make more an hour than one of two: few stages keep a second thread busy.
     """
-    from carve.app.batch_pools import MEMORY_BYTES
+    from carve.app.batching.pools import MEMORY_BYTES
 
     return max(1, cores if memory is None else min(cores, memory // MEMORY_BYTES))
 
@@ -114,8 +114,8 @@ def make_all(jobs: Sequence[Job], out: Place, pool: Pool, quiet: bool) -> list[L
 
 def _kept(jobs: Sequence[Job], out: Place) -> dict[str, Line]:
     """The lines of an earlier table that still hold, by output folder."""
-    from carve.app.batch_jobs import lines_from
-    from carve.app.batch_places import Place
+    from carve.app.batching.jobs import lines_from
+    from carve.app.batching.places import Place
 
     before = {line.out: line for line in lines_from(out.read(TABLE)) if line.state != "failed"}
     kept = {}
@@ -128,7 +128,7 @@ def _kept(jobs: Sequence[Job], out: Place) -> dict[str, Line]:
 
 def _write(jobs: Sequence[Job], lines: Mapping[str, Line], out: Place) -> None:
     """Write the table, and beside it the lines of those that failed, if any did."""
-    from carve.app.batch_jobs import text_of
+    from carve.app.batching.jobs import text_of
 
     known = [lines[job.place] for job in jobs if job.place in lines]
     failed = [line for line in known if line.state == "failed"]

@@ -1,0 +1,1 @@
+"""Commands of those who train and measure: synthetic people, trainings, evaluations."""
