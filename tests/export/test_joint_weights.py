@@ -5,7 +5,7 @@ import pytest
 
 from carve.export.asset import make_asset
 from carve.export.extras.volume import elbow_volume, wrist_volume
-from carve.export.joint_weights import ARM, BANDS, HALFWAY, sharpened
+from carve.export.joint_weights import ARM, BANDS, FRONT, HALFWAY, sharpened
 from carve.export.options import ExportOptions
 from carve.export.records import Asset
 from carve.records import Avatar
@@ -37,7 +37,7 @@ def test_shares_follow_the_formula_and_rows_still_sum_to_one(naked: Avatar) -> N
     behind = np.array([0.0, 0.0, 0.5 * ARM])
     sharper = sharpened(bones, weights, np.stack([elbow, elbow - behind, elbow + 4 * behind, wrist - behind, wrist, elbow]), skeleton)
     k, s = BANDS["LowerArm"].sharper, BANDS["LowerArm"].slanted
-    odds = (0.3 / 0.7) ** k * np.exp(k * s * np.array([0.0, 0.5, -1.0]))
+    odds = (0.3 / 0.7) ** k * np.exp(k * s * np.array([0.0, 0.5, FRONT]))
     np.testing.assert_allclose(sharper[:3, 1], odds / (1 + odds))
     for k, made in ((BANDS["Hand"].sharper, sharper[3, 1]), (HALFWAY.sharper, sharper[4, 1])):
         assert made == pytest.approx(0.3**k / (0.3**k + 0.7**k))

@@ -5,7 +5,7 @@ cross-section. The narrower the band in which both bones have a share, the less 
 back of the arm: of a slice along the arm, with the band's middle at p behind and q in front of the joint, the bend adds
 (|p|^2 - |q|^2) sin(t) / 2. So behind the joint, where the forearm's bone reaches past it, the band's middle lies further up the arm.
 
-Notation: c the share of a joint's outer bones, y how far a vertex lies behind the joint over `ARM`, -1..1; c becomes
+Notation: c the share of a joint's outer bones, y how far a vertex lies behind the joint over `ARM`, `FRONT`..1; c becomes
 1 / (1 + exp(-k (log(c / (1 - c)) + s y))), and within the inner and the outer bones the shares keep their proportions.
 """
 
@@ -19,6 +19,8 @@ from carve.records import Skeleton
 
 ARM = 0.04
 """Metres from the joint to the back of an elbow or a sleeve, where y is 1."""
+FRONT = -0.4
+"""Least y: further in front are only sleeves, whose band is not to move down the arm."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Band:
     """s in the module's notation."""
 
 
-BANDS = {"LowerArm": Band(1.5, 1.6), "Hand": Band(4.0, 0.0)}
+BANDS = {"LowerArm": Band(1.5, 2.0), "Hand": Band(4.0, 0.0)}
 HALFWAY = Band(2.5, 0.0)
 """Of the bone between forearm and hand that takes half of a twist, if there is one."""
 
@@ -55,7 +57,7 @@ def sharpened(bones: np.ndarray, weights: np.ndarray, vertices: np.ndarray, skel
         c = (result * beyond).sum(1)
         mixed = (c > 1e-6) & (c < 1 - 1e-6)
         share = c[mixed]
-        behind = np.clip((skeleton.heads[place, 2] - vertices[mixed, 2]) / ARM, -1, 1)
+        behind = np.clip((skeleton.heads[place, 2] - vertices[mixed, 2]) / ARM, FRONT, 1)
         wanted = 1 / (1 + np.exp(-band.sharper * (np.log(share / (1 - share)) + band.slanted * behind)))
         result[mixed] *= np.where(beyond[mixed], (wanted / share)[:, None], ((1 - wanted) / (1 - share))[:, None])
     return result
