@@ -113,12 +113,7 @@ def reconstruct(
         StageError: a stage could not finish.
     """
     settings = settled(settings or Settings())
-    if start not in (None, "observe") and not (mask is None and landmarks is None):
-        raise CarveError("A mask or landmarks are read by the stage 'observe'; use --from observe with them.")
-    if start is not None and out is None:
-        raise CarveError("Starting from a later stage needs the output folder of an earlier run.")
-    if body is not None and depth_model is not None:
-        raise CarveError("A depth model is there to fit the body, which is given: leave one of the two out.")
+    _check_together(start, out is not None, not (mask is None and landmarks is None), body is not None, depth_model is not None)
     source = photo if isinstance(photo, Photo) else read_photo(Path(photo))
     given_mask = read_mask(Path(mask), source.size) if isinstance(mask, (str, Path)) else mask
     given_landmarks = read_landmarks(Path(landmarks)) if isinstance(landmarks, (str, Path)) else landmarks
@@ -133,6 +128,17 @@ def reconstruct(
         if folder:
             _publish(folder, run, avatar, excerpt, extras, export or ExportOptions())
     return avatar
+
+
+def _check_together(start: StageName | None, kept: bool, observed: bool, fitted: bool, deep: bool) -> None:
+    """Raise CarveError if arguments do not go together: where to start, and whether there are a folder, a mask or landmarks, a body, a
+    depth model."""
+    if start not in (None, "observe") and observed:
+        raise CarveError("A mask or landmarks are read by the stage 'observe'; use --from observe with them.")
+    if start is not None and not kept:
+        raise CarveError("Starting from a later stage needs the output folder of an earlier run.")
+    if fitted and deep:
+        raise CarveError("A depth model is there to fit the body, which is given: leave one of the two out.")
 
 
 def _publish(

@@ -209,11 +209,8 @@ def train_normals(
     Raises:
         CarveError: the data set, the assets or a checkpoint in `folder` cannot be used, or there are not samples enough for a step.
     """
-    params, architecture = params or Params(), architecture or ARCHITECTURE
-    begin = None if start is None else load_normals_net(start)
-    told = {} if photo_weights is None else {f"photo.{name}": value for name, value in read_photo_weights(photo_weights).items()}
-    architecture = replace(architecture, photo=architecture.photo or bool(told))
-    architecture = architecture if begin is None else _grown(begin.architecture, architecture)
+    params = params or Params()
+    architecture, weights = _beginning(architecture or ARCHITECTURE, start, photo_weights)
     check_steps(schedule)
 
     def photos(folder: Path, split: Split, **options: Any) -> SyntheticPhotos:
@@ -235,7 +232,7 @@ def train_normals(
 
     def make() -> NormalsNet:
         network = NormalsNet(architecture)
-        network.load_state_dict(network.state_dict() | told | ({} if begin is None else begin.state_dict()))
+        network.load_state_dict(network.state_dict() | weights)
         return network
 
     return train(
@@ -248,6 +245,16 @@ def train_normals(
         settings=settings,
         **options,
     )
+
+
+def _beginning(wanted: Architecture, start: Path | None, photo_weights: Path | None) -> tuple[Architecture, dict[str, Tensor]]:
+    """The architecture of a training and the weights that it begins with: those of the folder `start`, beside them the photo's features."""
+    weights = {} if photo_weights is None else {f"photo.{name}": value for name, value in read_photo_weights(photo_weights).items()}
+    architecture = replace(wanted, photo=wanted.photo or bool(weights))
+    if start is None:
+        return architecture, weights
+    begin = load_normals_net(start)
+    return _grown(begin.architecture, architecture), weights | begin.state_dict()
 
 
 def _grown(own: Architecture, wanted: Architecture) -> Architecture:
