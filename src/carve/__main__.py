@@ -1,5 +1,5 @@
 """`python -m carve` is the command `carve`."""
 
-from carve.app.cli import main
+from carve.app.entry import main
 
 main()

@@ -292,15 +292,15 @@ def test_closed_streams_are_no_error() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_an_interrupt_while_importing_is_one_line() -> None:
+@pytest.mark.parametrize("begin", ["from carve.app.entry import main; main()", "import runpy; runpy.run_module('carve')"])
+def test_an_interrupt_while_importing_is_one_line(begin: str) -> None:
     script = (
         "import sys\n"
         "class Interrupting:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'argparse': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupting())\n"
-        "from carve.app.entry import main\n"
-        "main()\n"
+        f"{begin}\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 130

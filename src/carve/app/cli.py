@@ -349,7 +349,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:  # of what is in no fence: a path of the user's that the system does not take
-        _complain(f"{error.filename or 'carve'} cannot be used: {error.strerror or error}.")
+        said = error.strerror or str(error)
+        _complain(f"{error.filename} cannot be used: {said}." if error.filename else f"the system refused: {said}.")
         return UNUSABLE
 
 
