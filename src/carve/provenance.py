@@ -107,7 +107,7 @@ def peak_memory() -> float:
 
 
 def give_memory_back() -> None:
-    """Let the system have what a run's arrays took: between runs a process keeps only what it has loaded."""
+    """Let the system have what arrays took that are gone: between stages and runs a process keeps only what it holds."""
     gc.collect()
     with suppress(OSError, AttributeError):  # a libc that has no such function
         ctypes.CDLL(None).malloc_trim(0)

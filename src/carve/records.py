@@ -198,10 +198,6 @@ class NormalMaps:
     """(H, W) uint8 index into LABELS of the nearest surface, 0 outside; None from a network that tells none."""
     label_back: np.ndarray | None = None
     """(H, W) uint8 of the farthest surface."""
-    place: np.ndarray | None = None
-    """(H, W, 3) float32 metres: place of the undressed body below the nearest surface (`body.places`), zero outside."""
-    place_log_variance: np.ndarray | None = None
-    """(H, W) float32 log of the place's expected squared error, metres squared."""
     detailed: bool = False
     """Whether the front's detail was corrected from the photo at its own resolution."""
     depth_source: str | None = None

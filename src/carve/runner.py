@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from carve.io.archive import fingerprint
 from carve.io.run_folder import RunFolder
-from carve.provenance import made_with, peak_memory, reset_peak_memory
+from carve.provenance import give_memory_back, made_with, peak_memory, reset_peak_memory
 from carve.records import CarveError, Landmarks, Photo, StageError
 from carve.settings import SETTINGS_OF, STAGES, StageName
 
@@ -150,6 +150,7 @@ class StageRunner:
         np.random.seed(self.seed)  # noqa: NPY002  # for libraries that draw from the global generator
         torch.manual_seed(self.seed)
         self.peak_so_far()
+        give_memory_back()  # of the stages before, which would count as this one's
         reset_peak_memory()
         begin = time.perf_counter()
         try:

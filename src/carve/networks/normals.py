@@ -40,8 +40,6 @@ VARIANCE_OF_SCALE = math.log(6.0)
 """log E[theta^2] = 2 log b + this."""
 PLACE_CENTRE, PLACE_UNIT = (0.0, 0.9, 0.0), 0.5
 """The place (`carve.body.places`) that an output of zero stands for, and metres that one unit stands for."""
-PLACE_VARIANCE_OF_SCALE = math.log(12.0)
-"""Errors e of places are taken for distributed as exp(-|e| / b) in space: log E[|e|^2] = 2 log b + this."""
 
 
 @dataclass(frozen=True)

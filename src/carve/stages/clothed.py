@@ -19,6 +19,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import manifold3d
+import numba
 import numpy as np
 import torch
 from pydantic import Field
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 Asked = Callable[[np.ndarray, "BodyPoints"], tuple[np.ndarray, np.ndarray]]
 """Canonical points (N, 3) and the body as seen from them to f (N,) and the log of its expected error (N,), metres."""
 
+_MOST_THREADS = 4
+"""That ask the field; more wait for each other."""
 _FAR = 1.0
 """Metres: beyond any zone and any picture."""
 _SHORTEST = 2e-5
@@ -131,11 +134,11 @@ def build_clothed(observation: Observation, body: BodyFit, normals: NormalMaps, 
 
     skin = SkinField.of(body)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the layers are small: a second thread waits more than it works
+    torch.set_num_threads(1)  # the layers are small: a second thread waits more than it works, but on other points
     try:
         seen = ClothedField(network, skin, body, normals, observation.mask, observation.photo.pixels)
         worn = Worn(shoes_worn(body, normals), find_hems(body, normals, observation.mask), observation.mask, normals)
-        return clothed_surface(body, skin, seen.evaluate, params, worn, threads)
+        return clothed_surface(body, skin, seen.evaluate, params, worn, min(numba.get_num_threads(), _MOST_THREADS))
     finally:
         torch.set_num_threads(threads)
 

@@ -20,7 +20,7 @@ from carve.bounds import Degrees
 from carve.geometry.pictures.window import Window
 from carve.geometry.relief.normal_maps import front_and_back
 from carve.networks.detail import DetailNet
-from carve.networks.normals import PLACE_VARIANCE_OF_SCALE, VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
+from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation
 from carve.stages.predicting.normal_detail import with_detail
 from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
@@ -145,12 +145,12 @@ def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: 
         depth_log_variance=full(spread).astype(np.float32),
         source="network",
         depth_source="network",
-        **_labels_and_places(out, window, shown),
+        **_labels(out, window, shown),
     )
 
 
-def _labels_and_places(out: NormalsOutput, window: Window, shown: np.ndarray) -> dict[str, Any]:
-    """The maps of NormalMaps that the network's weights have learned, at the photo's full size."""
+def _labels(out: NormalsOutput, window: Window, shown: np.ndarray) -> dict[str, Any]:
+    """The label maps of NormalMaps, if the network's weights have learned labels, at the photo's full size."""
     height, width = shown.shape
     found = {}
     for name, logits in (("label", out.label_front), ("label_back", out.label_back)):
@@ -158,11 +158,6 @@ def _labels_and_places(out: NormalsOutput, window: Window, shown: np.ndarray) ->
             # Inside the mask something is shown: the background, label 0, is no answer there.
             index = (1 + logits[0, 1:].argmax(0)).numpy().astype(np.uint8)
             found[name] = np.where(shown, window.paste(index, width, height, nearest=True), 0).astype(np.uint8)
-    if out.place is not None and out.place_log_scale is not None:
-        place = window.paste(out.place[0].permute(1, 2, 0).numpy(), width, height)
-        spread = 2 * out.place_log_scale[0, 0].numpy() + PLACE_VARIANCE_OF_SCALE
-        found["place"] = np.where(shown[..., None], place, 0).astype(np.float32)
-        found["place_log_variance"] = np.where(shown, window.paste(spread, width, height), 0).astype(np.float32)
     return found
 
 

@@ -41,6 +41,8 @@ from carve.stages.unseen_feet import shod
 
 FACE_CHART = 2 * len(REGIONS)
 """The label of the face's triangles, beside those of the regions' fronts and backs."""
+_BLOCK = 1 << 19
+"""Texels that are painted at a time."""
 
 
 def bake_texture(
@@ -109,6 +111,23 @@ def _paint(
     """Colours (N, 3) and photo weights (N, 1) of the texels. `marks`: (V,) what lies behind arms, (V,) the face's features."""
     surface, (behind_arms, features) = posed.canonical, marks
     per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None], features[:, None]], axis=1)
+    # Some millions of texels with all that is asked of them: block by block, so that the arrays stay small.
+    blocks = [grid.part(slice(start, start + _BLOCK)) for start in range(0, len(grid.index), _BLOCK)]
+    painted = [_paint_block(view, surface, per_vertex, behind_arms, block, layers, params) for block in blocks]
+    colours, weight = (np.concatenate([pair[k] for pair in painted]) for k in range(2))
+    return colours, weight
+
+
+def _paint_block(
+    view: View,
+    surface: CanonicalSurface,
+    per_vertex: np.ndarray,
+    behind_arms: np.ndarray,
+    grid: Texels,
+    layers: list[Layer],
+    params: Params,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of some texels; `per_vertex` (V, 14) places, normals, tones, the mirror's pixels and weight, the face's features."""
     mixed = grid.interpolate(per_vertex, surface.faces)
     points, normal, tones, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:10], mixed[:, 10:13]
     weight = photo_weight(view, points, normal, behind_arms[surface.faces[grid.face, 0]], params)[:, None]

@@ -49,6 +49,10 @@ class Texels:
     bary: np.ndarray
     """(N, 3) float32 barycentric coordinates in that triangle."""
 
+    def part(self, rows: slice) -> Texels:
+        """Some of the texels."""
+        return Texels(self.size, self.index[rows], self.face[rows], self.bary[rows])
+
     def interpolate(self, values: np.ndarray, faces: np.ndarray) -> np.ndarray:
         """Per-vertex values (V, C) of the triangles `faces` (F, 3) at every texel: (N, C) float32."""
         out = np.empty((len(self.index), values.shape[1]), np.float32)
@@ -176,21 +180,26 @@ def to_image(values: np.ndarray, texels: Texels, gutter: int) -> np.ndarray:
     near = np.flatnonzero(distance.ravel() <= gutter)
     known = np.zeros((size * size, values.shape[1] + 1), np.float32)
     known[near, :-1], known[near, -1] = values[row_of_label[nearest.ravel()[near]]], 1
+    del distance, nearest, near
     image = _pushed(known.reshape(size, size, -1))
-    return np.round(image).astype(np.uint8)
+    return np.rint(image, out=image).astype(np.uint8)
 
 
 def _pushed(known: np.ndarray) -> np.ndarray:
-    """(H, W, C) the picture (H, W, C + 1), premultiplied by its last channel of 0 or 1, with its holes filled from halved pictures.
+    """(H, W, C) the picture (H, W, C + 1), premultiplied by its last channel of 0 or 1, with its holes filled, in its place, from halved
+    pictures.
 
     Gortler et al., "The lumigraph", SIGGRAPH 1996, section 3.4 (pull-push), with a box for a filter as mip maps have it.
     """
     height, width = known.shape[:2]
-    share = known[..., -1:]
     if height * width == 1:
-        return known[..., :-1] / np.maximum(share, 1e-12)
-    full = np.pad(known, ((0, height % 2), (0, width % 2), (0, 0)))
-    halved = full[::2, ::2] + full[1::2, ::2] + full[::2, 1::2] + full[1::2, 1::2]
-    coarse = _pushed(halved / np.maximum(halved[..., -1:], 1))
-    spread = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return np.where(share > 0, known[..., :-1], spread)
+        return known[..., :-1] / np.maximum(known[..., -1:], 1e-12)
+    full = known if height % 2 == width % 2 == 0 else np.pad(known, ((0, height % 2), (0, width % 2), (0, 0)))
+    halved = full[::2, ::2] + full[1::2, ::2]
+    halved += full[::2, 1::2]
+    halved += full[1::2, 1::2]
+    halved /= np.maximum(halved[..., -1:], 1)
+    coarse = _pushed(halved)
+    rows, columns = np.nonzero(known[..., -1] == 0)
+    known[rows, columns, :-1] = coarse[rows // 2, columns // 2]
+    return known[..., :-1]

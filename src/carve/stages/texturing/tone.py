@@ -206,6 +206,15 @@ def _alike(tones: np.ndarray, among: np.ndarray, weight: np.ndarray) -> np.ndarr
 
 def _prevailing(colours: np.ndarray, weight: np.ndarray, tolerance: float = 20.0) -> np.ndarray:
     """(N, C) the commonest of K tones (N, K, C) with weights (N, K): a coat rather than the mean of a coat and the shirt in its opening."""
+    tone = np.empty((len(colours), colours.shape[2]))
+    for start in range(0, len(colours), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        tone[part] = _commonest(colours[part], weight[part], tolerance)
+    return tone
+
+
+def _commonest(colours: np.ndarray, weight: np.ndarray, tolerance: float) -> np.ndarray:
+    """The same of a few: all pairs of tones are compared."""
     rgb = colours[..., :3].astype(np.float32)
     square = np.einsum("nkc,nkc->nk", rgb, rgb)
     apart = square[:, :, None] + square[:, None, :] - 2 * rgb @ rgb.swapaxes(1, 2)
