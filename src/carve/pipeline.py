@@ -34,6 +34,7 @@ from carve.io.outputs import Extra, write_outputs, write_report
 from carve.io.run_folder import Existing, RunFolder
 from carve.large_photo import LargePhoto, into_overview, large_photo, moved, own_normals_in, whole_box
 from carve.networks.detail import load_detail_net
+from carve.networks.detectors.mediapipe_graph import close_graphs
 from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
@@ -174,6 +175,7 @@ def run_stages(
     detail = Deferred(identity("detail"), load_detail_net) if ships("detail") else None
     large, wanted = large_photo(photo, mask), with_installed(settings.observe)
     observation, excerpt = _observed(run, photo, wanted, mask, landmarks) if large is None else _framed(run, large, wanted, landmarks)
+    close_graphs()  # no later stage asks the detectors
     own = own if own is None or excerpt is None else own_normals_in(own, excerpt)
     body = (
         _fitted(run, observation, settings, model, network, depth)

@@ -136,6 +136,8 @@ def _unpack(kind: type[Record], tree: Mapping[str, Any], archive: zipfile.ZipFil
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for name, node in tree.items():
+        if name not in hints:
+            continue  # what an earlier version kept
         if "known" in node:
             values[name] = known[node["known"]]
         elif "record" in node:

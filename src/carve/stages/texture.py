@@ -54,11 +54,23 @@ def bake_texture(
     skin, shoes and cloth take their colours from their own kind, and end where it ends.
     """
     surface = posed.canonical
-    normals = vertex_normals(posed.vertices, surface.faces)
     labels, density = _chart_labels(surface), np.ones(len(surface.faces))
     density[labels == FACE_CHART] = params.face_density
     atlas = unwrap(surface.vertices, surface.faces, labels, params.size, params.padding, density=density)
     grid = texels(atlas, params.size)
+    colours, weight = _coloured(observation, posed, grid, params, body, maps)
+    colours = shod(colours, weight, grid, surface)
+    albedo = to_image(np.rint(colours, out=colours).astype(np.uint8), grid, params.gutter)
+    seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
+    return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
+
+
+def _coloured(
+    observation: Observation, posed: PosedSurface, grid: Texels, params: Params, body: BodyFit | None, maps: NormalMaps | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (N, 3) 0..255 and photo weights (N, 1) of the texels, float32."""
+    surface = posed.canonical
+    normals = vertex_normals(posed.vertices, surface.faces)
     view = look(observation, posed, normals, grid, params, None if body is None else features_on(surface, body, whole=True))
     behind_arms = find_behind_arms(surface)
     seen = photo_weight(view, posed.vertices, normals, behind_arms, params)
@@ -72,13 +84,12 @@ def bake_texture(
         skin = skin_tone(surface, view, layers[HEAD], seen, base, posed.vertices)
         face = own_face(observation, posed, body, view, layers[HEAD], seen, skin, params)
         if face is not None:
-            mixed = grid.interpolate(np.column_stack([stacked(face), surface.vertices]), surface.faces)
-            eyes = [surface.skeleton.heads[surface.skeleton.names.index(name)] for name in EYES]
-            colours, weight = add_face(colours, weight, mixed[:, :11], mixed[:, 11:], view.picture, np.array(eyes))
-    colours = shod(colours, weight, grid, surface)
-    albedo = to_image(np.round(colours).astype(np.uint8), grid, params.gutter)
-    seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
-    return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
+            told = stacked(face)
+            rows = np.flatnonzero((told != 0).any(1)[surface.faces].any(1)[grid.face])
+            mixed = grid.part(rows).interpolate(np.column_stack([told, surface.vertices]), surface.faces)
+            eyes = np.array([surface.skeleton.heads[surface.skeleton.names.index(name)] for name in EYES])
+            colours[rows], weight[rows] = add_face(colours[rows], weight[rows], mixed[:, :11], mixed[:, 11:], view.picture, eyes)
+    return colours, weight
 
 
 def _for_features(params: Params) -> Params:
@@ -151,4 +162,4 @@ def _paint_block(
             detail += (1 - mirrored) * squarely[member] * layer.detail(pixels[member], tones[member], params.contrast)
         colours[member] += detail
     photo = sample(view.picture, pixels)
-    return np.clip(weight * photo + (1 - weight) * colours, 0, 255), weight
+    return np.clip(weight * photo + (1 - weight) * colours, 0, 255).astype(np.float32), weight.astype(np.float32)

@@ -49,7 +49,7 @@ class Texels:
     bary: np.ndarray
     """(N, 3) float32 barycentric coordinates in that triangle."""
 
-    def part(self, rows: slice) -> Texels:
+    def part(self, rows: slice | np.ndarray) -> Texels:
         """Some of the texels."""
         return Texels(self.size, self.index[rows], self.face[rows], self.bary[rows])
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
 
 from carve.geometry.frames import camera_from_vision
-from carve.networks.detectors.mediapipe_graph import mediapipe
+from carve.networks.detectors.mediapipe_graph import kept, mediapipe
 from carve.networks.detectors.person import processed
 
 POINTS = 478
@@ -80,7 +79,7 @@ class _Crop:
         return np.column_stack([raw[:, :2] @ matrix[:, :2].T + matrix[:, 2], raw[:, 2] * self.side / _SIZE])
 
 
-@cache
+@kept
 def _solution() -> Any:
     return mediapipe().solutions.face_mesh.FaceMesh(
         static_image_mode=True, max_num_faces=2, refine_landmarks=True, min_detection_confidence=0.3

@@ -7,13 +7,12 @@ the centre of the first pixel at (0.5, 0.5). World coordinates are metres in the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from carve.geometry.frames import camera_from_vision
-from carve.networks.detectors.mediapipe_graph import Graph, image_packet, mediapipe, quiet
+from carve.networks.detectors.mediapipe_graph import Graph, image_packet, kept, mediapipe, quiet
 
 POSE_NAMES = (
     "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear mouth_left mouth_right "
@@ -41,7 +40,7 @@ class Detection:
     """Radians from the image's upright to the body's, clockwise."""
 
 
-@cache
+@kept
 def _hand_solution() -> Any:
     return mediapipe().solutions.hands.Hands(static_image_mode=True, max_num_hands=2, model_complexity=1, min_detection_confidence=0.3)
 
@@ -62,7 +61,7 @@ node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream:
 """
 
 
-@cache
+@kept
 def _detection_graph() -> Graph:
     return Graph(_DETECTION_GRAPH, ("detections",))
 

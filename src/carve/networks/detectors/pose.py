@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
 
 from carve.geometry.frames import camera_from_vision
-from carve.networks.detectors.mediapipe_graph import Graph, image_packet, mediapipe
+from carve.networks.detectors.mediapipe_graph import Graph, image_packet, kept, mediapipe
 from carve.networks.detectors.person import MIRRORED, Detection, detect_people
 from carve.networks.detectors.pose_models import PoseModel, model_bytes
 
@@ -86,7 +85,7 @@ node { calculator: "WarpAffineCalculator" input_stream: "IMAGE:mask_region" inpu
 """
 
 
-@cache
+@kept
 def _graph(model: PoseModel) -> Graph:
     mediapipe()
     from mediapipe.python import packet_creator
