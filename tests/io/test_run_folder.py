@@ -44,6 +44,13 @@ def test_records_come_back_equal(tmp_path: Path, avatar: Avatar, name: str) -> N
     assert load_meta(tmp_path / "a.npz") == {"seconds": 1.5}
 
 
+def test_what_an_earlier_version_kept_too_is_left_aside(tmp_path: Path, avatar: Avatar) -> None:
+    earlier = dataclasses.make_dataclass("Earlier", [("gone", Any), ("kind", str)], bases=(BodyFit,), frozen=True, kw_only=True)
+    record = earlier(**vars(avatar.body), gone=np.ones((3, 2)), kind="old")
+    save_record(tmp_path / "a.npz", record, {})
+    assert_same(load_record(tmp_path / "a.npz", BodyFit), avatar.body)
+
+
 def test_the_archive_is_an_npz_without_pickle(tmp_path: Path, avatar: Avatar) -> None:
     save_record(tmp_path / "a.npz", avatar.body, {})
     with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
