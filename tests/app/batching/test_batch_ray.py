@@ -24,6 +24,7 @@ from carve.app.batching.jobs import Job, Line, find_jobs
 from carve.app.batching.places import Place
 from carve.app.batching.pools import RayPool, make_one
 
+os.environ["RAY_AUTH_MODE"] = "disabled"  # a token that another cluster of this user left is none of these nodes'
 ray = pytest.importorskip("ray", reason="the tests of --ray need the extra `ray`")
 
 NODE = "CARVE_TEST_NODE"
