@@ -16,14 +16,17 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from carve.bounds import Degrees
+from carve.bounds import Degrees, Share
 from carve.geometry.pictures.window import Window
 from carve.geometry.relief.normal_maps import front_and_back
 from carve.networks.detail import DetailNet
 from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
-from carve.records import BodyFit, CarveError, NormalMaps, Observation
+from carve.records import LABELS, BodyFit, CarveError, NormalMaps, Observation
 from carve.stages.predicting.normal_detail import with_detail
 from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
+from carve.stages.predicting.relief import SIGMA, restore_relief
+
+_CLOTH = [LABELS.index(name) for name in ("top", "outer", "bottom", "dress")]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class Params:
     """Whether a detected mask is averaged with the network's, since they err in different places; a mask that was given stays."""
     detail: bool = True
     """Whether the front's detail is corrected from the photo at its own resolution, where weights for that ship."""
+    relief: Annotated[float, Field(ge=0, le=4)] = 2.0
+    """Gain of the folds of cloth that the network shows, which are flatter than true ones; 1 leaves them."""
+    body_relief: Share = 0.6
+    """Share of the naked body's relief that stays in cloth."""
     own_sigma_degrees: Degrees = 5.0
     """Expected error of normals that the user brings, degrees."""
 
@@ -71,9 +78,10 @@ def predict_normals(
     `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some. With a
     network for the detail the front is corrected by it, if the person is tall enough in the photo (`NormalMaps.detailed`).
     """
-    maps = _ask(observation, (body,), network, params)
-    if detail is not None and params.detail:
-        maps = with_detail(observation, maps, detail)
+    if detail is not None and params.detail:  # it has learned to correct flat folds, too
+        maps = with_detail(observation, _ask(observation, (body,), network, params), detail)
+    else:
+        maps = _ask(observation, (body,), network, params, relief=body)
     if own is not None and own.model is not None:
         front, back = _ask_model(observation, body, own, params)
         maps = _replaced(_replaced(maps, "front", front, "model", params), "back", back, "model", params)
@@ -101,8 +109,10 @@ def with_mask(observation: Observation, maps: NormalMaps) -> Observation:
     return replace(observation, mask=maps.coverage, mask_source="network")
 
 
-def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: NormalsNet, params: Params) -> NormalMaps:
-    """What our network says: the mean over one or two bodies."""
+def _ask(
+    observation: Observation, bodies: tuple[BodyFit | None, ...], network: NormalsNet, params: Params, relief: BodyFit | None = None
+) -> NormalMaps:
+    """What our network says: the mean over one or two bodies; the relief of cloth restored against that of a body, if one is given."""
     height, width = observation.mask.shape
     window = person_window(observation.mask, params.fill, params.size)
     image = torch.from_numpy(window.cut(observation.photo.pixels).transpose(2, 0, 1).astype(np.float32) / 255)[None]
@@ -112,10 +122,10 @@ def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: 
     answers = []
     with torch.inference_mode():
         for body in bodies:
-            front, back = _body_maps(body, window)
-            answers.append(network(image, mask, front, back))
+            known = _body_maps(body, window)
+            answers.append(network(image, mask, *known))
             if params.mirror:
-                answers[-1] = _mean(answers[-1], mirrored(network(image.flip(3), mask.flip(3), *(_mirror(n) for n in (front, back)))))
+                answers[-1] = _mean(answers[-1], mirrored(network(image.flip(3), mask.flip(3), *(_mirror(n) for n in known))))
     out = reduce(_mean, answers)
     logit = window.paste(out.mask_logit[0, 0].numpy() + 20, width, height) - 20
     kept = not params.refine_mask or observation.mask_source != "detector"
@@ -126,17 +136,18 @@ def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: 
     def full(values: np.ndarray, outside: float = 0.0) -> np.ndarray:
         return np.where(shown, window.paste(values, width, height), outside)
 
-    def normals(values: torch.Tensor) -> np.ndarray:
-        image = _spread(values[0].permute(1, 2, 0).numpy(), found)
+    def normals(values: np.ndarray) -> np.ndarray:
+        image = _spread(values, found)
         pasted = window.paste(image, width, height)
         length = np.linalg.norm(pasted, axis=-1, keepdims=True)
         return np.where(shown[..., None], pasted / np.maximum(length, 1e-6), 0).astype(np.float16)
 
     doubt = [2 * scale[0, 0].numpy() + VARIANCE_OF_SCALE for scale in (out.log_scale_front, out.log_scale_back)]
     spread = 2 * out.depth_log_scale[0, 0].numpy() + np.log(2) + 2 * np.log(window.side)
+    front, back = _with_relief(out, relief, window, found, params)
     return NormalMaps(
-        front=normals(out.front),
-        back=normals(out.back),
+        front=normals(front),
+        back=normals(back),
         log_variance=full(doubt[0]).astype(np.float16),
         mask=shown,
         log_variance_back=full(doubt[1]).astype(np.float16),
@@ -146,6 +157,21 @@ def _ask(observation: Observation, bodies: tuple[BodyFit | None, ...], network: 
         source="network",
         depth_source="network",
         **_labels(out, window, shown),
+    )
+
+
+def _with_relief(
+    out: NormalsOutput, body: BodyFit | None, window: Window, coverage: np.ndarray, params: Params
+) -> tuple[np.ndarray, np.ndarray]:
+    """Front and back normals (S, S, 3) of an answer; with a body, and labels that say where cloth is, its relief restored."""
+    front, back = (side[0].permute(1, 2, 0).numpy() for side in (out.front, out.back))
+    if body is None or out.label_front is None or out.label_back is None or (params.relief, params.body_relief) == (1, 1):
+        return front, back
+    sigma = SIGMA * body.camera.focal * window.scale / -float(np.median(body.posed[:, 2]))
+    sides = zip((front, back), _body_in(body, window), (out.label_front, out.label_back), strict=True)
+    return tuple(  # type: ignore[return-value]
+        restore_relief(seen, naked, coverage > 0.5, logits[0].softmax(0)[_CLOTH].sum(0).numpy(), sigma, params.relief, params.body_relief)
+        for seen, naked, logits in sides
     )
 
 

@@ -6,6 +6,7 @@
 3. Detail: vertices move along their viewing rays until the surface has the normals that the maps show, the front's where the camera sees it
    and the back's where the far side is cut, by least squares (`relief.normal_integration`) or to the zero level of a signed distance that
    is fitted to them (`field_fit`). A ray's vertex stays in its pixel, so the outline stays.
+4. Edges: where labels say that a garment ends the surface steps (`garment_edges`).
 
 The movement goes back to canonical space through each vertex's own blended transform, so that posing the avatar gives exactly the posed
 surface.
@@ -39,6 +40,7 @@ from carve.geometry.visibility import visibility
 from carve.networks.hyper import HyperNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
 from carve.stages.refining.field_fit import Evidence, FieldFit, FitParams, Start, zero_level
+from carve.stages.refining.garment_edges import garment_edges
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Params:
     """How firmly a face that was fitted keeps its place while the outline moves, per metre."""
     face_trust: Share = 0.25
     """Trust in the normals of the face, where the body model's own detail is good."""
+    edges: Annotated[float, Field(ge=0, le=4)] = 1.0
+    """Factor of the steps at the edges of garments, which labels show; zero leaves them out."""
     margin: Length = 0.006
     """Width of the strip along outlines whose normals are not trusted, metres."""
     settle: bool = True
@@ -146,6 +150,12 @@ def refine(
             canonical, posed = _finer(posed, canonical, normals, body.camera, params)
             expression = expression_on(canonical, body)
             posed = _with_fine_detail(posed, canonical, normals, body.camera, params)
+    if params.edges > 0:
+        stepped = garment_edges(
+            PosedSurface(canonical, pose, body.camera, posed, (), None), normals, observation.photo.pixels, params.edges
+        )
+        canonical, posed = stepped.canonical, stepped.posed
+        expression = expression_on(canonical, body)
     if params.settle:
         posed = _settled(posed, canonical, cloth=False)
     smiling = canonical.vertices if expression is None else canonical.vertices + expression

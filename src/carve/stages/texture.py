@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from carve.body.anny import EYES
+from carve.body.clothes.part_labels import shown_in_front, vertex_labels
 from carve.body.head.face_surface import features_on
 from carve.body.model import REGIONS
 from carve.body.zones import (
@@ -34,7 +35,6 @@ from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, Po
 from carve.stages.texturing.face import add_face, own_face, stacked
 from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
 from carve.stages.texturing.params import Params as Params
-from carve.stages.texturing.part_labels import vertex_labels
 from carve.stages.texturing.tone import base_colours, skin_tone
 from carve.stages.texturing.view import View, facing, find_behind_arms, look, photo_weight
 from carve.stages.unseen_feet import shod
@@ -77,9 +77,10 @@ def _coloured(
     layers = find_layers(view, posed, behind_arms, params)
     mirror = find_mirror(surface, posed, seen, view)
     kind = None if maps is None or not params.labels else vertex_labels(posed, maps)
+    plain = np.ones(len(normals)) if kind is None or maps is None else shown_in_front(posed, maps, kind)
     base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params, kind)
     features = np.zeros(len(surface.vertices)) if body is None else features_on(surface, body)
-    colours, weight = _paint(view, posed, normals, (behind_arms, features), grid, layers, mirror, base, params)
+    colours, weight = _paint(view, posed, normals, (behind_arms, features, plain), grid, layers, mirror, base, params)
     if body is not None:
         skin = skin_tone(surface, view, layers[HEAD], seen, base, posed.vertices)
         face = own_face(observation, posed, body, view, layers[HEAD], seen, skin, params)
@@ -112,16 +113,17 @@ def _paint(
     view: View,
     posed: PosedSurface,
     normals: np.ndarray,
-    marks: tuple[np.ndarray, np.ndarray],
+    marks: tuple[np.ndarray, np.ndarray, np.ndarray],
     grid: Texels,
     layers: list[Layer],
     mirror: Mirror,
     base: np.ndarray,
     params: Params,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (N, 3) and photo weights (N, 1) of the texels. `marks`: (V,) what lies behind arms, (V,) the face's features."""
-    surface, (behind_arms, features) = posed.canonical, marks
-    per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None], features[:, None]], axis=1)
+    """Colours (N, 3) and photo weights (N, 1) of the texels. `marks`: (V,) what lies behind arms, the face's features, what has its
+    like before it."""
+    surface, (behind_arms, *rest) = posed.canonical, marks
+    per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None], np.stack(rest, 1)], axis=1)
     # Some millions of texels with all that is asked of them: block by block, so that the arrays stay small.
     blocks = [grid.part(slice(start, start + _BLOCK)) for start in range(0, len(grid.index), _BLOCK)]
     painted = [_paint_block(view, surface, per_vertex, behind_arms, block, layers, params) for block in blocks]
@@ -138,7 +140,7 @@ def _paint_block(
     layers: list[Layer],
     params: Params,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same of some texels; `per_vertex` (V, 14) places, normals, tones, the mirror's pixels and weight, the face's features."""
+    """The same of some texels; `per_vertex` (V, 15) places, normals, tones, the mirror's pixels and weight, the other marks."""
     mixed = grid.interpolate(per_vertex, surface.faces)
     points, normal, tones, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:10], mixed[:, 10:13]
     weight = photo_weight(view, points, normal, behind_arms[surface.faces[grid.face, 0]], params)[:, None]
@@ -148,7 +150,7 @@ def _paint_block(
         sure = photo_weight(view, points[inner], normal[inner], np.zeros(len(inner), bool), _for_features(params))
         weight[inner, 0] = np.maximum(weight[inner, 0], mixed[inner, 13] * sure)
     pixels = view.camera.project(points)
-    squarely = np.clip(np.abs(facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
+    squarely = mixed[:, 14:] * np.clip(np.abs(facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
     region = surface.region[surface.faces[grid.face, 0]]
     colours = tones[:, :3].copy()
     unseen = weight[:, 0] < 0.999

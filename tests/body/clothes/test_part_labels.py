@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from capsule_figure import Scene, capsule_surface, photograph
+from carve.body.clothes.part_labels import ALLOWED, label_shares, shown_in_front, vertex_labels, without_patches
 from carve.body.model import REGIONS
 from carve.body.zones import HEAD, TORSO
 from carve.geometry.raster import rasterise
 from carve.records import LABELS, NormalMaps
 from carve.stages.texture import bake_texture
-from carve.stages.texturing.part_labels import ALLOWED, vertex_labels
 
 SKIN, TOP, BOTTOM, HAIR, SHOES = (LABELS.index(name) for name in ("skin", "top", "bottom", "hair", "shoes"))
 LEGS = [k for k, name in enumerate(REGIONS) if name.endswith(("leg", "foot"))]
@@ -112,3 +113,60 @@ def test_the_skin_of_an_arm_before_the_trunk_is_not_the_backs(scene: Scene) -> N
     bare = vertex_labels(scene.posed, replace(maps, label_back=false))
     assert label is not None and bare is not None
     assert (label[behind] == SKIN).mean() < 0.1 < 0.5 < (bare[behind] == SKIN).mean()
+
+
+def test_small_patches_of_cloth_within_cloth_go_and_cuffs_stay() -> None:
+    labels = np.zeros((200, 100), np.uint8)
+    labels[10:100, 20:80], labels[100:190, 20:80] = TOP, BOTTOM
+    labels[40:44, 40:48] = BOTTOM  # a patch within the top
+    labels[150:154, 50:54] = SKIN  # a tear in the trousers
+    labels[60:64, 70:80] = SKIN  # at the outline: a hand's edge
+    labels[188:192, 30:40] = TOP  # a strap beside nothing but trousers and background
+    found = without_patches(labels)
+    assert (found[40:44, 40:48] == TOP).all() and (found[150:154, 50:54] == BOTTOM).all()
+    assert (found[60:64, 70:80] == SKIN).all() and (found[188:192, 30:40] == TOP).all()
+    big = labels.copy()
+    big[110:140, 30:60] = TOP
+    assert (without_patches(big)[110:140, 30:60] == TOP).all()
+    assert not without_patches(np.zeros_like(labels)).any()
+
+
+def test_shares_are_what_labels_are_the_largest_of(scene: Scene) -> None:
+    maps = maps_of(scene)
+    shares, label = label_shares(scene.posed, maps), vertex_labels(scene.posed, maps)
+    assert shares is not None and label is not None and (shares >= 0).all() and (shares.sum(1) < 1 + 1e-9).all()
+    np.testing.assert_array_equal(shares.argmax(1), label)
+
+
+def test_what_lies_in_front_counts_where_it_is_of_one_kind_and_away_from_borders(scene: Scene) -> None:
+    maps, surface = maps_of(scene), scene.posed.canonical
+    label = true_label(surface.vertices, surface.region)
+    share = shown_in_front(scene.posed, maps, label)
+    behind = (surface.region == TORSO) & (surface.vertices[:, 2] < -0.1)
+    bare = behind & (label == SKIN)  # a bare back behind a top
+    covered = behind & (label == TOP) & (surface.vertices[:, 1] > 1.25) & (np.abs(surface.vertices[:, 0]) < 0.08)
+    assert bare.sum() > 10 and covered.sum() > 10
+    assert share[bare].max() == 0 and np.median(share[covered]) == 1
+
+
+def test_a_hem_goes_round_at_one_height_behind_an_arm(scene: Scene) -> None:
+    """A strip beside the arm that hangs down, labelled as the sleeve: the hip keeps its trousers."""
+    maps, surface, camera = maps_of(scene), scene.posed.canonical, scene.posed.camera
+    arm = np.isin(surface.region, [REGIONS.index(f"left_{part}") for part in ("upper_arm", "lower_arm", "hand")])
+    posed = scene.posed.vertices.copy()
+    hip = (surface.region == LEGS[0]) | ((surface.region == TORSO) & (surface.vertices[:, 1] < 0.98))
+    side = posed[hip & (surface.vertices[:, 0] > 0.1)].mean(0)
+    posed[arm] += side + np.array([0.05, 0.0, 0.12]) - posed[arm].mean(0)
+    moved = replace(scene.posed, vertices=posed)
+    front = rasterise(posed, surface.faces, camera)
+    before = front.mask & np.isin(surface.faces[np.maximum(front.face, 0), 0], np.flatnonzero(arm))
+    near = cv2.dilate(before.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    wrong = {
+        name: np.where(near & (image > 0), TOP, image).astype(np.uint8)  # type: ignore[operator]
+        for name, image in (("label", maps.label), ("label_back", maps.label_back))
+    }
+    label = vertex_labels(moved, replace(maps, **wrong))
+    pixels = np.clip(np.floor(camera.project(posed)).astype(int), 0, [camera.width - 1, camera.height - 1])
+    behind = np.isin(surface.region, LEGS) & near[pixels[:, 1], pixels[:, 0]] & (surface.vertices[:, 1] < 0.85)
+    assert label is not None and behind.sum() > 10
+    assert (label[behind] == BOTTOM).mean() > 0.95
