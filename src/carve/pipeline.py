@@ -66,6 +66,7 @@ from carve.stages.observe import observe, pose_note, with_installed
 from carve.stages.refine import refine
 from carve.stages.rig import rig
 from carve.stages.texture import bake_texture
+from carve.stages.texturing.light import Light
 from carve.stages.worn import Params as WornParams
 from carve.stages.worn import take_off
 
@@ -300,6 +301,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
         "normals_source": avatar.normals.source,
         "normals_detailed": avatar.normals.detailed,
         "depth_source": body.depth_source,
+        "light": None if avatar.textured.light is None else Light.of(avatar.textured.light).as_json(),
         "focal_source": observation.focal_source,
         "pose_models": list(observation.pose_models),
         "visible_share": float(observation.visible_share),

@@ -259,6 +259,9 @@ class TexturedSurface:
     """(T, T, 3) uint8 sRGB."""
     seen: np.ndarray
     """(T, T) uint8: 255 where the photo gave the colour, down to 0 where it was filled in."""
+    light: np.ndarray | None = None
+    """(9, 3) the photo's light, which is not in `albedo` any more: log-shading over second-order spherical harmonics of the normal, camera
+    frame, and in the last row what is taken away from it (`stages.texturing.light`); None if the photo was kept as it is."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from carve.geometry.unwrapping.atlas import Texels, texels, to_image, unwrap
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, TexturedSurface
 from carve.stages.texturing.face import add_face, own_face, stacked
 from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
+from carve.stages.texturing.light import Light, delighted
 from carve.stages.texturing.params import Params as Params
 from carve.stages.texturing.tone import base_colours, skin_tone
 from carve.stages.texturing.view import View, facing, find_behind_arms, look, photo_weight
@@ -58,25 +59,28 @@ def bake_texture(
     density[labels == FACE_CHART] = params.face_density
     atlas = unwrap(surface.vertices, surface.faces, labels, params.size, params.padding, density=density)
     grid = texels(atlas, params.size)
-    colours, weight = _coloured(observation, posed, grid, params, body, maps)
+    colours, weight, light = _coloured(observation, posed, grid, params, body, maps)
     colours = shod(colours, weight, grid, surface)
     albedo = to_image(np.rint(colours, out=colours).astype(np.uint8), grid, params.gutter)
     seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
-    return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map)
+    return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map, light)
 
 
 def _coloured(
     observation: Observation, posed: PosedSurface, grid: Texels, params: Params, body: BodyFit | None, maps: NormalMaps | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (N, 3) 0..255 and photo weights (N, 1) of the texels, float32."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Colours (N, 3) 0..255 and photo weights (N, 1) of the texels, float32, and the light that was taken out (`TexturedSurface.light`)."""
     surface = posed.canonical
     normals = vertex_normals(posed.vertices, surface.faces)
     view = look(observation, posed, normals, grid, params, None if body is None else features_on(surface, body, whole=True))
+    kind = None if maps is None or not params.labels else vertex_labels(posed, maps)
+    light = None
+    if kind is not None and params.delight == "auto":
+        view, light = _without_light(view, normals, kind, surface.faces)
     behind_arms = find_behind_arms(surface)
     seen = photo_weight(view, posed.vertices, normals, behind_arms, params)
     layers = find_layers(view, posed, behind_arms, params)
     mirror = find_mirror(surface, posed, seen, view)
-    kind = None if maps is None or not params.labels else vertex_labels(posed, maps)
     plain = np.ones(len(normals)) if kind is None or maps is None else shown_in_front(posed, maps, kind)
     base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params, kind)
     features = np.zeros(len(surface.vertices)) if body is None else features_on(surface, body)
@@ -90,7 +94,17 @@ def _coloured(
             mixed = grid.part(rows).interpolate(np.column_stack([told, surface.vertices]), surface.faces)
             eyes = np.array([surface.skeleton.heads[surface.skeleton.names.index(name)] for name in EYES])
             colours[rows], weight[rows] = add_face(colours[rows], weight[rows], mixed[:, :11], mixed[:, 11:], view.picture, eyes)
-    return colours, weight
+    return colours, weight, None if light is None else light.stored
+
+
+def _without_light(view: View, normals: np.ndarray, labels: np.ndarray, faces: np.ndarray) -> tuple[View, Light | None]:
+    """The view without the photo's light, and that; normals (V, 3) and labels (V,) are the surface's."""
+    raster = view.raster
+    nearest = faces[np.maximum(raster.face, 0), raster.bary.argmax(-1)]
+    label = np.where(raster.mask, labels[nearest], 0).astype(np.uint8)
+    shown = np.where(raster.mask[..., None], raster.interpolate(normals, faces), 0)
+    picture, light = delighted(view.picture, shown, label, view.valid > 0.9)
+    return replace(view, picture=picture), light
 
 
 def _for_features(params: Params) -> Params:

@@ -103,3 +103,17 @@ def test_without_labels_or_with_no_height_nothing_is_done(scene: Scene) -> None:
 def test_hair_keeps_its_own_volume(scene: Scene) -> None:
     assert REGIONS[TORSO] == "torso"
     assert rise(scene, labelled(scene, LABELS.index("hair"), TOP)) < 0.001
+
+
+def test_shoes_get_soles(scene: Scene) -> None:
+    """All below the knee in shoes: the lowest centimetres stand out beyond the rest of the foot."""
+    surface = scene.posed.canonical
+    shoes = labelled(scene, SKIN, LABELS.index("shoes"))
+    stepped = garment_edges(scene.posed, shoes, scene.observation.photo.pixels, 1.0)
+    bare = garment_edges(scene.posed, labelled(scene, SKIN, SKIN), scene.observation.photo.pixels, 1.0)
+    count = len(surface.vertices)
+    foot = surface.region == REGIONS.index("left_foot")
+    above = surface.vertices[:, 1] - surface.vertices[foot, 1].min()
+    shift = np.linalg.norm(stepped.posed[:count] - scene.posed.vertices, axis=1)
+    assert shift[foot & (above < 0.015)].max() > 0.001
+    assert np.abs(bare.posed[:count] - scene.posed.vertices).max() < 1e-6

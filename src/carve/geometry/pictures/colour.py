@@ -9,6 +9,12 @@ LINEAR_FROM_SRGB = np.where(_byte <= 0.04045, _byte / 12.92, ((_byte + 0.055) / 
 """(256,) linear light of each sRGB byte."""
 
 
+def linear(encoded: np.ndarray) -> np.ndarray:
+    """sRGB 0..1 to linear light 0..1."""
+    light: np.ndarray = np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4)
+    return light
+
+
 def encoded(light: np.ndarray) -> np.ndarray:
     """Linear light 0..1 to sRGB 0..1."""
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import cg
 
 from carve.body.clothes.part_labels import label_shares
 from carve.body.finishing import finer_surface
+from carve.body.zones import FEET
 from carve.geometry.mesh import cotangent_laplacian, diffuse, vertex_normals
 from carve.geometry.meshing.refinement import refine_where
 from carve.records import LABELS, CanonicalSurface, NormalMaps, PosedSurface
@@ -34,6 +35,8 @@ _ROUNDING = 0.0025
 """Steps are as wide, metres: cloth has no sharp corners."""
 _MEMBRANE = 0.03
 """ell, metres: how far from a border its step is felt."""
+_SOLE = (0.004, 0.024)
+"""How far a sole stands out, and how thick it is, metres."""
 _STEEP = 0.001
 """Difference of H at an edge's ends from which it is split, metres."""
 _SHORTEST, _SPLITS = 0.003, 4
@@ -76,7 +79,7 @@ def garment_edges(posed: PosedSurface, maps: NormalMaps, pixels: np.ndarray, hei
         return Stepped(surface, places)
     levels = _levels(maps, pixels)
     for _ in range(_SPLITS):
-        steps = _step_at(shares, levels)
+        steps = _step_at(shares, levels) + _soles(surface, shares)
 
         def steep(now: np.ndarray, edges: np.ndarray, steps: np.ndarray = steps) -> np.ndarray:
             long = np.linalg.norm(now[edges[:, 0]] - now[edges[:, 1]], axis=1) > _SHORTEST
@@ -84,7 +87,7 @@ def garment_edges(posed: PosedSurface, maps: NormalMaps, pixels: np.ndarray, hei
 
         finer, places = refine_where(places, surface.faces, steep, levels=1)
         surface, shares = finer_surface(surface, finer.operator, finer.faces), finer.operator @ shares
-    steps = height * _step_at(shares, levels)
+    steps = height * (_step_at(shares, levels) + _soles(surface, shares))
     operators = cotangent_laplacian(places, surface.faces)
     # Hair, bags and glasses have volumes of their own.
     known = 1 - np.clip(2 * shares[:, _UNLEVELLED].sum(1) / np.maximum(shares.sum(1), 1e-9), 0, 1)
@@ -105,6 +108,18 @@ def _step_at(shares: np.ndarray, levels: np.ndarray) -> np.ndarray:
     sharp = (shares / np.maximum(shares.max(1, keepdims=True), 1e-9)) ** _SHARP
     height: np.ndarray = (sharp @ levels) / np.maximum(sharp.sum(1), 1e-9)
     return height
+
+
+def _soles(surface: CanonicalSurface, shares: np.ndarray) -> np.ndarray:
+    """(V,) metres by which soles stand out beyond the uppers of shoes, by the shares (V, L) of the labels: canonical feet stand flat."""
+    out = np.zeros(len(shares))
+    shoe = shares[:, LABELS.index("shoes")] / np.maximum(shares.sum(1), 1e-9)
+    for foot in FEET:
+        on = np.flatnonzero((surface.region == foot) & (shoe > 0.5))
+        if len(on):
+            above = surface.vertices[on, 1] - np.quantile(surface.vertices[on, 1], 0.05)
+            out[on] = _SOLE[0] * np.clip((_SOLE[1] - above) / _ROUNDING + 0.5, 0, 1)
+    return out
 
 
 def _levels(maps: NormalMaps, pixels: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,8 @@ class Params:
     """Detail that differs from the tone by more than the first (of 255) plus the second times the cloth's usual contrast is left out."""
     labels: bool = True
     """Whether labels of front and back, where there are some, say what takes its colours from what."""
+    delight: Literal["auto", "off"] = "auto"
+    """`auto` takes the photo's light out of the texture, where there are labels and enough is seen to tell it; `off` keeps the photo."""
     pull: Annotated[float, Field(ge=1e-4, le=10)] = 0.04
     """How firmly unseen places keep to what is known around their limb, against their neighbours."""
     across: Annotated[float, Field(ge=1e-5, le=1)] = 0.005
