@@ -24,7 +24,7 @@ from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import LABELS, BodyFit, CarveError, NormalMaps, Observation
 from carve.stages.predicting.normal_detail import with_detail
 from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
-from carve.stages.predicting.relief import SIGMA, restore_relief
+from carve.stages.predicting.relief import SIGMA, plainness, restore_relief
 
 _CLOTH = [LABELS.index(name) for name in ("top", "outer", "bottom", "dress")]
 
@@ -144,7 +144,7 @@ def _ask(
 
     doubt = [2 * scale[0, 0].numpy() + VARIANCE_OF_SCALE for scale in (out.log_scale_front, out.log_scale_back)]
     spread = 2 * out.depth_log_scale[0, 0].numpy() + np.log(2) + 2 * np.log(window.side)
-    front, back = _with_relief(out, relief, window, found, params)
+    front, back = _with_relief(out, relief, window, found, image, params)
     return NormalMaps(
         front=normals(front),
         back=normals(back),
@@ -161,16 +161,18 @@ def _ask(
 
 
 def _with_relief(
-    out: NormalsOutput, body: BodyFit | None, window: Window, coverage: np.ndarray, params: Params
+    out: NormalsOutput, body: BodyFit | None, window: Window, coverage: np.ndarray, image: torch.Tensor, params: Params
 ) -> tuple[np.ndarray, np.ndarray]:
     """Front and back normals (S, S, 3) of an answer; with a body, and labels that say where cloth is, its relief restored."""
     front, back = (side[0].permute(1, 2, 0).numpy() for side in (out.front, out.back))
     if body is None or out.label_front is None or out.label_back is None or (params.relief, params.body_relief) == (1, 1):
         return front, back
     sigma = SIGMA * body.camera.focal * window.scale / -float(np.median(body.posed[:, 2]))
+    picture = np.rint(255 * image[0].permute(1, 2, 0).numpy()).astype(np.uint8)
+    gain = 1 + (params.relief - 1) * plainness(picture, coverage > 0.5, sigma)
     sides = zip((front, back), _body_in(body, window), (out.label_front, out.label_back), strict=True)
     return tuple(  # type: ignore[return-value]
-        restore_relief(seen, naked, coverage > 0.5, logits[0].softmax(0)[_CLOTH].sum(0).numpy(), sigma, params.relief, params.body_relief)
+        restore_relief(seen, naked, coverage > 0.5, logits[0].softmax(0)[_CLOTH].sum(0).numpy(), sigma, gain, params.body_relief)
         for seen, naked, logits in sides
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from carve.stages.predicting.relief import restore_relief
+from carve.stages.predicting.relief import plainness, restore_relief
 
 SIDE, SIGMA = 192, 8.0
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float32)
@@ -63,3 +63,19 @@ def test_roundness_stays_and_so_does_what_is_no_cloth_or_has_no_body() -> None:
 
 def test_a_gain_of_one_that_keeps_the_body_changes_nothing() -> None:
     np.testing.assert_allclose(restore_relief(FOLDS, BODY, INSIDE, CLOTH, SIGMA, 1.0, 1.0), FOLDS, atol=1e-6)
+
+
+def test_folds_in_the_light_are_plain_and_prints_are_not() -> None:
+    grey = np.full((SIDE, SIDE, 3), 130.0)
+    shaded = grey * (1 + wave(20, 0.12, True))[..., None]
+    striped = grey + wave(16, 80, True)[..., None]
+    coloured = grey + wave(16, 40, True)[..., None] * np.array([1.0, -0.5, -0.5])
+    found = [plainness(np.clip(p, 0, 255).astype(np.uint8), INSIDE, SIGMA)[CORE].mean() for p in (grey, shaded, striped, coloured)]
+    assert found[0] > 0.99 and found[1] > 0.9 and found[2] < 0.25 and found[3] < 0.25
+
+
+def test_each_pixel_may_have_a_gain_of_its_own() -> None:
+    gain = np.where(ROWS < SIDE / 2, 1.0, 2.0)
+    found = restore_relief(FOLDS, unit(STILL, STILL), INSIDE, CLOTH, SIGMA, gain, 1.0)
+    above, below = (float(np.std(found[part, 56:-56, 0])) for part in (slice(40, 90), slice(102, 152)))
+    assert 1.8 < below / above < 2.1
