@@ -145,3 +145,34 @@ def test_a_finer_surface_is_the_same_surface(canonical: CanonicalSurface) -> Non
     np.testing.assert_array_equal(made.region, canonical.region[largest])
     assert (made.region[:count] == canonical.region).all() and (made.sigma > 0).all()
     assert signed_volume(made.vertices, made.faces) == pytest.approx(signed_volume(canonical.vertices, canonical.faces))
+
+
+def test_bones_that_move_alike_give_to_each_other_before_an_arm_gives_to_the_collarbone() -> None:
+    """The front of a shoulder, in small steps: what is left to the arm grows as steadily as what it had."""
+    skeleton = Skeleton(
+        names=("hips", "chest", "upperChest", "collar", "shoulder", "arm", "neck"),
+        parents=np.array([-1, 0, 1, 2, 3, 4, 2]),
+        heads=np.zeros((7, 3)),
+        humanoid={name: name for name in ("hips", "chest", "upperChest", "neck")} | {"leftShoulder": "collar", "leftUpperArm": "arm"},
+    )
+    index = {name: k for k, name in enumerate(skeleton.names)}
+    arm = np.linspace(0.1, 0.3, 41)
+    dense = np.zeros((len(arm), len(skeleton.names)))
+    for name, share in (("chest", 0.2), ("upperChest", 0.2), ("collar", 0.22), ("shoulder", 0.2), ("neck", 0.18)):
+        dense[:, index[name]] = share * (1 - arm)
+    dense[:, index["arm"]] = arm
+    merged = merged_weights(dense, bone_gaps(skeleton))
+    np.testing.assert_allclose(merged.sum(1), 1)
+    assert (merged > 0).sum(1).max() == 4
+    np.testing.assert_allclose(merged[:, index["arm"]], arm)
+
+
+def test_many_weak_bones_go_to_the_nearest_strong_ones() -> None:
+    count = 30
+    parents = np.arange(-1, count - 1)
+    skeleton = Skeleton(tuple(f"b{k}" for k in range(count)), parents, np.zeros((count, 3)), {})
+    dense = np.full((3, count), 0.01)
+    dense[:, ::8] = (1 - 0.01 * (count - 4)) / 4
+    merged = merged_weights(dense / dense.sum(1, keepdims=True), bone_gaps(skeleton))
+    np.testing.assert_allclose(merged.sum(1), 1)
+    assert ((merged > 0).sum(1) <= 4).all() and (merged[:, ::8] > 0).all()

@@ -16,6 +16,9 @@ from carve.geometry.mesh import compact, components, is_watertight, signed_volum
 from carve.geometry.skinning import bone_transforms, skin, strongest_weights
 from carve.records import BodyFit, CanonicalSurface, Skeleton, StageError
 
+_CHUNK, _COMPARED = 8192, 8
+"""Vertices whose bones are compared at a time; how many of them."""
+
 
 def bone_maps(body: BodyFit) -> np.ndarray:
     """(B, 3, 4) maps of each bone from the canonical pose to the photo's."""
@@ -93,9 +96,11 @@ def bone_gaps(skeleton: Skeleton) -> np.ndarray:
 
 
 def merged_weights(dense: np.ndarray, gaps: np.ndarray, count: int = 4) -> np.ndarray:
-    """Weights (V, B) with at most `count` bones a vertex: the weakest gives what it has to the bone that moves most like it.
+    """Weights (V, B) with at most `count` bones a vertex: again and again one gives what it has to another, the pair that this moves least.
 
-    Cutting off the weakest bones would leave a skirt, which hangs on ten of them, to one leg here and to the other beside it.
+    How far that moves the vertex is its weight times how differently the two move. Cutting off the weakest bones would leave a skirt, which
+    hangs on ten of them, to one leg here and to the other beside it; and giving the weakest away first would leave the front of a shoulder
+    to the arm here and to the collarbone beside it.
 
     Args:
         dense: (V, B), rows sum to 1.
@@ -103,16 +108,31 @@ def merged_weights(dense: np.ndarray, gaps: np.ndarray, count: int = 4) -> np.nd
         count: bones that are left.
     """
     merged = dense.copy()
-    while len(rows := np.flatnonzero((merged > 0).sum(1) > count)):
-        part = merged[rows]
-        line = np.arange(len(rows))
-        weakest = np.where(part > 0, part, np.inf).argmin(1)
-        amount = part[line, weakest]
-        part[line, weakest] = 0
-        # Of bones that are equally near the strongest takes it.
-        taker = np.where(part > 0, gaps[weakest] - 0.5 * part, np.inf).argmin(1)
-        part[line, taker] += amount
-        merged[rows] = part
+    rows = np.flatnonzero((merged > 0).sum(1) > count)
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        most = int((merged[chunk] > 0).sum(1).max())
+        bones = np.argsort(-merged[chunk], axis=1, kind="stable")[:, :most]
+        weight = np.take_along_axis(merged[chunk], bones, 1)
+        line, kept = np.arange(len(chunk)), min(most, max(_COMPARED, count))
+        # What little the many others have goes to the nearest of the strong ones; comparing all pairs of them would take long.
+        for k in range(kept, most):
+            taker = gaps[bones[:, k, None], bones[:, :kept]].argmin(1)
+            weight[line, taker] += weight[:, k]
+        weight[:, kept:] = 0
+        strong, weight = weight, weight[:, :kept]
+        apart = gaps[bones[:, :kept, None], bones[:, None, :kept]]
+        for _ in range(kept - count):
+            held = weight > 0
+            # Of bones that are equally near the strongest takes it.
+            cost = weight[:, :, None] * (apart - 0.5 * weight[:, None, :])
+            cost[~(held[:, :, None] & held[:, None, :])] = np.inf
+            cost[:, np.arange(kept), np.arange(kept)] = np.inf
+            giver, taker = np.divmod(cost.reshape(len(chunk), -1).argmin(1), kept)
+            amount = np.where(held.sum(1) > count, weight[line, giver], 0)
+            weight[line, taker] += amount
+            weight[line, giver] -= amount
+        merged[chunk[:, None], bones] = strong
     return merged
 
 

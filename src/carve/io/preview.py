@@ -17,7 +17,7 @@ from carve.files.whole import check_place, whole
 from carve.geometry.frames import normals_to_rgb
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.pictures.colour import srgb_from_linear
-from carve.geometry.pictures.shading import BACKGROUND, Look, render_looks, render_mesh, view_camera
+from carve.geometry.pictures.shading import BACKGROUND, TO_SIDE_LIGHT, Look, render_looks, render_mesh, view_camera
 from carve.geometry.rotations import axis_rotation, rotation_between
 from carve.geometry.skinning import skin
 from carve.gltf.reader import GlbScene, read_glb
@@ -37,7 +37,7 @@ NEEDED = {"hips", *(f"{side}{bone}" for side in ("left", "right") for bone in ("
 """Humanoid bones of a skeleton that can be moved."""
 MARGIN = 0.04
 """Free share of a picture's height above and below the person."""
-CLAY_AMBIENT = 0.2
+CLAY_AMBIENT, CLAY_LIGHT = 0.12, (float(TO_SIDE_LIGHT[0]), float(TO_SIDE_LIGHT[1]), float(TO_SIDE_LIGHT[2]))
 STRIDE_FRAME = 2
 """The frame of the walk that shows the re-posed avatar: just after the left heel's strike."""
 LEFT, BACK, RIGHT = (float(np.radians(degrees)) for degrees in (-90.0, 180.0, 90.0))
@@ -63,7 +63,7 @@ class Model:
 
     def looks(self) -> tuple[Look, Look]:
         """Textured, and as grey clay."""
-        return Look(self.uv, self.texture, self.normals), Look(normals=self.normals, ambient=CLAY_AMBIENT)
+        return Look(self.uv, self.texture, self.normals), Look(normals=self.normals, ambient=CLAY_AMBIENT, light=CLAY_LIGHT)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Pictures of textured meshes by the CPU z-buffer: for previews, not for measuring.
 
 Notation: n unit normal, l direction to the light, both in the camera frame. A pixel's colour in linear light is
-albedo * (ambient + (1 - ambient) max(0, n.l)); the light stands beside the camera, up and to the left.
+albedo * (ambient + (1 - ambient) max(0, n.l)); the light stands beside the camera, up and to the left, for clay farther to the side.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ BACKGROUND = 0.82
 CLAY = 0.62
 """Grey of a surface without texture, linear light."""
 TO_LIGHT = np.array([-0.35, 0.45, 0.82]) / np.linalg.norm([-0.35, 0.45, 0.82])
+TO_SIDE_LIGHT = np.array([-0.62, 0.5, 0.6]) / np.linalg.norm([-0.62, 0.5, 0.6])
+"""The same for light that shows form."""
 SUPERSAMPLING = 2
 
 
@@ -39,6 +41,8 @@ class Look:
     """Share of the light that comes from everywhere. A texture that holds a photo's shading wants much, clay little."""
     colours: np.ndarray | None = None
     """(V, 3) uint8 sRGB, where there is no texture."""
+    light: tuple[float, float, float] = (float(TO_LIGHT[0]), float(TO_LIGHT[1]), float(TO_LIGHT[2]))
+    """Unit vector to the light."""
 
 
 def render_mesh(vertices: np.ndarray, faces: np.ndarray, camera: Camera, look: Look) -> np.ndarray:
@@ -63,7 +67,7 @@ def render_looks(vertices: np.ndarray, faces: np.ndarray, camera: Camera, looks:
     for look in looks:
         n = at_hits(vertex_normals(vertices, faces) if look.normals is None else look.normals)
         n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
-        shade = look.ambient + (1 - look.ambient) * np.clip(n @ TO_LIGHT, 0, None)
+        shade = look.ambient + (1 - look.ambient) * np.clip(n @ np.asarray(look.light, np.float32), 0, None)
         light = np.full((fine.height, fine.width, 3), BACKGROUND, np.float32)
         if look.texture is not None and look.uv is not None:
             light[hit] = sample_texture(look.texture, at_hits(look.uv)) * shade[:, None]
