@@ -16,6 +16,9 @@ from carve.geometry.mesh import compact, components, is_watertight, signed_volum
 from carve.geometry.skinning import bone_transforms, skin, strongest_weights
 from carve.records import BodyFit, CanonicalSurface, Skeleton, StageError
 
+_LIMBS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+_OTHER_BONE, _OTHER_LIMB = 3.0, 8.0
+"""How many joints another humanoid bone, and one of an arm or a leg, is farther away than its joints say."""
 _CHUNK, _COMPARED = 8192, 8
 """Vertices whose bones are compared at a time; how many of them."""
 
@@ -81,18 +84,21 @@ def with_eyeballs(made: manifold3d.Manifold, body: BodyFit) -> manifold3d.Manifo
 
 
 def bone_gaps(skeleton: Skeleton) -> np.ndarray:
-    """(B, B) how differently bones move: joints between them, and three more if they belong to different humanoid bones."""
+    """(B, B) how differently bones move: joints between them, and more if they belong to different humanoid bones, most if one of these is an
+    arm's or a leg's."""
     count = len(skeleton.names)
     gaps = np.zeros((count, count))
     owner = np.arange(count)
     humanoid = set(skeleton.humanoid.values())
+    limbs = {own for name, own in skeleton.humanoid.items() if name.endswith(_LIMBS)}
     for bone, parent in enumerate(skeleton.parents):
         if parent < 0:
             continue
         gaps[bone, :bone] = gaps[:bone, bone] = gaps[parent, :bone] + 1
         if skeleton.names[bone] not in humanoid:
             owner[bone] = owner[parent]
-    return gaps + 3.0 * (owner[:, None] != owner)
+    limb = np.array([skeleton.names[bone] in limbs for bone in owner])
+    return gaps + np.where(limb[:, None] | limb, _OTHER_LIMB, _OTHER_BONE) * (owner[:, None] != owner)
 
 
 def merged_weights(dense: np.ndarray, gaps: np.ndarray, count: int = 4) -> np.ndarray:
