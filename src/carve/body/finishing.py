@@ -84,8 +84,8 @@ def with_eyeballs(made: manifold3d.Manifold, body: BodyFit) -> manifold3d.Manifo
 
 
 def bone_gaps(skeleton: Skeleton) -> np.ndarray:
-    """(B, B) how differently bones move: joints between them, and more if they belong to different humanoid bones, most if one of these is an
-    arm's or a leg's."""
+    """(B, B) how differently bones move: joints between them, and more if they belong to different humanoid bones, most if one of
+    these is an arm's or a leg's."""
     count = len(skeleton.names)
     gaps = np.zeros((count, count))
     owner = np.arange(count)
