@@ -20,9 +20,10 @@ import torch
 from carve.geometry.pictures.colour import linear
 from carve.networks.normals import NormalsNet, load_normals_net
 from carve.stages.texturing.light import delighted
+from carve.synth.photo.augmentation import Field
 from carve.synth.samples.dataset import SyntheticPhotos
 
-FIELDS = ("normal_front", "label_front", "albedo_front")
+FIELDS: tuple[Field, ...] = ("normal_front", "label_front", "albedo_front")
 DARKEST = 0.003
 LEAST = 2000
 """Pixels of a person that is counted."""

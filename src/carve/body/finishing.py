@@ -11,6 +11,7 @@ import manifold3d
 import numpy as np
 from scipy import sparse
 
+from carve.body.fork import eased_at_fork
 from carve.body.zones import face_zone
 from carve.geometry.mesh import compact, components, is_watertight, signed_volume
 from carve.geometry.skinning import bone_transforms, skin, strongest_weights
@@ -193,6 +194,7 @@ def canonical_surface(
     """
     if not is_watertight(faces) or signed_volume(vertices, faces) <= 0:
         raise StageError("canonical: the united surface is not watertight.")
+    dense = eased_at_fork(dense, vertices, faces, body.skeleton)
     merged = merged_weights(dense, bone_gaps(body.skeleton))
     bones, weights, _ = strongest_weights(merged)
     dropped = np.maximum(dense - merged, 0).sum(1)
