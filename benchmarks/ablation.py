@@ -1,18 +1,19 @@
 """Train the paper's baselines and choices as settings of our code, on the same samples for as long, judge them, print CAR's tables.
 
     python benchmarks/ablation.py DATA --assets ASSETS [--drawn 1000] [--epochs 4] [--work out/ablation] [--only NAME ...] [--device cpu]
-        [--train] [--people 5] [--views 2] [--tables]
+        [--people 5] [--views 2] [--train]
 
 DATA is a folder of `carve synth make` with distances. Samples are drawn once for each space and kept in the work folder (3 MiB each):
 all choices learn from the same ones, several times. Whatever was stopped goes on where it was; what is finished is only read.
-`--train` trains and does not judge, `--tables` prints and draws what ablation.json holds.
-Judged are people that training never saw, `--views` photographs of each (`ablation_judge.py`). Results go to ablation.json beside this
-file and, as tables, into docs/results.md; the picture is docs/pictures/ablation.png.
+Judged are people that training never saw, `--views` photographs of each (`ablation_judge.py`); refinements on one of each.
+A run over all variants writes ablation.json beside this file, and tables and picture for docs/results.md from it
+(`ablation_tables.py`).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from ablation_judge import REFINEMENTS, Row, Subject, judge, naked, subjects
+from ablation_tables import RESULTS, first_views, write_results
+from carve.networks.encoder import receptive_field
+from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import Architecture, ImplicitNet, load_implicit_net
-from carve.networks.weights import write_weights
+from carve.networks.normals import load_normals_net
+from carve.networks.weights import read_card, write_weights
 from carve.synth.samples.surface_points import SurfacePoints
 from carve.train.implicit import Params, train_implicit
 from carve.train.running.log import read_log
@@ -53,6 +59,9 @@ VARIANTS: dict[str, Architecture] = {
 }
 """The models before CAR, as far as they are settings of our code, CAR's own and what ships; then one choice of CAR's at a time. An encoder
 that sees less of the crop is wider or deeper, so that it costs as much."""
+
+
+REFINED: dict[str, tuple[str, ...]] = {"CAR": tuple(REFINEMENTS), "carve": ("integration",)}
 
 
 class Kept:
@@ -119,20 +128,67 @@ def _train(architecture: Architecture, folder: Path, arguments: argparse.Namespa
     write_weights(folder, "implicit", run.average, {"architecture": architecture.as_json(), "samples": steps * BATCH})
 
 
+def judged(name: str, network: ImplicitNet | None, people: list[Subject], arguments: argparse.Namespace) -> list[Row]:
+    """One variant's rows, or the naked body's if there is no network: judged, or read where that is done."""
+    path = arguments.work / "".join(c if c.isalnum() else "_" for c in name) / "judged.json"
+    asked = {"people": arguments.people, "views": arguments.views, "weights": network and read_card("implicit", path.parent)["sha256"]}
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    if found.get("asked") == asked:
+        return found["rows"]
+    people.extend(subjects(arguments.data, arguments.assets, arguments.people, arguments.views, load_normals_net()) if not people else ())
+    hyper, firsts = load_hyper_net(), first_views(s.person.key for s in people)
+    rows = []
+    for subject in people:
+        chosen = REFINED.get(name, ()) if subject.person.key in firsts else ()
+        rows.append(naked(subject) if network is None else judge(subject, network, chosen, hyper))
+        print(name, rows[-1], flush=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"asked": asked, "rows": rows}))
+    return rows
+
+
 def main() -> None:
-    """One line a variant."""
+    """Train, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--assets", type=Path, required=True)
     parser.add_argument("--drawn", type=int, default=1000, help="samples that are drawn")
     parser.add_argument("--epochs", type=int, default=4, help="how often each is learned from")
-    parser.add_argument("--validation", type=int, default=20)
+    parser.add_argument("--validation", type=int, default=20, help="views that a training's own figures are of")
+    parser.add_argument("--people", type=int, default=5, help="held-out people whose meshes are judged")
+    parser.add_argument("--views", type=int, default=2, help="photographs of each")
     parser.add_argument("--work", type=Path, default=Path("out/ablation"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), metavar="NAME")
+    parser.add_argument("--train", action="store_true", help="train only")
     arguments = parser.parse_args()
+    people: list[Subject] = []
+    variants: dict[str, Any] = {}
     for name in arguments.only or VARIANTS:
-        print(name, trained(name, arguments)[1], flush=True)
+        network, training = trained(name, arguments)
+        print(name, training, flush=True)
+        if not arguments.train:
+            a = network.architecture
+            variants[name] = {
+                "architecture": a.as_json(),
+                "receptive_field": receptive_field(a.widths, a.blocks) * a.levels,
+                "weights": sum(p.numel() for p in network.parameters()),
+                "training": training,
+                "rows": judged(name, network, people, arguments),
+            }
+    if arguments.only or arguments.train:
+        return
+    header = json.loads((arguments.data / "dataset.json").read_text())
+    found = {
+        "data": {"seed": header["seed"], "people": header["people"], **{k: header["settings"][k] for k in ("views", "close", "drapes")}},
+        "drawn": arguments.drawn,
+        "samples": arguments.drawn * arguments.epochs,
+        "judged": {"people": arguments.people, "views": arguments.views},
+        "body": judged("naked body", None, people, arguments),
+        "variants": variants,
+    }
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    write_results(found)
 
 
 if __name__ == "__main__":
