@@ -1,13 +1,13 @@
 """Train the paper's baselines and choices as settings of our code, on the same samples for as long, judge them, print CAR's tables.
 
     python benchmarks/ablation.py DATA --assets ASSETS [--drawn 1000] [--epochs 4] [--work out/ablation] [--only NAME ...] [--device cpu]
-        [--people 5] [--views 2] [--train]
+        [--people 5] [--views 2] [--train | --trained]
 
 DATA is a folder of `carve synth make` with distances. Samples are drawn once for each space and kept in the work folder (3 MiB each):
 all choices learn from the same ones, several times. Whatever was stopped goes on where it was; what is finished is only read.
 Judged are people that training never saw, `--views` photographs of each (`ablation_judge.py`); refinements on one of each.
-A run over all variants writes ablation.json beside this file, and tables and picture for docs/results.md from it
-(`ablation_tables.py`).
+A run over all variants, or with --trained over those that are trained already, writes ablation.json beside this file, and tables and
+picture for docs/results.md from it (`ablation_tables.py`).
 """
 
 from __future__ import annotations
@@ -86,9 +86,15 @@ class Kept:
         return {**item, "maps": item["maps"].float()}
 
 
+def run_folder(arguments: argparse.Namespace, name: str) -> Path:
+    """Where a variant's training lies."""
+    folder: Path = arguments.work / "".join(c if c.isalnum() else "_" for c in name)
+    return folder
+
+
 def trained(name: str, arguments: argparse.Namespace) -> tuple[ImplicitNet, dict[str, Any]]:
     """One variant's network, trained or read, and what its training says."""
-    folder = arguments.work / "".join(c if c.isalnum() else "_" for c in name)
+    folder = run_folder(arguments, name)
     if not (folder / "implicit.json").is_file():
         _train(VARIANTS[name], folder, arguments)
     found = read_log(folder / "evaluation.csv")[-1]
@@ -130,7 +136,7 @@ def _train(architecture: Architecture, folder: Path, arguments: argparse.Namespa
 
 def judged(name: str, network: ImplicitNet | None, people: list[Subject], arguments: argparse.Namespace) -> list[Row]:
     """One variant's rows, or the naked body's if there is no network: judged, or read where that is done."""
-    path = arguments.work / "".join(c if c.isalnum() else "_" for c in name) / "judged.json"
+    path = run_folder(arguments, name) / "judged.json"
     asked = {"people": arguments.people, "views": arguments.views, "weights": network and read_card("implicit", path.parent)["sha256"]}
     found = json.loads(path.read_text()) if path.is_file() else {}
     if found.get("asked") == asked:
@@ -160,11 +166,15 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("out/ablation"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), metavar="NAME")
-    parser.add_argument("--train", action="store_true", help="train only")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--train", action="store_true", help="train only")
+    what.add_argument("--trained", action="store_true", help="judge what is trained already")
     arguments = parser.parse_args()
     people: list[Subject] = []
     variants: dict[str, Any] = {}
     for name in arguments.only or VARIANTS:
+        if arguments.trained and not (run_folder(arguments, name) / "implicit.json").is_file():
+            continue
         network, training = trained(name, arguments)
         print(name, training, flush=True)
         if not arguments.train:

@@ -38,21 +38,26 @@ GEOMETRIES = {
 MARKS = ("<!-- tables -->", "<!-- end of tables -->")
 
 
-def of(rows: Iterable[Mapping[str, Any]], track: str, kind: str, figure: str) -> np.ndarray:
-    """(N,) one figure of the rows of a track; NaN where there was no surface."""
-    return np.array([r[kind][figure] if r[kind] else np.nan for r in rows if r["track"] == track and kind in r])
+def of(rows: Iterable[Mapping[str, Any]], track: str, kind: str, figure: str) -> dict[str, list[float]]:
+    """Person to one figure of each of their photographs on a track; NaN where there was no surface."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["track"] == track and kind in row:
+            found.setdefault(row["key"].split(".")[0], []).append(row[kind][figure] if row[kind] else np.nan)
+    return found
 
 
 def cells(rows: list[dict[str, Any]], track: str, kind: str = "plain", firsts: bool = False) -> list[str]:
-    """Means of the figures, Chamfer with its 95 % interval; of the first photograph of each person alone, if asked."""
+    """Means of the figures, Chamfer with its 95 % interval over people; of the first photograph of each person alone, if asked."""
     kept = [r for r in rows if not firsts or r["key"] in first_views(r["key"] for r in rows)]
     out = []
     for figure in FIGURES:
-        values = of(kept, track, kind, figure)
-        middle, low, high = interval(values, "mean")
+        values = of(kept, track, kind, figure).values()
+        middle, low, high = interval([np.nanmean(own) for own in values if not np.isnan(own).all()], "mean")
+        lost = int(sum(np.isnan(own).sum() for own in values))
         digits = DIGITS[figure]
         text = f"{middle:.{digits}f}" + (f" ({low:.{digits}f}-{high:.{digits}f})" if figure == "chamfer_cm" else "")
-        out.append(text + (f", {int(np.isnan(values).sum())} without a surface" if np.isnan(values).any() and not out else ""))
+        out.append(text + (f", {lost} without a surface" if lost and not out else ""))
     return out
 
 
@@ -90,22 +95,24 @@ def tables(found: Mapping[str, Any]) -> str:
         return [*cells(rows, "true", kind, firsts), *cells(rows, "fitted", kind, firsts)]
 
     geometry = lambda name: GEOMETRIES.get(variants[name]["architecture"]["geometry"], "distance and normal")  # noqa: E731
+    groups: list[tuple[str, list[str], list[list[str]]]] = []
     lines = [[geometry(name), *both(variants[name]["rows"])] for name in there(GEOMETRY)]
-    out.append("### What a point knows of the body\n\n" + table(["geometry", *head], lines))
+    groups.append(("What a point knows of the body", ["geometry"], lines))
     lines = [[*described(name)[1:], *both(variants[name]["rows"])] for name in there(CHOICES)]
-    out.append("### Space and representation of CAR's model\n\n" + table(["space", "representation", *head], lines))
+    groups.append(("Space and representation of CAR's model", ["space", "representation"], lines))
     lines = []
     for name in there(("CAR", "carve")):
         rows = variants[name]["rows"]
         kinds = list(dict.fromkeys(k for row in rows for k in row if k not in ("key", "track")))
         lines += [[name, "none" if kind == "plain" else kind, *both(rows, kind, firsts=True)] for kind in kinds]
-    out.append("### Refinement\n\n" + table(["method", "refinement", *head], lines))
+    groups.append(("Refinement", ["method", "refinement"], lines))
     lines = []
     for name in there(FIELDS):
         variant = variants[name]
         sizes = [f"{variant['receptive_field']} px", f"{variant['receptive_field'] / 256:.2f}", f"{variant['weights'] / 1e6:.2f} M"]
         lines.append([*sizes, *both(variant["rows"])])
-    out.append("### Receptive field of the encoder\n\n" + table(["field", "of the crop", "weights", *head], lines))
+    groups.append(("Receptive field of the encoder", ["field", "of the crop", "weights"], lines))
+    out += [f"### {title}\n\n" + table([*first, *head], lines) for title, first, lines in groups if len(lines) > 1]
     return "\n".join(out)
 
 
@@ -121,7 +128,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     ):
         for k, (_, rows) in enumerate(every):
             for shift, track, colour in ((-0.17, "true", "tab:blue"), (0.17, "fitted", "tab:orange")):
-                values = of(rows, track, "plain", measured)
+                values = np.concatenate([np.array(own) for own in of(rows, track, "plain", measured).values()])
                 label = TRACKS[track] if not k else None
                 plot.bar(k + shift, np.nanmean(values), 0.32, color=colour, alpha=0.45, label=label)
                 plot.plot(np.full(len(values), k + shift), values, ".", color=colour, markersize=3)
