@@ -50,7 +50,7 @@ def of(rows: Iterable[Mapping[str, Any]], track: str, kind: str, figure: str) ->
 def cells(rows: list[dict[str, Any]], track: str, kind: str = "plain", firsts: bool = False) -> list[str]:
     """Means of the figures, Chamfer with its 95 % interval over people; of the first photograph of each person alone, if asked."""
     kept = [r for r in rows if not firsts or r["key"] in first_views(r["key"] for r in rows)]
-    out = []
+    out: list[str] = []
     for figure in FIGURES:
         values = of(kept, track, kind, figure).values()
         middle, low, high = interval([np.nanmean(own) for own in values if not np.isnan(own).all()], "mean")
