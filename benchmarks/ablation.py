@@ -137,19 +137,20 @@ def _train(architecture: Architecture, folder: Path, arguments: argparse.Namespa
 def judged(name: str, network: ImplicitNet | None, people: list[Subject], arguments: argparse.Namespace) -> list[Row]:
     """One variant's rows, or the naked body's if there is no network: judged, or read where that is done."""
     path = run_folder(arguments, name) / "judged.json"
-    asked = {"people": arguments.people, "views": arguments.views, "weights": network and read_card("implicit", path.parent)["sha256"]}
+    weights = network and read_card("implicit", path.parent)["sha256"]
     found = json.loads(path.read_text()) if path.is_file() else {}
-    if found.get("asked") == asked:
-        return found["rows"]
-    people.extend(subjects(arguments.data, arguments.assets, arguments.people, arguments.views, load_normals_net()) if not people else ())
-    hyper, firsts = load_hyper_net(), first_views(s.person.key for s in people)
-    rows = []
+    known = {(row["key"], row["track"]): row for row in found.get("rows", ()) if found["weights"] == weights}
+    hyper, firsts, rows = load_hyper_net(), first_views(s.person.key for s in people), []
+    path.parent.mkdir(parents=True, exist_ok=True)
     for subject in people:
         chosen = REFINED.get(name, ()) if subject.person.key in firsts else ()
-        rows.append(naked(subject) if network is None else judge(subject, network, chosen, hyper))
-        print(name, rows[-1], flush=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"asked": asked, "rows": rows}))
+        row = known.get((subject.person.key, subject.track))
+        if row is None or any(kind not in row for kind in chosen):
+            row = naked(subject) if network is None else judge(subject, network, chosen, hyper)
+            print(name, row, flush=True)
+        rows.append(row)
+        known[subject.person.key, subject.track] = row
+        path.write_text(json.dumps({"weights": weights, "rows": list(known.values())}))
     return rows
 
 
@@ -171,6 +172,8 @@ def main() -> None:
     what.add_argument("--trained", action="store_true", help="judge what is trained already")
     arguments = parser.parse_args()
     people: list[Subject] = []
+    if not arguments.train:
+        people = list(subjects(arguments.data, arguments.assets, arguments.people, arguments.views, load_normals_net()))
     variants: dict[str, Any] = {}
     for name in arguments.only or VARIANTS:
         if arguments.trained and not (run_folder(arguments, name) / "implicit.json").is_file():
