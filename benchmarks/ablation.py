@@ -1,7 +1,7 @@
 """Train the paper's baselines and choices as settings of our code, on the same samples for as long, judge them, print CAR's tables.
 
     python benchmarks/ablation.py DATA --assets ASSETS [--drawn 1000] [--epochs 4] [--work out/ablation] [--only NAME ...] [--device cpu]
-        [--people 5] [--views 2] [--train | --trained]
+        [--people 5] [--views 1] [--train | --trained]
 
 DATA is a folder of `carve synth make` with distances. Samples are drawn once for each space and kept in the work folder (3 MiB each):
 all choices learn from the same ones, several times. Whatever was stopped goes on where it was; what is finished is only read.
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="how often each is learned from")
     parser.add_argument("--validation", type=int, default=20, help="views that a training's own figures are of")
     parser.add_argument("--people", type=int, default=5, help="held-out people whose meshes are judged")
-    parser.add_argument("--views", type=int, default=2, help="photographs of each")
+    parser.add_argument("--views", type=int, default=1, help="photographs of each")
     parser.add_argument("--work", type=Path, default=Path("out/ablation"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), metavar="NAME")

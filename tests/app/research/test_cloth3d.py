@@ -69,7 +69,7 @@ def shards(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
     """The data set made of it."""
     out = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(true_body, "STEPS", (60, 60))
+        patch.setattr(true_body, "STEPS", (40, 40))
         assert run([*arguments(folder, out), "--views", "1", "--close", "0", "--workers", "1"]) == 0
     return open_shards(out, "train")
 
