@@ -29,9 +29,9 @@ from carve.records import BodyFit, Landmarks, NormalMaps, Observation, Photo, Po
 from carve.settings import preset_settings
 from carve.stages.clothed import build_clothed
 from carve.stages.refine import refine
-from carve.synth.people.bodies import load_full_body
+from carve.synth.people.bodies import FullBody, load_full_body
 from carve.synth.samples.dataset import SyntheticPhotos
-from carve.synth.samples.fitted_body import FittedBodies
+from carve.synth.samples.fitted_body import FittedBodies, FittedBody
 from refit import maps_of
 
 ARRAYS = (
@@ -57,77 +57,86 @@ class Person:
     """(N, 3) such points in the camera frame."""
     normals: np.ndarray
     """(N, 3) their normals."""
+    fitted: BodyFit
+    """The body as a fit might give it."""
 
 
-def people(data: Path, assets: Path, count: int) -> Iterator[Person]:
-    """The first `count` people of the split val of whom a view shows everything."""
+def people(data: Path, assets: Path, count: int, views: int = 1) -> Iterator[Person]:
+    """The first `count` people of the split val of whom a view shows everything, each with up to `views` such views."""
     fields = ("normal_front", "normal_back", "depth")
     photos = SyntheticPhotos(data, "val", assets, augmented=False, fields=fields, verify=False)  # type: ignore[arg-type]
     full = load_full_body()
     bodies = FittedBodies(full)
-    done = -1
+    seen: dict[int, int] = {}
     for i in range(len(photos)):
         p, v = photos.shards.pair(i)
-        if p == done:
+        if seen.get(p, 0) == views or (p not in seen and len(seen) == count):
             continue
         info = photos.shards.person(p)
         arrays = photos.shards.arrays(p, ARRAYS)
         rotation, translation = (np.array(info["cameras"][v][name]) for name in ("rotation", "translation"))
-        true = bodies.true(arrays, rotation, translation)
         item = photos[i]
         camera = Camera(int(item["camera"][3]), int(item["camera"][4]), *(float(x) for x in item["camera"][:3]))
         posed = arrays["posed_surface"].astype(float) @ rotation.T + translation
         pixels = camera.project(posed)
         if (pixels < 0).any() or (pixels > [camera.width, camera.height]).any():
             continue
-        done = p
-        skeleton = Skeleton(full.names, full.parents, true.heads, full.humanoid)
-        root = true.transforms[0] @ np.append(true.heads[0], 1.0)
-        body = BodyFit(
-            model="anny",
-            shape={},
-            camera=camera,
-            up=item["up"].numpy().astype(float),
-            skeleton=skeleton,
-            pose=Pose(local_rotations(true.transforms[:, :, :3], full.parents), root),
-            canonical=true.canonical,
-            posed=bodies.posed(true),
-            faces=full.faces,
-            bones=full.bones[full.base],
-            weights=full.weights[full.base],
-            region=full.region,
-            joint_confidence=np.ones(len(full.names)),
-            height=float(info["stature"]),
-            height_source="argument",
-            residuals={},
-            notes=(),
-        )
+        seen[p] = seen.get(p, 0) + 1
+        true = bodies.true(arrays, rotation, translation)
+        fitted = bodies.fit(arrays, rotation, translation, np.random.default_rng((0, i)))
+        up, height = item["up"].numpy().astype(float), float(info["stature"])
         image = (item["image"].numpy().transpose(1, 2, 0) * 255).round().astype(np.uint8)
-        observation = Observation(
-            photo=Photo(image, None, camera.focal, item["key"]),
-            person=0,
-            people=(),
-            mask=item["mask"].numpy()[0],
-            mask_source="file",
-            landmarks=Landmarks((), np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3))),
-            camera=camera,
-            focal_source="argument",
-            visible_share=1.0,
-            notes=(),
-        )
         yield Person(
             key=item["key"],
-            observation=observation,
-            body=body,
+            observation=_observed(Photo(image, None, camera.focal, item["key"]), item["mask"].numpy()[0], camera),
+            body=_fit_of(true, bodies, full, camera, up, height),
             maps=maps_of(item, camera, False, np.random.default_rng(0)),
             outer=MeshQueries(arrays["outer_vertices"], arrays["outer_faces"]),
             canonical=arrays["canonical_surface"].astype(float),
             posed=posed,
             normals=arrays["posed_normal"].astype(float) @ rotation.T,
+            fitted=_fit_of(fitted, bodies, full, camera, up, height),
         )
-        count -= 1
-        if count == 0:
-            return
+
+
+def _fit_of(body: FittedBody, bodies: FittedBodies, full: FullBody, camera: Camera, up: np.ndarray, height: float) -> BodyFit:
+    """A body of the synthetic people as the record that the stages are given."""
+    root = body.transforms[0] @ np.append(body.heads[0], 1.0)
+    return BodyFit(
+        model="anny",
+        shape={},
+        camera=camera,
+        up=up,
+        skeleton=Skeleton(full.names, full.parents, body.heads, full.humanoid),
+        pose=Pose(local_rotations(body.transforms[:, :, :3], full.parents), root),
+        canonical=body.canonical,
+        posed=bodies.posed(body),
+        faces=full.faces,
+        bones=full.bones[full.base],
+        weights=full.weights[full.base],
+        region=full.region,
+        joint_confidence=np.ones(len(full.names)),
+        height=height,
+        height_source="argument",
+        residuals={},
+        notes=(),
+    )
+
+
+def _observed(photo: Photo, mask: np.ndarray, camera: Camera) -> Observation:
+    """The observation of a photo whose mask (H, W) is known."""
+    return Observation(
+        photo=photo,
+        person=0,
+        people=(),
+        mask=mask,
+        mask_source="file",
+        landmarks=Landmarks((), np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3))),
+        camera=camera,
+        focal_source="argument",
+        visible_share=1.0,
+        notes=(),
+    )
 
 
 def spread_over(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -146,18 +155,23 @@ def canonical_chamfer(vertices: np.ndarray, faces: np.ndarray, person: Person) -
     return 50 * float(there + back)
 
 
+def posed_distances(vertices: np.ndarray, faces: np.ndarray, posed: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Metres: of SAMPLES points of a mesh from disks around true points (N, 3) with normals (N, 3), and of these points from the mesh."""
+    tree = cKDTree(posed)
+    points = spread_over(vertices, faces)
+    spacing = np.median(tree.query(posed, k=2)[0][:, 1])
+    index = tree.query(points, k=4)[1]
+    gap = points[:, None] - posed[index]
+    along = np.abs((gap * normals[index]).sum(-1))
+    across = np.sqrt(np.maximum((gap**2).sum(-1) - along**2, 0))
+    there = np.hypot(along, np.maximum(across - spacing, 0)).min(1)
+    return there, MeshQueries(vertices, faces).nearest(posed).distance
+
+
 def posed_chamfer(vertices: np.ndarray, faces: np.ndarray, person: Person) -> float:
     """Centimetres."""
-    tree = cKDTree(person.posed)
-    points = spread_over(vertices, faces)
-    spacing = np.median(tree.query(person.posed, k=2)[0][:, 1])
-    index = tree.query(points, k=4)[1]
-    gap = points[:, None] - person.posed[index]
-    along = np.abs((gap * person.normals[index]).sum(-1))
-    across = np.sqrt(np.maximum((gap**2).sum(-1) - along**2, 0))
-    there = np.hypot(along, np.maximum(across - spacing, 0)).min(1).mean()
-    back = MeshQueries(vertices, faces).nearest(person.posed).distance.mean()
-    return 50 * float(there + back)
+    there, back = posed_distances(vertices, faces, person.posed, person.normals)
+    return 50 * float(there.mean() + back.mean())
 
 
 def measure(person: Person, network: ImplicitNet) -> dict[str, float]:

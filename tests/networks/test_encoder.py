@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from carve.geometry.camera import Camera
@@ -25,6 +26,7 @@ from carve.networks.encoder import (
     PersonMaps,
     lookup,
     person_maps,
+    receptive_field,
 )
 from solids import sphere
 
@@ -108,3 +110,25 @@ def test_features_have_half_the_resolution_and_answer_to_every_input() -> None:
     out.square().sum().backward()
     assert maps.grad is not None
     assert (maps.grad.abs().sum((0, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize(("widths", "blocks"), [((8, 8), 1), ((8, 16), 3), ((8, 16, 16), 2)])
+def test_the_receptive_field_is_what_a_feature_changes_with(widths: tuple[int, ...], blocks: int) -> None:
+    """Without the norms, whose mean and spread are those of the whole crop; with them a feature answers to every pixel."""
+    torch.manual_seed(0)
+    encoder = Encoder(2, widths, 3, blocks).double()
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.3)
+    side, whole = 176, torch.zeros(1, 2, 176, 176, dtype=torch.float64, requires_grad=True)
+
+    def extent() -> tuple[int, int]:
+        (slope,) = torch.autograd.grad(encoder(whole)[0, :, side // 4, side // 4].sum(), whole)
+        rows, columns = np.nonzero(np.abs(slope[0].sum(0).numpy()) > 0)
+        return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+    assert min(extent()) > receptive_field(widths, blocks)
+    for module in encoder.modules():
+        if hasattr(module, "norm"):
+            module.norm = nn.Identity()
+    assert extent() == (receptive_field(widths, blocks),) * 2

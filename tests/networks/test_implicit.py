@@ -78,7 +78,7 @@ def test_it_begins_as_the_body() -> None:
     torch.testing.assert_close(gradient, points.gradient)
 
 
-@pytest.mark.parametrize("geometry", ["none", "joints", "body_sdf", "canonical_normal", "all"])
+@pytest.mark.parametrize("geometry", get_args(get_type_hints(Architecture)["geometry"]))
 def test_gradients_go_through_everything_that_a_point_sees(geometry: str) -> None:
     """Against automatic differentiation of the query with the points moved, on maps without kinks."""
     network = woken(replace(TINY, geometry=geometry))  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def test_the_normal_comes_from_the_side_that_the_point_is_on() -> None:
     for sign in (1.0, -1.0):
         away = torch.tensor([sign, 0.0, 0.0], dtype=torch.float64).expand(PEOPLE, COUNT, 3)
         points = replace(some_points(), position=0.1 * away, transform=transform, normal=away)
-        told = network._describe(seen, points)
+        told = network._describe(seen, points, *implicit._projected(seen, points))
         before = network.architecture.features + 3 + 6 * network.architecture.octaves + 2
         torch.testing.assert_close(told[..., before : before + 3], away, atol=0.06, rtol=0)
 
@@ -166,6 +166,51 @@ def test_every_choice_answers(representation: str, geometry: str, image: str, sp
     assert (FRONT.start in architecture.channels) == (image != "photo")
     assert (17 in architecture.channels) == (image != "normals")
     assert MASK in architecture.channels
+
+
+def encoded(network: ImplicitNet, maps: Tensor) -> Seen:
+    """What the network sees in maps, in double precision."""
+    plain = smooth_seen(network)
+    seen = network(maps, plain.camera, plain.reference, plain.joints)
+    return replace(seen, features=seen.features.double(), fine=None if seen.fine is None else seen.fine.double())
+
+
+def test_two_levels_see_the_maps_coarse_and_fine() -> None:
+    """The coarse level does not know what differs only within squares of two pixels; the fine one does."""
+    network = woken(replace(TINY, levels=2, fine_features=8))
+    maps, points = smooth_seen(network).maps, some_points()
+    checks = torch.ones(SIDE, SIDE, dtype=torch.float64)
+    checks[::2, 1::2] = checks[1::2, ::2] = -1
+    fine = maps.clone()
+    fine[:, FRONT] += checks
+    a, b = encoded(network, maps), encoded(network, fine)
+    assert a.features.shape[-1] == SIDE // 4
+    assert a.fine is not None and a.fine.shape == (PEOPLE, 8, SIDE, SIDE)
+    torch.testing.assert_close(a.features, b.features)
+    assert float((network.query(a, points)[0] - network.query(b, points)[0]).detach().abs().max()) > 1e-5
+
+
+def test_two_levels_begin_as_the_body_and_both_learn() -> None:
+    network = ImplicitNet(replace(TINY, levels=2, fine_features=8)).double()
+    seen, points = encoded(network, smooth_seen(network).maps), some_points()
+    torch.testing.assert_close(network.query(seen, points)[0], points.distance)
+    network = woken(network.architecture)
+    network.query(encoded(network, smooth_seen(network).maps), points)[0].square().sum().backward()
+    for part in (network.encoder.stem, network.first, network.fine.stem, network.fine.first):
+        assert part.weight.grad is not None and float(part.weight.grad.abs().max()) > 0
+
+
+def test_the_surface_code_is_that_of_the_nearest_point() -> None:
+    """Points one behind the other on a normal of the body differ in their own place alone."""
+    network = woken(replace(TINY, geometry="surface"))
+    seen, points = smooth_seen(network), some_points()
+    along = replace(points, position=points.position + 0.01 * points.gradient, distance=points.distance + 0.01)
+    start = network.architecture.features + 3 + 6 * network.architecture.octaves + 2
+    told = [network._describe(seen, p, *implicit._projected(seen, p))[..., start:] for p in (points, along)]
+    assert told[0].shape[-1] == implicit.SURFACE_CODE
+    torch.testing.assert_close(*told)
+    elsewhere = replace(points, normal=-points.normal)
+    assert not torch.allclose(network._describe(seen, elsewhere, *implicit._projected(seen, elsewhere))[..., start:], told[0])
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ import torch
 from carve.app.cli import UNUSABLE, run
 from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import skin
-from carve.synth.make import Plan, landmark_names, make_people, make_person, open_maker, split_of
+from carve.synth.make import Plan, make_people, make_person, open_maker, split_of
+from carve.synth.people.landmarks import landmark_names
 from carve.synth.photo.augmentation import Motion, draw_motion
 from carve.synth.records import PARTS, View
 from carve.synth.samples.dataset import SyntheticPhotos

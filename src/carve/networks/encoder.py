@@ -135,12 +135,12 @@ def _continue_depth(channels: np.ndarray) -> None:
 class Encoder(nn.Module):
     """A U-Net whose features have half the maps' resolution."""
 
-    def __init__(self, inputs: int, widths: tuple[int, ...], features: int) -> None:
-        """`inputs` channels in, `features` out; `widths` channels at 1/2, 1/4, ... of the maps' resolution."""
+    def __init__(self, inputs: int, widths: tuple[int, ...], features: int, blocks: int = 2) -> None:
+        """`inputs` channels in, `features` out; `widths` channels at 1/2, 1/4, ... of the maps' resolution, `blocks` beyond the first."""
         super().__init__()
         self.stem = nn.Conv2d(inputs, widths[0], 3, stride=2, padding=1)
         self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
-        self.encode = nn.ModuleList([nn.Sequential(Block(w), Block(w)) for w in widths[1:]])
+        self.encode = nn.ModuleList([nn.Sequential(*(Block(w) for _ in range(blocks))) for w in widths[1:]])
         upward = list(zip(widths[:0:-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList([nn.Conv2d(a, b, 1) for a, b in upward])
         self.decode = nn.ModuleList([Block(b) for _, b in upward[:-1]])
@@ -156,6 +156,22 @@ class Encoder(nn.Module):
             y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + level)
         out: Tensor = self.last(functional.silu(y))
         return out
+
+
+def receptive_field(widths: tuple[int, ...], blocks: int = 2) -> int:
+    """Side of the square of the maps, pixels, that a feature of an `Encoder` sees through its convolutions.
+
+    A convolution of three taps adds two steps of its level, a bilinear doubling one of the level it reads. The norms of the blocks see
+    the mean and spread of the whole crop besides: of what lies farther away a feature knows no more than these.
+    """
+    field, step = 3, 2
+    for _ in widths[1:]:
+        field, step = field + 2 * step, 2 * step
+        field += 4 * blocks * step
+    for level in range(len(widths) - 1, 0, -1):
+        field, step = field + step, step // 2
+        field += 4 * step if level > 1 else 0
+    return field + 2 * step
 
 
 def lookup(maps: Tensor, pixels: Tensor, size: float) -> Tensor:

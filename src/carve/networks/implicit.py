@@ -39,6 +39,8 @@ from carve.networks.encoder import (
     crop_maps,
     lookup,
 )
+from carve.networks.fine_level import FineLevel
+from carve.networks.surface_code import SurfaceCode
 from carve.networks.weights import FOLDER, load_network
 from carve.records import BodyFit, NormalMaps
 
@@ -47,6 +49,8 @@ UNIT = 0.1
 SHARP = 0.01
 """Metres from the surface at which an occupancy's logit is 1."""
 REGION_COUNT = 14
+SURFACE_CODE = 32
+"""Length of the code of the nearest point of the body."""
 STEP = 0.004
 """Length of the steps that gradients are measured with, metres."""
 _LIMBS = ("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "Toes")
@@ -61,8 +65,9 @@ class Architecture:
     """What the network's weights fit, and the choices of the paper's ablation."""
 
     representation: Literal["sdf", "occupancy"] = "sdf"
-    geometry: Literal["none", "joints", "body_sdf", "canonical_normal", "all"] = "all"
-    """What a point knows of the body. `all`: its signed distance and what goes with it, and the canonical normal."""
+    geometry: Literal["none", "joints", "surface", "body_sdf", "canonical_normal", "all"] = "all"
+    """What a point knows of the body. `surface`: a learned code of its nearest point (`surface_code.py`); `all`: its signed distance and
+    what goes with it, and the canonical normal."""
     image: Literal["photo", "normals", "both"] = "normals"
     """What the encoder sees beside the mask and the body."""
     space: Literal["canonical", "posed"] = "canonical"
@@ -76,6 +81,12 @@ class Architecture:
     layers: int = 5
     octaves: int = 2
     """Of the position's Fourier features."""
+    blocks: int = 2
+    """Of the encoder at each resolution but the first."""
+    levels: Literal[1, 2] = 1
+    """With two, the encoder sees the maps at half their resolution, and a fine level the whole (`fine_level.py`)."""
+    fine_features: int = 16
+    """Of a pixel at the fine level."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -157,6 +168,8 @@ class Seen:
     """(B,) z_0, metres."""
     joints: Tensor
     """(B, J, 3) heads of JOINTS in the points' frame."""
+    fine: Tensor | None = None
+    """(B, C', S, S) features of the fine level, if there is one."""
 
 
 class ImplicitNet(nn.Module):
@@ -165,33 +178,44 @@ class ImplicitNet(nn.Module):
     def __init__(self, architecture: Architecture | None = None) -> None:
         super().__init__()
         self.architecture = a = architecture or Architecture()
-        self.encoder = Encoder(len(a.channels), a.widths, a.features)
+        self.encoder = Encoder(len(a.channels), a.widths, a.features, a.blocks)
         inputs = a.features + 3 + 6 * a.octaves + 2
         inputs += len(JOINTS) if a.geometry == "joints" else 0
         inputs += 3 if a.sees_normal else 0
         if a.on_body:
             self.region = nn.Embedding(REGION_COUNT, 8)
             inputs += 2 + 3 + 1 + 2 + 8
+        if a.geometry == "surface":
+            self.surface = SurfaceCode(REGION_COUNT, SURFACE_CODE)
+            inputs += SURFACE_CODE
         self.first = nn.Linear(inputs, a.hidden)
         self.again = nn.Linear(inputs, a.hidden)
         self.inner = nn.ModuleList([nn.Linear(a.hidden, a.hidden) for _ in range(a.layers - 2)])
+        if a.levels == 2:
+            self.fine = FineLevel(len(a.channels), a.fine_features, a.hidden)
         self.last = nn.Linear(a.hidden, 2)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, maps: Tensor, camera: Tensor, reference: Tensor, joints: Tensor) -> Seen:
         """Maps (B, CHANNELS, S, S), cameras (B, 3), reference depths (B,) and joints (B, J, 3) to what points are asked of."""
-        features = self.encoder(maps[:, self.architecture.channels])
-        return Seen(features.float(), maps, camera, reference, joints)
+        seen = maps[:, self.architecture.channels]
+        if self.architecture.levels == 1:
+            return Seen(self.encoder(seen).float(), maps, camera, reference, joints)
+        coarse = self.encoder(functional.avg_pool2d(seen, 2))
+        return Seen(coarse.float(), maps, camera, reference, joints, self.fine.encode(seen).float())
 
     def query(self, seen: Seen, points: Points) -> tuple[Tensor, Tensor]:
         """(B, N) f, an occupancy's as a pseudo-distance of the same sign, and (B, N) log b."""
-        x = self._describe(seen, points)
+        pixels, depth = _projected(seen, points)
+        x = self._describe(seen, points, pixels, depth)
         y = functional.silu(self.first(x))
         for k, layer in enumerate(self.inner):
             y = layer(y)
             # What the point is is told once more half way.
             y = functional.silu(y + self.again(x) if k == len(self.inner) // 2 else y)
+        if seen.fine is not None:
+            y = self.fine(lookup(seen.fine, pixels, seen.maps.shape[-1]), y)
         out = self.last(y)
         base = points.distance if self.architecture.on_body else 0.0
         return base + UNIT * out[..., 0], out[..., 1].clamp(-4, 3) + math.log(0.01)
@@ -210,15 +234,11 @@ class ImplicitNet(nn.Module):
         rest = None if others is None else torch.stack([value[:, 4 * count :], log_scale[:, 4 * count :]], -1)
         return four.mean(1), gradient, log_scale[:, : 4 * count].reshape(len(value), 4, count).mean(1), rest
 
-    def _describe(self, seen: Seen, points: Points) -> Tensor:
-        """(B, N, inputs) what the MLP is told of each point."""
+    def _describe(self, seen: Seen, points: Points, pixels: Tensor, depth: Tensor) -> Tensor:
+        """(B, N, inputs) what the MLP is told of each point, seen at `pixels` (B, N, 2) in `depth` (B, N)."""
         a = self.architecture
         size = seen.maps.shape[-1]
         linear = points.transform[..., :3]
-        posed = (linear @ points.position[..., None])[..., 0] + points.transform[..., 3]
-        factor = seen.camera[:, None, :1] / -posed[..., 2:].clamp(max=-0.1)
-        pixels = posed[..., :2] * factor * posed.new_tensor([1.0, -1.0]) + seen.camera[:, None, 1:]
-        depth = posed[..., 2] - seen.reference[:, None]
         features = lookup(seen.features, pixels, size)
         with torch.no_grad():
             at = lookup(seen.maps, pixels, size)
@@ -226,6 +246,9 @@ class ImplicitNet(nn.Module):
         if a.geometry == "joints":
             gap = torch.cdist(points.position, seen.joints)
             told.append(torch.exp(-gap / 0.15))
+        if a.geometry == "surface":
+            nearest = points.position - points.distance[..., None] * points.gradient
+            told.append(self.surface(nearest - seen.joints[:, :1], points.normal, points.region))
         facing = functional.normalize((linear @ points.normal[..., None])[..., 0], dim=-1)[..., 2]
         if a.sees_normal:
             middle = (at[..., NEAREST] + at[..., FARTHEST]) / 2
@@ -250,6 +273,14 @@ class ImplicitNet(nn.Module):
             angle = position * (math.pi * 2**octave)
             waves += [torch.sin(angle), torch.cos(angle)]
         return torch.cat(waves, -1)
+
+
+def _projected(seen: Seen, points: Points) -> tuple[Tensor, Tensor]:
+    """Pixels (B, N, 2) of the crop at which points are seen, and their depths (B, N) against the reference, metres."""
+    posed = (points.transform[..., :3] @ points.position[..., None])[..., 0] + points.transform[..., 3]
+    factor = seen.camera[:, None, :1] / -posed[..., 2:].clamp(max=-0.1)
+    pixels = posed[..., :2] * factor * posed.new_tensor([1.0, -1.0]) + seen.camera[:, None, 1:]
+    return pixels, posed[..., 2] - seen.reference[:, None]
 
 
 class BodyPoints(Protocol):

@@ -8,9 +8,9 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +18,6 @@ import torch
 
 from carve.body.anny import AnnyBody, load_anny
 from carve.body.places import body_places
-from carve.networks.detectors.person import POSE_NAMES
 from carve.synth.assets.files import Assets, no_assets, read_assets
 from carve.synth.cloth.drape import DrapeError
 from carve.synth.cloth.drapes import StoredDrape, draped_pose, loose_garments, make_drape, read_drape, report_line, write_drape
@@ -38,13 +37,15 @@ from carve.synth.looks.appearance import (
     uv_scale,
     vertex_regions,
 )
-from carve.synth.outer.surface import outer_surface, sample_signed
+from carve.synth.outer.stored import stored_arrays
 from carve.synth.people.bodies import FullBody, Traits, load_full_body, sample_traits, shape_body
 from carve.synth.people.hair_styles import STYLES, parse_hair_name
-from carve.synth.people.poses import Pose, apply_pose, sample_pose
+from carve.synth.people.landmarks import landmark_names, landmarks
+from carve.synth.people.poses import apply_pose, sample_pose
 from carve.synth.records import PARTS, View
 from carve.synth.store.shards import Person, ShardRecord, Split, finish, resume, write_block
-from carve.synth.views.placement import FOCI, Focus, Placement, sample_placement
+from carve.synth.views.cameras import sample_cameras
+from carve.synth.views.placement import Placement
 from carve.synth.views.render import Decal, Paint, render_view
 from carve.synth.views.scene import Scene, build_scene
 from carve.synth.wear.choice import choose_outfit
@@ -258,61 +259,6 @@ def _paint(texture: Texture, worn: Worn, fabric: np.ndarray | None) -> Paint:
     return Paint(texture.image, texture.alpha, uv, fabric)
 
 
-def _yaws(count: int, rng: np.random.Generator) -> list[float]:
-    """Directions that cameras look from: the first near the front, then anywhere, the front more often."""
-    yaws = [float(rng.normal(0, 0.3))]
-    while len(yaws) < count:
-        kind = rng.random()
-        yaws.append(float(rng.normal(0, 0.6) if kind < 0.45 else rng.uniform(-np.pi, np.pi) if kind < 0.8 else np.pi + rng.normal(0, 0.5)))
-    return yaws
-
-
-@lru_cache(maxsize=1)
-def landmark_names() -> tuple[str, ...]:
-    """The 33 landmarks of BlazePose that the body model knows, then the heads of the humanoid bones as `bone:NAME`."""
-    slim = load_anny()
-    return tuple(n for n in POSE_NAMES if n in slim.keypoints) + tuple(f"bone:{vrm}" for vrm in sorted(slim.humanoid))
-
-
-def _landmarks(maker: Maker, pose: Pose) -> np.ndarray:
-    """(L, 3) posed body frame."""
-    points = []
-    for name in landmark_names():
-        if name.startswith("bone:"):
-            points.append(pose.heads[maker.body.names.index(maker.body.humanoid[name[5:]])])
-        else:
-            keypoint = maker.slim.keypoints[name]
-            points.append(keypoint.weights @ pose.posed[keypoint.vertices])
-    return np.array(points)
-
-
-def _focus(maker: Maker, pose: Pose, kind: Focus, rng: np.random.Generator) -> np.ndarray:
-    """(3,) what a close-up looks at, posed body frame."""
-    heads = {bone: pose.heads[maker.body.names.index(maker.body.humanoid[bone])] for bone in _FOCUS_BONES[kind]}
-    if kind == "hands":
-        return next(iter(heads.values())) if rng.random() < 0.5 else list(heads.values())[-1]
-    return np.asarray(np.mean(list(heads.values()), axis=0))
-
-
-_FOCUS_BONES: dict[Focus, tuple[str, ...]] = {
-    "head": ("head",),
-    "torso": ("hips", "neck"),
-    "legs": ("leftUpperLeg", "rightUpperLeg", "leftFoot", "rightFoot"),
-    "hands": ("leftHand", "rightHand"),
-}
-"""The bones about whose heads' mean a close-up looks, or one of them for hands."""
-
-
-def _cameras(maker: Maker, made: Made, vertices: np.ndarray, rng: np.random.Generator) -> list[tuple[str, Placement]]:
-    """Cameras and what each shows, `whole` or a part; the close-ups come last."""
-    found = [("whole", sample_placement(vertices, yaw, rng, half=rng.random() < 0.12)) for yaw in _yaws(maker.plan.views, rng)]
-    order = rng.permutation(len(FOCI))
-    for number, yaw in enumerate(_yaws(maker.plan.close, rng)[: maker.plan.close]):
-        kind = FOCI[order[number % len(FOCI)]]
-        found.append((kind, sample_placement(vertices, yaw, rng, focus=_focus(maker, made.dressed.pose, kind, rng))))
-    return found
-
-
 @dataclass(frozen=True)
 class Taken:
     """What the cameras saw of a person."""
@@ -330,14 +276,16 @@ class Taken:
 def photograph_person(maker: Maker, made: Made) -> Taken:
     """All views of a person."""
     rng = np.random.default_rng([maker.plan.seed, 2, made.index])
-    scene = build_scene(maker.body, made.dressed, maker.places)
+    pose = made.dressed.pose
+    scene = build_scene(maker.body, made.dressed.layers, made.dressed.shaped.canonical, pose.posed, maker.places)
     first_face = np.concatenate([np.flatnonzero(layer.shown) for layer in made.dressed.layers])
-    marks = _landmarks(maker, made.dressed.pose)
+    marks = landmarks(pose.heads, pose.posed)
     views, seen, looks = [], [], []
     fabrics = [_cloth_places(maker.body, worn) for worn in made.dressed.worn]
     paints: list[Paint] = []
     decals: list[Decal] = []
-    cameras = _cameras(maker, made, scene.vertices[np.unique(scene.faces)], rng)
+    plan, shown = maker.plan, scene.vertices[np.unique(scene.faces)]
+    cameras = sample_cameras(maker.body, pose.heads, shown, plan.views, plan.close, rng)
     for number, (_, placement) in enumerate(cameras):
         if number % 2 == 0:
             look = choose_look(maker, made, rng)
@@ -353,46 +301,16 @@ def photograph_person(maker: Maker, made: Made) -> Taken:
     return Taken(scene, views, seen, cameras, looks)
 
 
-def person_arrays(maker: Maker, made: Made, seen: Sequence[np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The geometry that is stored, see docs/synthetic_people.md, and what is to be said of it."""
-    rng = np.random.default_rng([maker.plan.seed, 3, made.index])
-    dressed, layers = made.dressed, made.dressed.layers
-    starts = np.cumsum([0, *(len(layer.canonical) for layer in layers)])
-    arrays: dict[str, np.ndarray] = {
-        "canonical": np.concatenate([layer.canonical for layer in layers]).astype(np.float32),
-        "posed": np.concatenate([layer.posed for layer in layers]).astype(np.float32),
-        "bones": np.concatenate([layer.bones for layer in layers]).astype(np.uint8),
-        "weights": np.concatenate([layer.weights for layer in layers]).astype(np.float32),
-        "faces": np.concatenate([layer.faces + start for layer, start in zip(layers, starts[:-1], strict=True)]).astype(np.int32),
-        "shown": np.concatenate([layer.shown for layer in layers]),
-        "face_layer": np.concatenate([np.full(len(layer.faces), k, np.uint8) for k, layer in enumerate(layers)]),
-        "vertex_starts": starts.astype(np.int32),
-        "transforms": dressed.pose.transforms,
-        "local_rotations": dressed.pose.local,
-        "heads_canonical": dressed.shaped.heads,
-        "heads_posed": dressed.pose.heads,
-        "body_canonical": dressed.shaped.canonical.astype(np.float32),
-        "visible": np.packbits(np.stack(seen), axis=1) if len(seen) else np.zeros((0, 0), np.uint8),
-    }
-    notes: dict[str, Any] = {}
-    spaces: tuple[Literal["canonical", "posed"], ...] = ("canonical", "posed")
-    for space in spaces if maker.plan.distances else ():
-        surface = outer_surface(layers, space)
-        samples = sample_signed(surface, maker.plan.samples, rng)
-        arrays |= {f"{space}_{name}": getattr(samples, name) for name in ("surface", "normal", "points", "distance")}
-        if space == "canonical":
-            arrays |= {"outer_vertices": surface.vertices.astype(np.float32), "outer_faces": surface.faces.astype(np.int32)}
-            arrays["outer_layer"] = surface.layer.astype(np.uint8)
-        notes[space] = {"exact": surface.exact, "notes": list(surface.notes)}
-    return arrays, notes
-
-
 def make_person(maker: Maker, index: int) -> Person:
     """Person number `index`, ready to be stored."""
     made = make_body(maker, index)
     taken = photograph_person(maker, made)
-    arrays, outer = person_arrays(maker, made, taken.seen)
-    dressed = made.dressed
+    dressed, plan = made.dressed, maker.plan
+    rng = np.random.default_rng([plan.seed, 3, index])
+    samples = plan.samples if plan.distances else None
+    arrays, outer = stored_arrays(
+        dressed.layers, dressed.pose, dressed.shaped.canonical, dressed.shaped.heads, taken.seen, samples, rng
+    )  # fmt: skip
     info = {
         "index": index,
         "split": made.split,

@@ -57,6 +57,7 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     drapes.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
     drapes.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (default: 1); the result does not depend on it")
     drapes.add_argument("--minutes", type=positive, metavar="M", help="begin no new member after so long")
+    _add_import(actions.add_parser("import-cloth3d", help="sequences of CLOTH3D that you hold, as training shards"))
     sheet = actions.add_parser("sheet", help="contact sheets of a data set: photograph, normals, labels, canonical mesh")
     sheet.add_argument("data", type=Path, help="a folder of `carve synth make`")
     sheet.add_argument("--assets", type=Path, required=True, metavar="DIR", help="the assets, for light and backgrounds")
@@ -67,9 +68,32 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     sheet.add_argument("--size", type=positive, default=192, metavar="PX", help="side of each picture (default: 192)")
 
 
+def _add_import(command: argparse.ArgumentParser) -> None:
+    """The arguments of `carve synth import-cloth3d`."""
+    command.add_argument("folder", type=Path, help="CLOTH3D or CLOTH3D++ as unpacked (docs/datasets.md)")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the data set's folder; a run that was stopped goes on in it"
+    )
+    command.add_argument("--body-model", type=Path, required=True, metavar="FILE", help="SMPL (.npz) that you hold a licence for")
+    command.add_argument("--assets", type=Path, metavar="DIR", help="skins and eyes (default: plain skin, drawn eyes)")
+    command.add_argument("--frames", type=positive, default=1, metavar="N", help="of each sequence, evenly spread (default: 1, the middle)")
+    command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these sequences alone")
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
+    command.add_argument("--views", type=positive, default=4, metavar="N", help="cameras that see each person whole (default: 4)")
+    command.add_argument("--close", type=int, default=2, metavar="N", help="cameras that see a part of each person closely (default: 2)")
+    command.add_argument("--no-distances", action="store_true", help="leave the outer surface and its signed distances out")
+    command.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes; the result does not change")
+
+
 def run_synth(arguments: argparse.Namespace) -> int:
     """Run one action; the exit code."""
-    return {"make": _make, "drapes": _drapes, "head": _head, "sheet": _sheet}[arguments.action](arguments)
+    return {"make": _make, "drapes": _drapes, "head": _head, "sheet": _sheet, "import-cloth3d": _import}[arguments.action](arguments)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from carve.app.research.cloth3d import run_import
+
+    return run_import(arguments)
 
 
 def _make(arguments: argparse.Namespace) -> int:

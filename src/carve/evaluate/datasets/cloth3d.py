@@ -45,6 +45,7 @@ class Sample:
     """(3, 3) about the vertical."""
     outfit: dict[str, Any]
     """Garment -> its texture as stored."""
+    female: bool
 
 
 def _samples(folder: Path) -> dict[str, Path]:
@@ -56,19 +57,40 @@ def names(folder: Path) -> list[str]:
     return listed(folder, ("test.txt",), list(_samples(folder)), "samples of CLOTH3D (Samples/01_01_s0/info.mat)")
 
 
+@dataclass(frozen=True)
+class Dressed:
+    """One frame of a sample in a scan's frame: +Y up, metres."""
+
+    body: Surface
+    """The naked SMPL body."""
+    joints: dict[str, np.ndarray]
+    """Humanoid bone -> (3,) place of its head."""
+    garments: dict[str, Surface]
+    """Garment -> its open layer as it is."""
+
+
 def read(folder: Path, name: str, model: SmplBody | None) -> Scan:
     """The middle frame: body and garments as one surface of several open layers."""
+    at = sample_folder(folder, name)
+    sample = read_sample(at / "info.mat")
+    found = dressed(at, sample, len(sample.poses) // 2, model)
+    return Scan(name, combined([plain(found.body, SKIN), *found.garments.values()]), found.body, found.joints)
+
+
+def sample_folder(folder: Path, name: str) -> Path:
+    """Where a sample lies."""
+    return _samples(folder)[name]
+
+
+def dressed(at: Path, sample: Sample, frame: int, model: SmplBody | None) -> Dressed:
+    """One frame of the sample in the folder `at`. Raises CarveError without the holder's SMPL model, or where a file is damaged."""
     if check_model(model, "smpl", "CLOTH3D") is None or model is None:
         raise CarveError("The body of CLOTH3D's people is missing: give --body-model with an SMPL file (.npz) that you hold a licence for.")
-    at = _samples(folder)[name]
-    sample = read_sample(at / "info.mat")
-    frame = len(sample.poses) // 2
     pose = sample.poses[frame]
     body, joints = posed(model, SmplPose(pose[0], pose[1:22], sample.betas, sample.translations[frame], rooted=True))
     turn = TO_Y_UP @ sample.turn
-    parts = [plain(body, SKIN), *(garment(at, name, sample, frame) for name in sample.outfit)]
-    places = {bone: turn @ place for bone, place in joints.items()}
-    return Scan(name, combined(parts).moved(turn), body.moved(turn), places)
+    garments = {name: garment(at, name, sample, frame).moved(turn) for name in sample.outfit}
+    return Dressed(body.moved(turn), {bone: turn @ place for bone, place in joints.items()}, garments)
 
 
 def read_sample(path: Path) -> Sample:
@@ -85,7 +107,8 @@ def read_sample(path: Path) -> Sample:
         angle = float(np.asarray(info.get("zrot", 0.0)).reshape(-1)[0])
         turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
         outfit = {str(garment): value for garment, value in info["outfit"].items()}
-        return Sample(poses, translations, np.asarray(info["shape"], float).ravel()[:10], turn, outfit)
+        female = not float(np.asarray(info.get("gender", 0)).reshape(-1)[0])
+        return Sample(poses, translations, np.asarray(info["shape"], float).ravel()[:10], turn, outfit, female)
 
 
 def garment(at: Path, name: str, sample: Sample, frame: int) -> Surface:

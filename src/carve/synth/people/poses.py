@@ -53,9 +53,14 @@ class Pose:
 
 def apply_pose(body: FullBody, shaped: ShapedBody, local: np.ndarray, kind: str = "given") -> Pose:
     """Pose a body; the lowest point stands on y = 0, the root above the origin."""
-    rotations, heads = forward_kinematics(local, shaped.heads, body.parents, shaped.heads[0])
-    maps = bone_transforms(rotations, heads, shaped.heads)
-    posed = skin(shaped.canonical, maps, body.bones[body.base], body.weights[body.base])
+    return pose_of(body, shaped.canonical, shaped.heads, local, kind)
+
+
+def pose_of(body: FullBody, canonical: np.ndarray, canonical_heads: np.ndarray, local: np.ndarray, kind: str) -> Pose:
+    """The same of canonical vertices (V, 3) and bone heads (B, 3) of whatever shape."""
+    rotations, heads = forward_kinematics(local, canonical_heads, body.parents, canonical_heads[0])
+    maps = bone_transforms(rotations, heads, canonical_heads)
+    posed = skin(canonical, maps, body.bones[body.base], body.weights[body.base])
     drop = np.array([heads[0, 0], posed[:, 1].min(), heads[0, 2]])
     maps[..., 3] -= drop
     return Pose(local, kind, maps, heads - drop, posed - drop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from carve.body.model import bone_regions
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.synth.people.bodies import FullBody
-from carve.synth.wear.person import Dressed
+from carve.synth.records import Layer
 
 RAYS = 40
 """Directions that say how much of the sky a point sees."""
@@ -48,12 +49,15 @@ class Scene:
     """Of the shown triangles, for shadows."""
 
 
-def build_scene(body: FullBody, dressed: Dressed, places: np.ndarray) -> Scene:
-    """Put the shown triangles of all layers together; `places` (B, 3) are those of the body's vertices."""
+def build_scene(body: FullBody, layers: Sequence[Layer], canonical: np.ndarray, posed: np.ndarray, places: np.ndarray) -> Scene:
+    """Put the shown triangles of all layers together.
+
+    `canonical` and `posed` (B, 3) are the body without clothes, `places` (B, 3) those of its vertices.
+    """
     of_bone = bone_regions(body.names, body.parents, body.humanoid)
     vertices, normals, faces, layer, part, region = [], [], [], [], [], []
     start = 0
-    for number, item in enumerate(dressed.layers):
+    for number, item in enumerate(layers):
         vertices.append(item.posed)
         normals.append(vertex_normals(item.posed, item.faces))
         faces.append(item.faces[item.shown] + start)
@@ -75,16 +79,16 @@ def build_scene(body: FullBody, dressed: Dressed, places: np.ndarray) -> Scene:
         np.concatenate(region).astype(np.uint8),
         free,
         bent,
-        _nearest_places(dressed, body.faces, places),
-        dressed.pose.posed,
+        _nearest_places(canonical, layers, body.faces, places),
+        posed,
         body.faces,
         queries,
     )
 
 
-def _nearest_places(dressed: Dressed, faces: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _nearest_places(canonical: np.ndarray, layers: Sequence[Layer], faces: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(V, 3) places of the body below all layers' vertices. Looked up in the canonical pose, where no limb lies beside another."""
-    below = MeshQueries(dressed.shaped.canonical, faces).nearest(np.concatenate([layer.canonical for layer in dressed.layers]))
+    below = MeshQueries(canonical, faces).nearest(np.concatenate([layer.canonical for layer in layers]))
     return np.asarray(np.einsum("nk,nkd->nd", below.bary, places[faces[below.face]]))
 
 

@@ -67,15 +67,20 @@ class Drape:
 
 def skin_layer(body: FullBody, shaped: ShapedBody, pose: Pose) -> Worn:
     """The bare body without its eyes, which are an asset of their own."""
+    return Worn(bare_layer(body, shaped.canonical, pose), shaped.rest[body.base], None)
+
+
+def bare_layer(body: FullBody, canonical: np.ndarray, pose: Pose) -> Layer:
+    """The same of canonical vertices (V, 3) of whatever shape."""
     eye = body.base >= SKIN_VERTICES
     kept = ~eye[body.faces].all(1)
     bones, weights = stored_weights(body.bones[body.base], body.weights[body.base])
     bones, weights = bones.astype(np.int64), weights.astype(np.float64)
-    posed = skin(shaped.canonical, pose.transforms, bones, weights)
-    layer = Layer(
+    posed = skin(canonical, pose.transforms, bones, weights)
+    return Layer(
         "skin",
         PARTS.index("skin"),
-        shaped.canonical,
+        canonical,
         posed,
         body.faces[kept],
         np.ones(int(kept.sum()), bool),
@@ -84,7 +89,6 @@ def skin_layer(body: FullBody, shaped: ShapedBody, pose: Pose) -> Worn:
         weights,
         closed=True,
     )
-    return Worn(layer, shaped.rest[body.base], None)
 
 
 def own_eyes(body: FullBody) -> Pattern:
@@ -117,7 +121,7 @@ def placed(pattern: Pattern, shaped: ShapedBody, pose: Pose) -> Worn:
     )
 
 
-def _moved(layer: Layer, posed: np.ndarray, transforms: np.ndarray) -> Layer:
+def moved(layer: Layer, posed: np.ndarray, transforms: np.ndarray) -> Layer:
     """The layer with posed vertices (V, 3); its canonical ones follow by inverse skinning, and the stored posed ones by skinning those."""
     canonical = unskin(posed, transforms, layer.bones, layer.weights)
     return replace(layer, canonical=canonical, posed=skin(canonical, transforms, layer.bones, layer.weights))
@@ -160,11 +164,11 @@ def put_on(
         posed = posed + _folds(body, worn, posed, shaped, pose, stack, rng)
     posed = push_out(posed, layer.faces, stack.against("posed"))
     # Out of the body in one pose may be into it in the other: both are looked at in turn, the photograph's last.
-    layer = _moved(layer, posed, pose.transforms)
+    layer = moved(layer, posed, pose.transforms)
     canonical = push_out(layer.canonical, layer.faces, stack.against("canonical"), rounds=3)
     posed = skin(canonical, pose.transforms, layer.bones, layer.weights)
     posed = push_out(posed, layer.faces, stack.against("posed"), rounds=2)
-    return replace(worn, layer=_moved(layer, posed, pose.transforms))
+    return replace(worn, layer=moved(layer, posed, pose.transforms))
 
 
 def _folds(
@@ -251,4 +255,4 @@ def _hang_hair(worn: Worn, shaped: ShapedBody, pose: Pose, stack: _Stack) -> Wor
     if fixed.all():
         return worn
     posed = push_out(layer.posed, layer.faces, stack.against("posed"), fixed=fixed)
-    return replace(worn, layer=_moved(layer, posed, pose.transforms))
+    return replace(worn, layer=moved(layer, posed, pose.transforms))
