@@ -179,7 +179,7 @@ def finer_surface(surface: CanonicalSurface, operator: sparse.csr_matrix, faces:
 def canonical_surface(
     body: BodyFit, vertices: np.ndarray, faces: np.ndarray, dense: np.ndarray, region: np.ndarray, sigma: np.ndarray
 ) -> CanonicalSurface:
-    """The record of a finished mesh, its weights merged to four a vertex.
+    """The record of a finished mesh, its weights eased at the fork of the legs and merged to four a vertex.
 
     Args:
         body: whose skeleton moves the surface.
@@ -194,8 +194,7 @@ def canonical_surface(
     """
     if not is_watertight(faces) or signed_volume(vertices, faces) <= 0:
         raise StageError("canonical: the united surface is not watertight.")
-    dense = eased_at_fork(dense, vertices, faces, body.skeleton)
-    merged = merged_weights(dense, bone_gaps(body.skeleton))
+    merged = merged_weights(eased_at_fork(dense, vertices, faces, body.skeleton), bone_gaps(body.skeleton))
     bones, weights, _ = strongest_weights(merged)
     dropped = np.maximum(dense - merged, 0).sum(1)
     maps = bone_maps(body)
