@@ -16,12 +16,14 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from carve.body.clothes.part_labels import without_patches
 from carve.bounds import Degrees, Share
 from carve.geometry.pictures.window import Window
 from carve.geometry.relief.normal_maps import front_and_back
 from carve.networks.detail import DetailNet
 from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import LABELS, BodyFit, CarveError, NormalMaps, Observation
+from carve.stages.predicting.garment_pieces import one_label_each
 from carve.stages.predicting.normal_detail import with_detail
 from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
 from carve.stages.predicting.relief import SIGMA, plainness, restore_relief
@@ -47,6 +49,8 @@ class Params:
     """Gain of the folds of cloth that the network shows, which are flatter than true ones; 1 leaves them."""
     body_relief: Share = 0.6
     """Share of the naked body's relief that stays in cloth."""
+    one_label: bool = True
+    """Whether labels that touch where the photo shows no border become one garment's."""
     own_sigma_degrees: Degrees = 5.0
     """Expected error of normals that the user brings, degrees."""
 
@@ -82,6 +86,11 @@ def predict_normals(
         maps = with_detail(observation, _ask(observation, (body,), network, params), detail)
     else:
         maps = _ask(observation, (body,), network, params, relief=body)
+    if params.one_label and maps.label is not None and maps.label_back is not None:
+        labels = one_label_each(
+            observation.photo.pixels, without_patches(maps.label), without_patches(maps.label_back), observation.landmarks
+        )
+        maps = replace(maps, label=labels[0], label_back=labels[1])
     if own is not None and own.model is not None:
         front, back = _ask_model(observation, body, own, params)
         maps = _replaced(_replaced(maps, "front", front, "model", params), "back", back, "model", params)

@@ -1,0 +1,226 @@
+"""One garment, one label: where the photo shows no border, none of the labels' is one.
+
+A network that is unsure what a garment is called names parts of it differently: trousers that are a dress down to the knees, a coat that
+is a dress in its middle. Two kinds of cloth that touch are one garment if the photo changes across their border no more than it does
+within them, and shows no line along it.
+
+Notation: a, b two labels that touch; D the difference of the photo's mean colours (CIE Lab, lightness counting less) on both sides of a
+border pixel, within REACH of it; D_0 the same across chance lines inside the two; E the strongest gradient beside a border pixel, E_0
+inside them; medians over all borders of a and b:
+    one garment, if D / D_0 * E / E_0 < ALIKE
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from carve.records import LABELS, Landmarks
+
+_TALL = 480
+"""Height of the person, pixels, at which borders are looked at."""
+_REACH = 6
+"""Pixels of that size."""
+_ALIKE = 2.0
+"""Of the product of both ratios."""
+_NOISE, _FLAT = 1.0, 0.3
+"""What is added to D_0 and E_0: a photo's noise."""
+_DARK = 8.0
+"""Lightness, of 60, below which cloths cannot be told from each other."""
+_FEWEST = 12
+"""Pixels of a border below which it says nothing."""
+_AROUND = 70
+"""Pixels from a border within which D_0 and E_0 are taken."""
+_LIGHTNESS = 0.6
+"""What lightness counts against hue: light changes it."""
+_MAY_BE_ONE = "dress bottom, outer dress, top dress, top outer, other outer, other top, other dress"
+_PAIRS = tuple(tuple(LABELS.index(name) for name in pair.split()) for pair in _MAY_BE_ONE.split(", "))
+"""What may be one garment. Jackets, shirts and trousers of one cloth are still two."""
+_TOP, _BOTTOM, _DRESS, _OTHER = (LABELS.index(name) for name in ("top", "bottom", "dress", "other"))
+_WAIST = 0.35
+"""Where a coverall is parted into top and bottom: share of the way from the hips to the shoulders."""
+_CHEST, _COVERALL = 0.55, 0.04
+"""What covers more than this share of itself above this share of that way covers the trunk."""
+_GAP, _LEG = 3, 6
+"""Pixels of background between trouser legs, and least width of a leg."""
+_APART = 20
+"""Rows in which legs must be apart for trousers."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The line of the trunk in the picture."""
+
+    hips: np.ndarray
+    """(2,) pixels, middle of the hips."""
+    shoulders: np.ndarray
+    """(2,) pixels."""
+
+    @staticmethod
+    def of(landmarks: Landmarks) -> Trunk | None:
+        """None where they do not say."""
+        index = {name: i for i, name in enumerate(landmarks.names)}
+        if any(f"{side}_{joint}" not in index for side in ("left", "right") for joint in ("hip", "shoulder")):
+            return None
+        middle = lambda joint: landmarks.pixels[[index[f"left_{joint}"], index[f"right_{joint}"]]].mean(0)  # noqa: E731
+        return Trunk(middle("hip"), middle("shoulder"))
+
+    def scaled(self, scale: float) -> Trunk:
+        """The same in a picture of other size."""
+        return Trunk(self.hips * scale, self.shoulders * scale)
+
+    def share(self, shape: tuple[int, ...]) -> np.ndarray:
+        """(h, w) 0 at the hips' height, 1 at the shoulders', of a picture of this shape."""
+        along = self.shoulders - self.hips
+        v, u = np.indices(shape[:2])
+        found: np.ndarray = ((u - self.hips[0]) * along[0] + (v - self.hips[1]) * along[1]) / max(float(along @ along), 1.0)
+        return found
+
+
+def one_label_each(picture: np.ndarray, front: np.ndarray, back: np.ndarray, landmarks: Landmarks) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of front and back (H, W) uint8 with one label for each garment.
+
+    Args:
+        picture: (H, W, 3) uint8 sRGB.
+        front: (H, W) uint8 index into LABELS, 0 outside the person.
+        back: the same of the farthest surface; it follows the front pixel by pixel.
+        landmarks: of the person.
+    """
+    rows, columns = np.nonzero(front)
+    if len(rows) == 0:
+        return front, back
+    window = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    cut = front[window]
+    scale = _TALL / max(cut.shape)
+    size = (max(round(cut.shape[1] * scale), 1), max(round(cut.shape[0] * scale), 1))
+    small = cv2.resize(cut, size, interpolation=cv2.INTER_NEAREST)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    colours = cv2.cvtColor(cv2.resize(picture[window], size, interpolation=how).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    colours[..., 0] *= _LIGHTNESS
+    trunk = Trunk.of(landmarks)
+    moved = None if trunk is None else Trunk(trunk.hips - [columns.min(), rows.min()], trunk.shoulders - [columns.min(), rows.min()])
+    renamed = _renamed(small, colours, None if moved is None else moved.scaled(scale))
+    if np.array_equal(renamed, small):
+        return front, back
+    before, after = (cv2.resize(labels, cut.shape[::-1], interpolation=cv2.INTER_NEAREST) for labels in (small, renamed))
+    sides = [side.copy() for side in (front, back)]
+    for old in np.unique(before[before != after]):
+        for side in sides:
+            side[window] = _followed(side[window], before, after, int(old))
+    return sides[0], sides[1]
+
+
+def _followed(labels: np.ndarray, before: np.ndarray, after: np.ndarray, old: int) -> np.ndarray:
+    """Labels (h, w) whose pixels of one label do what the nearest pixel of that label does from (h, w) to (h, w)."""
+    away, (rows, columns) = ndimage.distance_transform_edt(before != old, return_indices=True)
+    near = (labels == old) & (away < before.shape[0])
+    return np.where(near, after[rows, columns], labels)
+
+
+def _renamed(labels: np.ndarray, colours: np.ndarray, trunk: Trunk | None) -> np.ndarray:
+    """Labels (h, w) with what is one garment named as one."""
+    found = labels
+    for a, b in _PAIRS:
+        both = np.isin(found, (a, b))
+        if not (found == a).any() or not (found == b).any() or not alike(found, colours, a, b):
+            continue
+        # Only pieces that touch are one garment.
+        touching = _touching(found, a, b)
+        if (a, b) == (_DRESS, _BOTTOM):
+            found = np.where(touching, _of_legs(found, touching, trunk), found).astype(labels.dtype)
+            continue
+        area_a, area_b = (int((both & (found == k)).sum()) for k in (a, b))
+        found = np.where(touching, b if a == _OTHER or area_b >= area_a else a, found).astype(labels.dtype)
+    return found
+
+
+def alike(labels: np.ndarray, colours: np.ndarray, a: int, b: int) -> bool:
+    """Whether the photo shows no border where two labels of (h, w) touch; `colours` (h, w, 3) Lab, lightness times 0.6."""
+    border = _border(labels, a, b)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _REACH + 1,) * 2).astype(np.float32)
+    means, counts = zip(*(_means(colours, labels == k, disc) for k in (a, b)), strict=True)
+    told = border & (counts[0] > 0.2 * disc.sum()) & (counts[1] > 0.2 * disc.sum())
+    if told.sum() < _FEWEST:
+        return False
+    if max(float(np.median(mean[told][:, 0])) for mean in means) < _DARK:
+        return False
+    across = np.linalg.norm(means[0] - means[1], axis=-1)[told]
+    slope = np.sqrt(sum((cv2.Sobel(colours, cv2.CV_32F, *way, ksize=3) / 8) ** 2 for way in ((1, 0), (0, 1))).sum(-1))
+    strongest = cv2.dilate(slope, np.ones((5, 5), np.uint8))
+    away = cv2.distanceTransform((~border).astype(np.uint8), cv2.DIST_L2, 5)
+    usual, plain = [], []
+    for k in (a, b):
+        inner = cv2.distanceTransform((labels == k).astype(np.uint8), cv2.DIST_L2, 5)
+        inside = (inner > _REACH) & (away < _AROUND) & (away > 2 * _REACH)
+        usual += [np.linalg.norm(first - second, axis=-1)[inside] for first, second in _halves(colours, disc)]
+        plain.append(strongest[inside])
+    if not sum(len(part) for part in plain):
+        return False
+    differs = float(np.median(across)) / (float(np.median(np.concatenate(usual))) + _NOISE)
+    shows = float(np.median(strongest[border])) / (float(np.median(np.concatenate(plain))) + _FLAT)
+    return differs * shows < _ALIKE
+
+
+def _border(labels: np.ndarray, a: int, b: int) -> np.ndarray:
+    """(h, w) bool: pixels of one label beside one of the other."""
+    found = np.zeros(labels.shape, bool)
+    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        one, other = labels[here], labels[there]
+        meets = ((one == a) & (other == b)) | ((one == b) & (other == a))
+        found[here] |= meets
+        found[there] |= meets
+    return found
+
+
+def _means(colours: np.ndarray, mask: np.ndarray, disc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w, 3) mean colours of a mask's pixels within a disc, and (h, w) how many there are."""
+    weight = mask.astype(np.float32)
+    count = cv2.filter2D(weight, -1, disc, borderType=cv2.BORDER_CONSTANT)
+    sums = cv2.filter2D(colours * weight[..., None], -1, disc, borderType=cv2.BORDER_CONSTANT)
+    return sums / np.maximum(count, 1e-3)[..., None], count
+
+
+def _halves(colours: np.ndarray, disc: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Mean colours (h, w, 3) of both halves of a disc, which is cut upright and level."""
+    middle, pairs = len(disc) // 2, []
+    for turn in (0, 1):
+        half = np.ascontiguousarray(np.rot90(disc * (np.arange(len(disc)) < middle)[:, None], turn))
+        other = np.ascontiguousarray(half[::-1, ::-1])
+        pairs.append((cv2.filter2D(colours, -1, half / half.sum()), cv2.filter2D(colours, -1, other / other.sum())))
+    return pairs
+
+
+def _touching(labels: np.ndarray, a: int, b: int) -> np.ndarray:
+    """(h, w) bool: pieces of two labels that hold pixels of both."""
+    _, piece = cv2.connectedComponents(np.isin(labels, (a, b)).astype(np.uint8), connectivity=8)
+    both = np.intersect1d(piece[labels == a], piece[labels == b])
+    return np.isin(piece, both[both > 0])
+
+
+def _of_legs(labels: np.ndarray, touching: np.ndarray, trunk: Trunk | None) -> np.ndarray:
+    """(h, w) what dress and bottom are together: trousers where legs are apart, a coverall as top and bottom if it covers the trunk."""
+    dress, bottom = (int((touching & (labels == k)).sum()) for k in (_DRESS, _BOTTOM))
+    whole = np.full(labels.shape, _DRESS if dress >= bottom else _BOTTOM)
+    if trunk is None:
+        return whole
+    share = trunk.share(labels.shape)
+    if not _apart(touching & (share < 0), labels == 0):
+        return whole
+    if (touching & (share > _CHEST)).sum() < _COVERALL * touching.sum():
+        return np.full(labels.shape, _BOTTOM)
+    return np.where(share > _WAIST, _TOP, _BOTTOM)
+
+
+def _apart(cloth: np.ndarray, background: np.ndarray) -> bool:
+    """Whether cloth (h, w) goes down in two legs with background between them, for some rows."""
+    rows = 0
+    for row, behind in zip(cloth, background, strict=True):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
+        starts, ends = edges[::2], edges[1::2]
+        wide = ends - starts >= _LEG
+        starts, ends = starts[wide], ends[wide]
+        rows += any(behind[end:start].sum() >= _GAP for end, start in zip(ends[:-1], starts[1:], strict=True))
+    return rows >= _APART
