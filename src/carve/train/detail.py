@@ -20,6 +20,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset
 
 from carve.networks.detail import Architecture, DetailNet, DetailOutput
 from carve.networks.normals import NormalsNet, load_normals_net
+from carve.networks.precision import autocast
 from carve.networks.weights import FOLDER, read_card
 from carve.records import CarveError
 from carve.synth.photo.augmentation import Field
@@ -90,7 +91,7 @@ def coarse_maps(person: NormalsNet, batch: Batch, body: bool) -> tuple[Tensor, T
     small = max(32, 32 * round(size * coarse_scale(batch) / 32))
     image, mask = (functional.interpolate(batch[name], (small, small), mode="area") for name in ("image", "rough_mask"))
     bodies = [batch[f"fitted_normal_{side}"] * float(body) for side in ("front", "back")]
-    with torch.autocast(image.device.type, torch.bfloat16):
+    with autocast(image.device):
         out = person(image, mask, *bodies)
     normals = functional.interpolate(out.front, (size, size), mode="bilinear", align_corners=False)
     scale = functional.interpolate(out.log_scale_front, (size, size), mode="bilinear", align_corners=False)
@@ -117,7 +118,7 @@ def cut_patches(person: NormalsNet, batch: Batch, params: Params, generator: tor
 
 def ask(network: nn.Module, patches: Patches) -> DetailOutput:
     """The network's answer, in bf16 where that is fast."""
-    with torch.autocast(patches.image.device.type, torch.bfloat16):
+    with autocast(patches.image.device):
         out: DetailOutput = network(patches.image, patches.coarse, patches.log_scale, patches.mask)
     return out
 

@@ -24,6 +24,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from carve.networks.implicit import SHARP, Architecture, ImplicitNet, Points, Seen, load_implicit_net
+from carve.networks.precision import autocast
 from carve.networks.weights import identity
 from carve.synth.samples.surface_points import Mixture, SurfacePoints
 from carve.train.running.card import card_of
@@ -91,7 +92,7 @@ def implicit_loss(network: ImplicitNet, batch: Batch, params: Params) -> tuple[T
 
 def _ask(network: ImplicitNet, batch: Batch) -> tuple[Seen, Points, int]:
     """The maps encoded, in half precision where the device is fast at it, the points, and how many of them are on the surface."""
-    with torch.autocast(batch["maps"].device.type, torch.bfloat16):
+    with autocast(batch["maps"].device):
         seen = network(batch["maps"], batch["camera"], batch["reference"], batch["joints"])
     return seen, Points(*(batch[f.name] for f in fields(Points))), batch["surface_normal"].shape[1]
 

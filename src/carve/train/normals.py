@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.utils.data import ConcatDataset
 
 from carve.networks.normals import VARIANCE_OF_SCALE, Architecture, NormalsNet, NormalsOutput, load_normals_net
+from carve.networks.precision import autocast
 from carve.records import LABELS
 from carve.synth.photo.augmentation import WINDOWS, Field
 from carve.synth.samples.dataset import SyntheticPhotos
@@ -82,7 +83,7 @@ def normals_loss(network: nn.Module, batch: Batch, step: int, params: Params) ->
         body = torch.where(draw < params.no_body + params.true_body, true, batch[f"fitted_normal_{side}"])
         bodies.append(torch.where(draw < params.no_body, torch.zeros_like(body), body))
     device = batch["image"].device.type
-    with torch.autocast(device, torch.bfloat16):
+    with autocast(device):
         out: NormalsOutput = network(batch["image"], batch["rough_mask"], *bodies)
     seen = batch["weight"] * batch["visible"]
     front, front_doubt, front_edges = normal_terms(out.front, out.log_scale_front, batch["normal_front"], seen)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from carve.networks.normals import NormalsOutput
+from carve.networks.precision import autocast
 from carve.records import LABELS
 from carve.train.running.loop import Batch
 
@@ -34,7 +35,7 @@ def evaluate_normals(network: nn.Module, batches: DataLoader[Batch], device: str
         seen = batch["visible"] * (batch["normal_front"].square().sum(1, keepdim=True) > 0.25)
         for kind in KINDS:
             body = [_body(batch, kind, side) for side in ("front", "back")]
-            with torch.autocast(torch.device(device).type, torch.bfloat16):
+            with autocast(device):
                 out: NormalsOutput = network(batch["image"], batch["rough_mask"], *body)
             found.normals(out, batch, kind, body, seen)
             if kind == "fitted":

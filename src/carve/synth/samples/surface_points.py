@@ -31,6 +31,7 @@ from carve.body.skin_field import BodyPoints, SkinField
 from carve.networks.encoder import BACK, BODY_BACK, BODY_FRONT, FRONT, MASK, SIZE, PersonMaps, person_maps
 from carve.networks.implicit import JOINTS, Architecture
 from carve.networks.normals import NormalsNet, load_normals_net
+from carve.networks.precision import autocast
 from carve.records import CarveError
 from carve.synth.people.bodies import load_full_body
 from carve.synth.photo.augmentation import Field, Motion, Truth, augment, draw_motion, other_side, stored_members
@@ -199,7 +200,7 @@ class SurfacePoints(Dataset[dict[str, Tensor]]):
             self._normals = load_normals_net()
         image = torch.from_numpy(colour.transpose(2, 0, 1).astype(np.float32) / 255)[None]
         channels = torch.from_numpy(maps.channels)[None]
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), autocast("cpu"):
             body = (functional.avg_pool2d(channels[:, part], 2) for part in (BODY_FRONT, BODY_BACK))
             out = self._normals(image, channels[:, MASK : MASK + 1], *body)
         seen = maps.channels[MASK] > 0.5
