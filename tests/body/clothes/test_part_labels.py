@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capsule_figure import Scene, capsule_surface, photograph
-from carve.body.clothes.part_labels import ALLOWED, label_shares, shown_in_front, vertex_labels, without_patches
+from carve.body.clothes.part_labels import ALLOWED, covered, label_shares, shown_in_front, vertex_labels, without_patches
 from carve.body.model import REGIONS
 from carve.body.zones import HEAD, TORSO
 from carve.geometry.raster import rasterise
@@ -170,3 +170,21 @@ def test_a_hem_goes_round_at_one_height_behind_an_arm(scene: Scene) -> None:
     behind = np.isin(surface.region, LEGS) & near[pixels[:, 1], pixels[:, 0]] & (surface.vertices[:, 1] < 0.85)
     assert label is not None and behind.sum() > 10
     assert (label[behind] == BOTTOM).mean() > 0.95
+
+
+def test_scraps_of_a_shirt_behind_a_jacket_are_the_jackets_and_sleeves_below_a_vest_are_not() -> None:
+    outer = LABELS.index("outer")
+    back = np.zeros((60, 40), np.uint8)
+    back[10:40, 5:35], back[40:58, 8:32], back[2:9, 15:25] = outer, BOTTOM, HAIR
+    shown = back.copy()
+    shown[38:42, 10:20] = TOP
+    shown[9:12, 15:25] = TOP
+    found = covered(shown)
+    assert not (found == TOP).any() and (found[9:12, 15:25] == outer).all()
+    assert set(np.unique(found[38:42, 10:20])) == {outer, BOTTOM}
+    np.testing.assert_array_equal(found[shown != TOP], shown[shown != TOP])
+    vest = back.copy()
+    vest[10:40, 5:9] = vest[10:40, 31:35] = TOP
+    assert covered(vest) is vest
+    alone = np.where(back == outer, TOP, back).astype(np.uint8)
+    assert covered(alone) is alone

@@ -39,6 +39,8 @@ _BESIDE = 0.03
 _CLOTH = tuple(LABELS.index(name) for name in ("top", "outer", "bottom", "dress", "other"))
 _PATCH = 0.05
 """Side of the smallest piece of a garment within others, as a share of the person's height in the picture."""
+_COVERED = 0.12
+"""Share of a jacket's area on the back below which what shows of the top there is a mistake."""
 _ROUNDS = 24
 """Of smoothing the votes: specks of a label that is not around them go."""
 
@@ -78,7 +80,8 @@ def label_shares(posed: PosedSurface, maps: NormalMaps, rounds: int = _ROUNDS) -
     if maps.label is None or maps.label_back is None:
         return None
     surface = posed.canonical
-    sides = [_votes(posed, without_patches(labels), k == 1) for k, labels in enumerate((maps.label, maps.label_back))]
+    back = covered(without_patches(maps.label_back))
+    sides = [_votes(posed, labels, k == 1) for k, labels in enumerate((without_patches(maps.label), back))]
     sure, votes = (sum(side[k] for side in sides) * ALLOWED[surface.region] for k in range(2))
     known, heard = sure.sum(1) > 0.2, (sure + votes).sum(1) > 0.2
     if known.sum() < 16:
@@ -137,6 +140,17 @@ def without_patches(labels: np.ndarray) -> np.ndarray:
         return labels
     nearest = ndimage.distance_transform_edt(small | (labels == 0), return_distances=False, return_indices=True)
     return np.where(small, labels[tuple(nearest)], labels)
+
+
+def covered(back: np.ndarray) -> np.ndarray:
+    """The back's labels (H, W) without scraps of a top beside a jacket: from behind a jacket covers what is worn below, if all that could
+    be seen of it is little."""
+    top = back == LABELS.index("top")
+    outer = back == LABELS.index("outer")
+    if not top.any() or top.sum() > _COVERED * outer.sum():
+        return back
+    nearest = ndimage.distance_transform_edt(~np.isin(back, _CLOTH) | top, return_distances=False, return_indices=True)
+    return np.where(top, back[tuple(nearest)], back)
 
 
 def _votes(posed: PosedSurface, labels: np.ndarray, farthest: bool) -> tuple[np.ndarray, np.ndarray]:
