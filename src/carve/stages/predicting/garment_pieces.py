@@ -36,10 +36,10 @@ _AROUND = 70
 """Pixels from a border within which D_0 and E_0 are taken."""
 _LIGHTNESS = 0.6
 """What lightness counts against hue: light changes it."""
-_MAY_BE_ONE = "dress bottom, outer dress, top dress, top outer, other outer, other top, other dress"
+_MAY_BE_ONE = "dress bottom, outer dress, top dress, top outer"
 _PAIRS = tuple(tuple(LABELS.index(name) for name in pair.split()) for pair in _MAY_BE_ONE.split(", "))
-"""What may be one garment. Jackets, shirts and trousers of one cloth are still two."""
-_TOP, _BOTTOM, _DRESS, _OTHER = (LABELS.index(name) for name in ("top", "bottom", "dress", "other"))
+"""What may be one garment. Jackets, shirts and trousers of one cloth are still two; so is a scarf, `other`, in the colours of the coat."""
+_TOP, _BOTTOM, _DRESS = (LABELS.index(name) for name in ("top", "bottom", "dress"))
 _WAIST = 0.35
 """Where a coverall is parted into top and bottom: share of the way from the hips to the shoulders."""
 _CHEST, _COVERALL = 0.55, 0.04
@@ -133,7 +133,7 @@ def _renamed(labels: np.ndarray, colours: np.ndarray, trunk: Trunk | None) -> np
             found = np.where(touching, _of_legs(found, touching, trunk), found).astype(labels.dtype)
             continue
         area_a, area_b = (int((both & (found == k)).sum()) for k in (a, b))
-        found = np.where(touching, b if a == _OTHER or area_b >= area_a else a, found).astype(labels.dtype)
+        found = np.where(touching, b if area_b >= area_a else a, found).astype(labels.dtype)
     return found
 
 
