@@ -38,6 +38,7 @@ from carve.networks.detectors.mediapipe_graph import close_graphs
 from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import load_implicit_net
 from carve.networks.normals import load_normals_net
+from carve.networks.shading import load_shading_net
 from carve.networks.weights import identity, ships
 from carve.own_normals import own_depth, own_normals
 from carve.person_height import height_doubt
@@ -193,7 +194,9 @@ def run_stages(
     on_field = settings.refine.method == "field" and settings.refine.start in ("hypernetwork", "body")
     hyper = Deferred(identity("hyper"), load_hyper_net) if on_field else None
     posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine, hyper)
-    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body, normals)
+    told = settings.texture.delight == "auto" and ships("shading")
+    shading = Deferred(identity("shading"), load_shading_net) if told else None
+    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body, normals, shading)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings, excerpt)), excerpt
 

@@ -31,11 +31,13 @@ from carve.body.zones import (
 from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.pictures.sampling import sample
 from carve.geometry.unwrapping.atlas import Texels, texels, to_image, unwrap
+from carve.networks.shading import ShadingNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, TexturedSurface
 from carve.stages.texturing.face import add_face, own_face, stacked
 from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
 from carve.stages.texturing.light import Light, delighted
 from carve.stages.texturing.params import Params as Params
+from carve.stages.texturing.shading import unshaded
 from carve.stages.texturing.tone import base_colours, skin_tone
 from carve.stages.texturing.view import View, facing, find_behind_arms, look, photo_weight
 from carve.stages.unseen_feet import shod
@@ -47,19 +49,25 @@ _BLOCK = 1 << 19
 
 
 def bake_texture(
-    observation: Observation, posed: PosedSurface, params: Params, body: BodyFit | None = None, maps: NormalMaps | None = None
+    observation: Observation,
+    posed: PosedSurface,
+    params: Params,
+    body: BodyFit | None = None,
+    maps: NormalMaps | None = None,
+    network: ShadingNet | None = None,
 ) -> TexturedSurface:
     """Unwrap the surface and colour it from the photo.
 
     With the body under the surface the face becomes one face (`texturing.face`); with maps that hold labels of front and back, hair,
-    skin, shoes and cloth take their colours from their own kind, and end where it ends.
+    skin, shoes and cloth take their colours from their own kind, and end where it ends. `network` tells the photo's light and shadows
+    (`texturing.shading`).
     """
     surface = posed.canonical
     labels, density = _chart_labels(surface), np.ones(len(surface.faces))
     density[labels == FACE_CHART] = params.face_density
     atlas = unwrap(surface.vertices, surface.faces, labels, params.size, params.padding, density=density)
     grid = texels(atlas, params.size)
-    colours, weight, light = _coloured(observation, posed, grid, params, body, maps)
+    colours, weight, light = _coloured(observation, posed, grid, params, body, maps, network)
     colours = shod(colours, weight, grid, surface)
     albedo = to_image(np.rint(colours, out=colours).astype(np.uint8), grid, params.gutter)
     seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
@@ -67,16 +75,20 @@ def bake_texture(
 
 
 def _coloured(
-    observation: Observation, posed: PosedSurface, grid: Texels, params: Params, body: BodyFit | None, maps: NormalMaps | None
+    observation: Observation,
+    posed: PosedSurface,
+    grid: Texels,
+    params: Params,
+    body: BodyFit | None,
+    maps: NormalMaps | None,
+    network: ShadingNet | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Colours (N, 3) 0..255 and photo weights (N, 1) of the texels, float32, and the light that was taken out (`TexturedSurface.light`)."""
     surface = posed.canonical
     normals = vertex_normals(posed.vertices, surface.faces)
     view = look(observation, posed, normals, grid, params, None if body is None else features_on(surface, body, whole=True))
     kind = None if maps is None or not params.labels else vertex_labels(posed, maps)
-    light = None
-    if kind is not None and params.delight == "auto":
-        view, light = _without_light(view, normals, kind, surface.faces)
+    view, light = _without_light(view, normals, kind, surface.faces, network, params)
     behind_arms = find_behind_arms(surface)
     seen = photo_weight(view, posed.vertices, normals, behind_arms, params)
     layers = find_layers(view, posed, behind_arms, params)
@@ -97,13 +109,20 @@ def _coloured(
     return colours, weight, None if light is None else light.stored
 
 
-def _without_light(view: View, normals: np.ndarray, labels: np.ndarray, faces: np.ndarray) -> tuple[View, Light | None]:
+def _without_light(
+    view: View, normals: np.ndarray, labels: np.ndarray | None, faces: np.ndarray, network: ShadingNet | None, params: Params
+) -> tuple[View, Light | None]:
     """The view without the photo's light, and that; normals (V, 3) and labels (V,) are the surface's."""
     raster = view.raster
-    nearest = faces[np.maximum(raster.face, 0), raster.bary.argmax(-1)]
-    label = np.where(raster.mask, labels[nearest], 0).astype(np.uint8)
     shown = np.where(raster.mask[..., None], raster.interpolate(normals, faces), 0)
-    picture, light = delighted(view.picture, shown, label, view.valid > 0.9)
+    if params.delight == "auto" and network is not None:
+        picture, light = unshaded(view.picture, shown, view.valid > 0.9, network)
+    elif params.delight != "off" and labels is not None:
+        nearest = faces[np.maximum(raster.face, 0), raster.bary.argmax(-1)]
+        label = np.where(raster.mask, labels[nearest], 0).astype(np.uint8)
+        picture, light = delighted(view.picture, shown, label, view.valid > 0.9)
+    else:
+        return view, None
     return replace(view, picture=picture), light
 
 

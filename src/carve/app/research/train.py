@@ -65,6 +65,8 @@ def add_train(command: argparse.ArgumentParser) -> None:
     detail.add_argument(
         "--person", type=Path, metavar="DIR", help="the person network whose answers it corrects (default: the one that ships)"
     )
+    shading = networks.add_parser("shading", help="what the photo's light does to a person, to be taken out of the texture")
+    _add_common(shading, samples=40000, batch=8, rate=3e-3, validation=64, several=True)
     implicit = networks.add_parser("implicit", help="the clothed person's signed distance in canonical space")
     _add_common(implicit, samples=12000, batch=4, rate=1.5e-3, validation=48)
     hyper = networks.add_parser("hyper", help="weights for the fit of a signed distance to one person to begin with")
@@ -141,7 +143,7 @@ def _network(arguments: argparse.Namespace) -> tuple[Callable[..., Run], Callabl
     """What trains the network that was asked for, what describes it, and for how long it learns."""
     from carve.networks.encoder import SIZE
     from carve.networks.weights import FOLDER
-    from carve.train import detail, hyper, implicit, normals
+    from carve.train import detail, hyper, implicit, normals, shading
     from carve.train.running.schedule import Phase
 
     if arguments.network == "normals":
@@ -154,6 +156,8 @@ def _network(arguments: argparse.Namespace) -> tuple[Callable[..., Run], Callabl
     if arguments.network == "detail":
         fit = partial(detail.train_detail, person=arguments.person or FOLDER)
         return fit, detail.card, (Phase(detail.SIZE, steps, arguments.batch),)
+    if arguments.network == "shading":
+        return shading.train_shading, shading.card, (Phase(shading.SIZE, steps, arguments.batch),)
     return implicit.train_implicit, implicit.card, (Phase(SIZE, steps, arguments.batch),)
 
 

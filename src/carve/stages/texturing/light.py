@@ -119,6 +119,14 @@ def find_light(picture: np.ndarray, normals: np.ndarray, labels: np.ndarray, ins
     return Light(coefficients, np.median(basis @ coefficients, axis=0))
 
 
+def fit_light(shading: np.ndarray, normals: np.ndarray, inside: np.ndarray) -> Light:
+    """The light whose shading is nearest to log-shading (H, W, 3) that is known, where the picture is `inside` (H, W); some pixel is."""
+    basis = harmonics(_facing(normals[inside].astype(float)))
+    group = np.zeros(len(basis), np.int64)
+    coefficients = np.stack([_fit(basis, shading[inside][:, c].astype(float), group, _RIDGE) for c in range(3)], 1)
+    return Light(coefficients, np.median(basis @ coefficients, axis=0))
+
+
 def _fit(basis: np.ndarray, values: np.ndarray, group: np.ndarray, ridge: float) -> np.ndarray:
     """(K,) beta for values (N,) over harmonics (N, K), a constant for each group (N,)."""
     count = int(group.max()) + 1

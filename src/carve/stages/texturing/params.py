@@ -52,8 +52,9 @@ class Params:
     """Detail that differs from the tone by more than the first (of 255) plus the second times the cloth's usual contrast is left out."""
     labels: bool = True
     """Whether labels of front and back, where there are some, say what takes its colours from what."""
-    delight: Literal["auto", "off"] = "auto"
-    """`auto` takes the photo's light out of the texture, where there are labels and enough is seen to tell it; `off` keeps the photo."""
+    delight: Literal["auto", "harmonics", "off"] = "auto"
+    """`auto` takes the photo's light and shadows out of the texture, as the shading network tells them; `harmonics` a smooth light that is
+    fitted to each label's colours, where there are labels; `off` keeps the photo."""
     pull: Annotated[float, Field(ge=1e-4, le=10)] = 0.04
     """How firmly unseen places keep to what is known around their limb, against their neighbours."""
     across: Annotated[float, Field(ge=1e-5, le=1)] = 0.005
