@@ -110,6 +110,19 @@ def test_a_suit_is_a_jacket_and_trousers_and_the_dark_tells_nothing() -> None:
     assert one_label_each(photo(told, {OUTER: (4, 4, 4), TOP: (6, 5, 4)}, 1.0), told, told, MARKS)[0] is told
 
 
+def test_a_dress_with_legs_is_trousers_whatever_its_colours() -> None:
+    told = trousers(250)
+    told[told == BOTTOM] = DRESS
+    told[400:440, 170:200] = BOTTOM
+    picture = photo(told, {TOP: RED, DRESS: BLUE, BOTTOM: GREY})
+    front, back = one_label_each(picture, told, told, MARKS)
+    np.testing.assert_array_equal(front, np.where(told == DRESS, BOTTOM, told))
+    np.testing.assert_array_equal(back, front)
+    skirt = empty()
+    skirt[110:250, 100:200], skirt[250:430, 90:210] = TOP, DRESS
+    assert one_label_each(photo(skirt, {TOP: RED, DRESS: BLUE}), skirt, skirt, MARKS)[0] is skirt
+
+
 def test_nobody_and_no_trunk() -> None:
     nothing = np.zeros((20, 10), np.uint8)
     front, back = one_label_each(np.zeros((20, 10, 3), np.uint8), nothing, nothing, MARKS)

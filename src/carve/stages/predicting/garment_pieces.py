@@ -123,17 +123,20 @@ def _followed(labels: np.ndarray, before: np.ndarray, after: np.ndarray, old: in
 def _renamed(labels: np.ndarray, colours: np.ndarray, trunk: Trunk | None) -> np.ndarray:
     """Labels (h, w) with what is one garment named as one."""
     found = labels
+    if trunk is not None:
+        count, pieces = cv2.connectedComponents((labels == _DRESS).astype(np.uint8), connectivity=8)
+        for piece in range(1, count):
+            found = _with_legs(found, pieces == piece, trunk)
     for a, b in _PAIRS:
         both = np.isin(found, (a, b))
         if not (found == a).any() or not (found == b).any() or not alike(found, colours, a, b):
             continue
         # Only pieces that touch are one garment.
         touching = _touching(found, a, b)
-        if (a, b) == (_DRESS, _BOTTOM):
-            found = np.where(touching, _of_legs(found, touching, trunk), found).astype(labels.dtype)
-            continue
         area_a, area_b = (int((both & (found == k)).sum()) for k in (a, b))
         found = np.where(touching, b if area_b >= area_a else a, found).astype(labels.dtype)
+        if (a, b) == (_DRESS, _BOTTOM) and trunk is not None:
+            found = _with_legs(found, touching, trunk)
     return found
 
 
@@ -200,18 +203,14 @@ def _touching(labels: np.ndarray, a: int, b: int) -> np.ndarray:
     return np.isin(piece, both[both > 0])
 
 
-def _of_legs(labels: np.ndarray, touching: np.ndarray, trunk: Trunk | None) -> np.ndarray:
-    """(h, w) what dress and bottom are together: trousers where legs are apart, a coverall as top and bottom if it covers the trunk."""
-    dress, bottom = (int((touching & (labels == k)).sum()) for k in (_DRESS, _BOTTOM))
-    whole = np.full(labels.shape, _DRESS if dress >= bottom else _BOTTOM)
-    if trunk is None:
-        return whole
+def _with_legs(labels: np.ndarray, garment: np.ndarray, trunk: Trunk) -> np.ndarray:
+    """Labels (h, w) in which a garment (h, w) that goes down in two legs is trousers; if it covers the trunk too, top and bottom."""
     share = trunk.share(labels.shape)
-    if not _apart(touching & (share < 0), labels == 0):
-        return whole
-    if (touching & (share > _CHEST)).sum() < _COVERALL * touching.sum():
-        return np.full(labels.shape, _BOTTOM)
-    return np.where(share > _WAIST, _TOP, _BOTTOM)
+    if not _apart(garment & (share < 0), labels == 0):
+        return labels
+    covers = (garment & (share > _CHEST)).sum() >= _COVERALL * garment.sum()
+    wanted = np.where(share > _WAIST, _TOP, _BOTTOM) if covers else _BOTTOM
+    return np.where(garment, wanted, labels).astype(labels.dtype)
 
 
 def _apart(cloth: np.ndarray, background: np.ndarray) -> bool:
