@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from carve.body.head.face_points import face_points
+from carve.body.head.face_surface import concealed
 from carve.export.asset import Exported
 from carve.export.extras.face import with_face
-from carve.export.extras.mouth import with_mouth
+from carve.export.extras.mouth import CORNERS, LIPS, WIDTH, cavity, dark_cavity, with_mouth
 from carve.export.outputs import reduced
 from carve.export.records import Asset
 from carve.geometry.mesh import boundary_edges, components, signed_volume
 from carve.geometry.queries import MeshQueries
+from carve.geometry.unwrapping.atlas import Atlas, texels
 from carve.records import Avatar
 from optional import needs
 
@@ -78,6 +81,33 @@ def test_the_cavity_is_dark_and_the_face_keeps_its_colours(naked: Avatar, with_s
     assert 0 < changed.mean() < 0.05
     smaller = replace(with_shapes, shapes=())
     assert with_mouth(smaller, naked) is smaller
+
+
+def test_texels_that_lips_show_too_keep_their_colours(naked: Avatar, with_shapes: Asset) -> None:
+    """A flat chart in which the inside of the mouth lies over the face."""
+    surface = naked.surface.canonical
+    shift = with_shapes.skeleton.heads[with_shapes.skeleton.index("head")] - surface.skeleton.heads[surface.skeleton.names.index("head")]
+    points = face_points().on(naked.body.canonical) + shift
+    origin, scale = points[list(LIPS)].mean(0), float(np.linalg.norm(points[CORNERS[1]] - points[CORNERS[0]]) / WIDTH)
+    inside, _ = cavity(with_shapes, origin, scale)
+    within = inside[with_shapes.corner] > 0
+    assert within.any() and not within.all()
+    uv = with_shapes.uv.copy()
+    uv[within] = uv[~within][: within.sum()]
+    folded = replace(with_shapes, uv=uv)
+    found = dark_cavity(folded, origin, scale)
+    outer = folded.split_faces[(inside[folded.corner[folded.split_faces]] <= 0.05).all(1)]
+    shown = texels(Atlas(folded.corner, outer, uv, np.zeros(len(outer), np.int64)), found.shape[0]).index
+    np.testing.assert_array_equal(found.reshape(-1, 3)[shown], folded.albedo.reshape(-1, 3)[shown])
+
+
+def test_nobody_before_the_face_sees_the_cavity_and_crumpled_lips_are_none(naked: Avatar, with_shapes: Asset) -> None:
+    queries = MeshQueries(with_shapes.vertices, with_shapes.faces)
+    head = with_shapes.skeleton.heads[with_shapes.skeleton.index("head")]
+    nose = with_shapes.vertices[:, 2] > np.quantile(with_shapes.vertices[with_shapes.vertices[:, 1] > head[1], 2], 0.98)
+    before = with_shapes.vertices[nose & (with_shapes.vertices[:, 1] > head[1])] + 2e-4 * np.array([0.0, 0.0, 1.0])
+    assert not concealed(before, queries).any()
+    assert concealed(head[None] + np.array([[0.0, 0.03, 0.02]]), queries).all()
 
 
 def test_fewer_triangles_keep_the_teeth_and_their_shading(speaking: Asset, pieces: list[np.ndarray]) -> None:

@@ -7,12 +7,17 @@ from scipy.spatial import cKDTree
 
 from carve.body.head.face_points import INNER, face_points
 from carve.body.model import REGIONS
+from carve.geometry.queries import MeshQueries
 from carve.records import BodyFit, CanonicalSurface
 
 _FEATURES = (0.008, 0.016)
 """Distances from the inner points of the face mesh, metres, within which a vertex is a feature's, and from which it is not."""
 _ON, _OFF = 0.003, 0.02
 """Distances from the body's skin, metres, up to which a vertex moves as the skin does, and from which it does not move at all."""
+_VIEWS = np.array([[np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)] for a in (-0.7, 0.0, 0.7) for e in (-0.6, 0.0, 0.6)])
+"""(9, 3) unit directions to those who stand before a face, body frame."""
+_BEFORE = 0.3
+"""How far before it nothing may bar the way, metres."""
 
 
 def expression_on(surface: CanonicalSurface, body: BodyFit) -> np.ndarray | None:
@@ -43,3 +48,16 @@ def features_on(surface: CanonicalSurface, body: BodyFit, whole: bool = False) -
     near, far = _FEATURES
     features[wanted] = np.clip((far - distance) / (far - near), 0, 1)
     return features
+
+
+def concealed(points: np.ndarray, queries: MeshQueries) -> np.ndarray:
+    """(N,) bool: points (N, 3) of the body frame, canonical pose, that nobody before the face sees, from any side: the inside of the mouth.
+
+    `queries` is of the surface. A point on it must be held a little away from it.
+    """
+    found = np.ones(len(points), bool)
+    for direction in _VIEWS:
+        rows = np.flatnonzero(found)
+        hit, _ = queries.first_hit(points[rows], np.tile(direction, (len(rows), 1)), _BEFORE)
+        found[rows[hit < 0]] = False
+    return found

@@ -15,6 +15,7 @@ import numpy as np
 
 from carve.body.head.expressions import BodyExpressions, face_shapes
 from carve.body.head.face_points import face_points
+from carve.body.head.face_surface import concealed
 from carve.body.model import REGIONS
 from carve.export.extras.visemes import VISEMES
 from carve.export.records import Asset, FaceShape
@@ -158,21 +159,27 @@ def tongue(body: BodyFit, shapes: BodyExpressions, shift: np.ndarray) -> Part | 
 
 
 def cavity(asset: Asset, origin: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """(V,) 0..1 how much a vertex is inside the mouth, and (V,) 0..1 how deep: behind the lips, and it looks at skin."""
+    """(V,) 0..1 how much a vertex is inside the mouth, and (V,) 0..1 how deep: behind the lips, it looks at skin, and
+    nobody before the face sees it."""
     offset = (asset.vertices - origin) / scale
     behind = -offset[:, 2] - 0.01 * (offset[:, 0] / (WIDTH / 2)) ** 2
     near = (np.abs(offset[:, 0]) < 0.034) & (offset[:, 1] > -0.04) & (offset[:, 1] < 0.045) & (behind > 0.002) & (behind < 0.1)
     inside = np.zeros(len(offset))
     rows = np.flatnonzero(near & (asset.region == REGIONS.index("head")))
-    if len(rows):
-        # Not from the lips' contact itself: a ray needs room before it.
-        start = asset.vertices[rows] + 2e-4 * asset.normals[rows]
-        hit, distance = MeshQueries(asset.vertices, asset.faces).first_hit(start, asset.normals[rows], 0.1)
-        inside[rows[(hit >= 0) & (distance < 0.1)]] = 1
+    queries = MeshQueries(asset.vertices, asset.faces)
+    # Not from the lips' contact itself: a ray needs room before it.
+    start = asset.vertices + 2e-4 * asset.normals
+    hit, distance = queries.first_hit(start[rows], asset.normals[rows], 0.1)
+    rows = rows[(hit >= 0) & (distance < 0.1)]
+    # Lips and what lies around them look at skin, too, where they crumple; from there some way leads out.
+    inside[rows[concealed(start[rows], queries)]] = 1
     links = adjacency(asset.faces, len(inside))
     degree = np.maximum(np.asarray(links.sum(1)).ravel(), 1)
+    around = np.flatnonzero(near & (links @ (links @ inside) > 0) & (inside == 0))
+    hidden = near.copy()
+    hidden[around] = concealed(start[around], queries)
     for _ in range(2):
-        inside = np.where(near, (inside + links @ inside) / (1 + degree), 0)
+        inside = np.where(hidden, (inside + links @ inside) / (1 + degree), 0)
     return inside, np.clip(behind / DEEP, 0, 1)
 
 
@@ -187,8 +194,20 @@ def dark_cavity(asset: Asset, origin: np.ndarray, scale: float) -> np.ndarray:
         mixed = grid.interpolate(np.column_stack([inside, deep])[asset.corner], faces)
         wall = WALL + mixed[:, 1:] * (DARK - WALL)
         flat = albedo.reshape(-1, 3)
+        free = ~np.isin(grid.index, _shared(asset, chosen, albedo.shape[0]))
+        grid, mixed, wall = grid.part(free), mixed[free], wall[free]
         flat[grid.index] = np.round(flat[grid.index] * (1 - mixed[:, :1]) + mixed[:, :1] * wall).astype(np.uint8)
     return albedo
+
+
+def _shared(asset: Asset, chosen: np.ndarray, size: int) -> np.ndarray:
+    """Texels that other triangles than the chosen ones (F,) show too: lips that fold over each other in a flat chart."""
+    corners = asset.uv[asset.split_faces]
+    low, high = corners[chosen].min((0, 1)), corners[chosen].max((0, 1))
+    near = ~chosen & (corners.max(1) >= low).all(1) & (corners.min(1) <= high).all(1)
+    faces = asset.split_faces[near]
+    found: np.ndarray = texels(Atlas(asset.corner, faces, asset.uv, np.zeros(len(faces), np.int64)), size).index
+    return found
 
 
 def with_parts(asset: Asset, parts: list[Part]) -> Asset:
