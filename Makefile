@@ -1,5 +1,6 @@
 # make setup   a virtual environment with everything, in .venv; the larger pose network in carve's cache
 # make demo    set up, then reconstruct the example photo into out/demo
+# make picture set up, reconstruct the example and draw the README's picture of it
 # make wheel   build the wheel and try `carve demo` with it
 # make test    set up, then run the tests; those that are skipped are named with the reason
 # make check   set up, then style, types and import rules
@@ -18,7 +19,7 @@ BROWSER := tests/browser
 BROWSER_INSTALLED := $(BROWSER)/node_modules/.package-lock.json
 VALIDATOR_INSTALLED := $(VALIDATOR)/node_modules/.package-lock.json
 
-.PHONY: setup models demo wheel test check fuzz benchmark clean
+.PHONY: setup models demo picture wheel test check fuzz benchmark clean
 
 setup: $(INSTALLED) $(VALIDATOR_INSTALLED) $(BROWSER_INSTALLED) models
 
@@ -52,6 +53,9 @@ $(BROWSER_INSTALLED): $(BROWSER)/package.json $(BROWSER)/package-lock.json
 
 demo: $(INSTALLED)
 	$(BIN)/carve demo --out out/demo
+
+picture: demo
+	$(BIN)/python benchmarks/readme_picture.py out/demo docs/pictures/avatar.jpg
 
 # The wheel alone, its own files before those of the source tree, far from the repository.
 wheel: $(INSTALLED)

@@ -30,7 +30,7 @@ DETECTOR_MODELS = (
 )
 """What the detectors load, below mediapipe/modules; mediapipe after 0.10.21 no longer brings them."""
 
-NETWORKS = ("normals", "implicit", "hyper")
+NETWORKS = ("normals", "implicit", "hyper", "shading")
 """Whose weights ship."""
 
 
