@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from carve.back_photo import Params as BackParams
-from carve.back_photo import back_report, observe_back, register_back
+from carve.back_photo.person import observe_back
+from carve.back_photo.registration import Params as BackParams
+from carve.back_photo.registration import back_report, register_back
 from carve.body.anny import CacheWarning, load_anny
 from carve.body.smpl import load_smpl
 from carve.export.options import ExportOptions

@@ -1,8 +1,8 @@
-"""A second photo of the same person in the same clothes, seen from behind: who is in it, and where the finished surface lies in it.
+"""Where the finished surface lies in a back photo, whose pose and camera may be others than the first one's.
 
-Pose and camera of the back photo may be others. A body is fitted to it as to the first photo; of that only the bones' rotations are kept.
-The person's own surface takes them on, stands where its joints are seen where the fitted ones are, and is then moved, as the stage `refine`
-moves it, until its outline is the back photo's and its folds lie where the normals of the back photo have them.
+A body is fitted to it as to the first photo; of that only the bones' rotations are kept. The person's own surface takes them on, stands
+where its joints are seen where the fitted ones are, and is then moved, by the stage `refine` itself, until its outline is the back photo's
+and its folds lie where the normals of the back photo have them.
 """
 
 from __future__ import annotations
@@ -19,28 +19,20 @@ from carve.geometry.resection import stand
 from carve.geometry.skinning import bone_transforms, skin
 from carve.humanoid import CENTRE, LIMBS, SIDES
 from carve.networks.normals import NormalsNet
-from carve.records import BackView, BodyFit, CarveError, Landmarks, Observation, Photo, Pose, PosedSurface, TexturedSurface
+from carve.records import BackView, BodyFit, CarveError, Observation, Pose, PosedSurface, TexturedSurface
 from carve.settings import Settings
 from carve.stages.fit_body import Params as FitParams
 from carve.stages.fit_body import fit_body, refit_body
 from carve.stages.normals import Params as NormalsParams
 from carve.stages.normals import predict_evidence, predict_normals, with_mask
-from carve.stages.observe import Params as ObserveParams
-from carve.stages.observe import observe
-from carve.stages.observing.pose_reading import CLEARLY_TURNED
 from carve.stages.refine import Params as RefineParams
 from carve.stages.refine import refine
 from carve.stages.texturing.behind import GOOD_OVERLAP
 
-FROM_FRONT = "The back photo shows the person from the front: give one that is taken from behind."
-FROM_SIDE = "The back photo does not clearly show the person from behind: give one that shows back and shoulders squarely."
-LOOKS_BACK = "The back photo shows the person's face: give one in which the person looks away from the camera."
 POOR = (
-    "The back photo was left out: the person could not be brought to its outline (they overlap by {:.0f} %, {:.0f} are needed). "
-    "A photo from straight behind in a similar pose, head to feet, works best."
+    "The back photo was left out: the person could not be brought to its outline (they overlap by {:.0f} %, {:.0f} are needed); "
+    "a photo from straight behind in a similar pose, head to feet, works best."
 )
-
-
 _JOINTS = (*CENTRE, *(f"{side}{bone}" for side in SIDES for bone in LIMBS))
 """Fingers and the face's bones are many and in few places."""
 
@@ -57,34 +49,6 @@ class Params:
     def of(settings: Settings) -> Params:
         """Those of a run. Vertex stays vertex: nothing is split, and the steps of the garments are there already."""
         return Params(settings.fit_body, settings.normals, replace(settings.refine, fine=0.0, edges=0.0, method="integration"))
-
-
-def observe_back(photo: Photo, params: ObserveParams) -> Observation:
-    """Find the person of a back photo: the largest in it. Settings that are of the first photo alone do not count.
-
-    Raises CarveError, in a sentence that names the back photo, if nobody is found or they are not seen from behind.
-    """
-    try:
-        found = observe(photo, replace(params, person=None, focal=None))
-    except CarveError as error:
-        reason = str(error).rstrip(".")
-        raise CarveError(f"The back photo cannot be used ({reason[:1].lower()}{reason[1:]}).") from error
-    check_from_behind(found.landmarks)
-    return found
-
-
-def check_from_behind(marks: Landmarks) -> None:
-    """Raise CarveError if the person with these landmarks is not seen from behind: their left side must be on the picture's left."""
-    at = {name: marks.pixels[i] for i, name in enumerate(marks.names)}
-    left, right = (np.mean([at[f"{side}_{joint}"] for joint in ("shoulder", "hip")], axis=0) for side in ("left", "right"))
-    trunk = np.linalg.norm(sum(at[f"{side}_shoulder"] - at[f"{side}_hip"] for side in ("left", "right"))) / 2
-    across = (left - right)[0] / max(float(trunk), 1e-6)
-    if across > CLEARLY_TURNED:
-        raise CarveError(FROM_FRONT)
-    if across > -CLEARLY_TURNED:
-        raise CarveError(FROM_SIDE)
-    if "face_0" in marks.names:
-        raise CarveError(LOOKS_BACK)
 
 
 def register_back(
