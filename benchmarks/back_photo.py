@@ -5,7 +5,8 @@
 BEFORE holds an output folder NAME of each case's photo. The case's own view from behind (albedo, 512 pixels, parallel), twice as large and
 on grey, stands in for a back photo: it has no light and no perspective, and it is what the back is then compared with, so the figures say
 how well registration, tones and seams do, not what a photograph in another light would give. WORK/NAME becomes a copy of BEFORE/NAME, run
-again from `texture` with it. Of each: PSNR after the best gain of each channel and SSIM of the back and of the mean of the four views.
+again from `texture` with it. Of each: PSNR after the best gain of each channel and SSIM of the back and of the mean of the four views. What
+the file holds of other cases stays.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(arguments.json.read_text("utf-8"))["cases"] if arguments.json.exists() else {}
     for folder in find_cases(arguments.cases, frozenset(arguments.only)):
         if (arguments.before / folder.name).is_dir():
             found[folder.name] = measured(folder, arguments.before, arguments.work)

@@ -39,10 +39,12 @@ _ENOUGH = 40
 """Vertices that both photos must show of a label for its own factor."""
 _EXPOSURE, _HUE = 0.7, 0.25
 """Largest logarithms of brightness and of hue that two cameras differ by; what differs more is another colour, not another light."""
+_OWN = 0.4
+"""How far a label's own brightness may differ from that of the whole photo; its hue by _HUE."""
+_DARK = 0.03
+"""Linear light of a label that counts half for all: ratios of black cloth tell little."""
 _BLOCK = 1 << 19
 """Texels that are painted at a time."""
-_OWN = 0.2
-"""How far a label's own factor may differ from that of the whole photo."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,8 @@ def tones_at(view: View, points: np.ndarray) -> np.ndarray:
 def matching_gains(first: np.ndarray, labels: np.ndarray, second: np.ndarray, other_labels: np.ndarray) -> dict[int, np.ndarray]:
     """Label -> (3,) log factor from the second photo's linear light to the first's; under -1 that of labels which only one shows.
 
-    Both photos' exposure and white balance differ in one factor for all; labels' own factors stay near it, since what differs more is no
-    longer the same cloth.
+    Both photos' exposure and white balance differ in one factor for all; labels' own factors stay near it: what differs by more than what is
+    left of the light is no longer the same cloth.
 
     Args:
         first: (N, 3) sRGB 0..255 of the first photo.
@@ -126,35 +128,34 @@ def matching_gains(first: np.ndarray, labels: np.ndarray, second: np.ndarray, ot
         other_labels: (M,) their labels.
     """
     logs = [np.log(linear(tones / 255) + 1e-3) for tones in (first, second)]
-    ratios: dict[int, tuple[np.ndarray, int]] = {}
+    ratios: dict[int, tuple[np.ndarray, float]] = {}
     for label in np.intersect1d(labels, other_labels):
         own, other = logs[0][labels == label], logs[1][other_labels == label]
         shown = min(len(own), len(other))
         if shown >= _ENOUGH:
-            ratios[int(label)] = np.median(own, axis=0) - np.median(other, axis=0), shown
+            middle, against = np.median(own, axis=0), np.median(other, axis=0)
+            light = float(np.exp(np.minimum(middle, against).mean()))
+            ratios[int(label)] = middle - against, shown * light / (light + _DARK)
     if not ratios:
         return {-1: np.zeros(3)}
-    shares = np.array([shown for _, shown in ratios.values()], float)
-    common = _bounded(_weighted_median(np.array([ratio for ratio, _ in ratios.values()]), shares))
-    gains = {label: common + np.clip(ratio - common, -_OWN, _OWN) for label, (ratio, _) in ratios.items()}
+    shares = np.array([share for _, share in ratios.values()])
+    common = _bounded(_weighted_median(np.array([ratio for ratio, _ in ratios.values()]), shares), _EXPOSURE)
+    gains = {label: common + _bounded(ratio - common, _OWN) for label, (ratio, _) in ratios.items()}
     return {-1: common, **gains}
 
 
-def _bounded(ratio: np.ndarray) -> np.ndarray:
-    """A log factor (3,) that two cameras in two lights may differ by."""
+def _bounded(ratio: np.ndarray, most: float) -> np.ndarray:
+    """A log factor (3,) with at most this brightness, and at most _HUE beside it in each channel."""
     brightness = ratio.mean()
-    bounded: np.ndarray = np.clip(brightness, -_EXPOSURE, _EXPOSURE) + np.clip(ratio - brightness, -_HUE, _HUE)
+    bounded: np.ndarray = np.clip(brightness, -most, most) + np.clip(ratio - brightness, -_HUE, _HUE)
     return bounded
 
 
 def _weighted_median(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(C,) of values (N, C): the middle of the two between which half of the weight (N,) lies, each column for itself."""
-    middle = np.empty(values.shape[1])
-    for column, numbers in enumerate(values.T):
-        order = np.argsort(numbers)
-        # Interpolated between the centres of the weights: one value does not jump to the next.
-        centre = np.cumsum(weight[order]) - weight[order] / 2
-        middle[column] = np.interp(weight.sum() / 2, centre, numbers[order])
+    """(C,) the values (N, C) at which half of the weight (N,) is reached, each column for itself."""
+    order = np.argsort(values, axis=0)
+    reached = np.cumsum(weight[order], axis=0) >= weight.sum() / 2
+    middle: np.ndarray = np.take_along_axis(np.take_along_axis(values, order, 0), reached.argmax(0)[None], 0)[0]
     return middle
 
 
