@@ -118,8 +118,8 @@ def tones_at(view: View, points: np.ndarray) -> np.ndarray:
 def matching_gains(first: np.ndarray, labels: np.ndarray, second: np.ndarray, other_labels: np.ndarray) -> dict[int, np.ndarray]:
     """Label -> (3,) log factor from the second photo's linear light to the first's; under -1 that of labels which only one shows.
 
-    Both photos' exposure and white balance differ in one factor for all; labels' own factors stay near it: what differs by more than what is
-    left of the light is no longer the same cloth.
+    Both photos' exposure and white balance differ in one factor for all; labels' own factors stay near it: what differs by more than the
+    rest of the light is no longer the same cloth.
 
     Args:
         first: (N, 3) sRGB 0..255 of the first photo.
