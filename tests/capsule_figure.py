@@ -98,14 +98,14 @@ class Scene:
         )
 
 
-def photograph(
+def shot(
     canonical: CanonicalSurface,
     colour: Colour,
     yaw: float = 0.0,
     size: tuple[int, int] = (900, 900),
     focal: float = 1100.0,
     landmarks: dict[str, tuple[float, float, float]] | None = None,
-) -> Scene:
+) -> tuple[Observation, PosedSurface]:
     """The canonical figure itself, turned by `yaw` degrees, three metres from the camera.
 
     `colour` gives sRGB at canonical points; `landmarks` are found at such points.
@@ -124,4 +124,17 @@ def photograph(
         Photo(pixels, None, None, "figure"), 0, (), raster.mask.astype(np.float32), "file", marks, camera, "default", 1.0, ()
     )
     surface = PosedSurface(canonical, Pose(np.zeros((0, 3, 3)), np.zeros(3)), camera, posed)
+    return observation, surface
+
+
+def photograph(
+    canonical: CanonicalSurface,
+    colour: Colour,
+    yaw: float = 0.0,
+    size: tuple[int, int] = (900, 900),
+    focal: float = 1100.0,
+    landmarks: dict[str, tuple[float, float, float]] | None = None,
+) -> Scene:
+    """The figure as `shot` has it, with its texture."""
+    observation, surface = shot(canonical, colour, yaw, size, focal, landmarks)
     return Scene(observation, surface, PARAMS, bake_texture(observation, surface, PARAMS))

@@ -20,12 +20,12 @@ import pytest
 from carve import pipeline
 from carve.io.image import write_png
 from carve.io.run_folder import OUTPUT_FILES
-from carve.records import Avatar, CarveError, Landmarks, Photo, StageError
+from carve.records import Avatar, BackView, CarveError, Landmarks, Photo, StageError
 from carve.settings import STAGES, Settings, make_settings
 from onnx_models import red, write
 from people import capsule_avatar
 
-CONTRACT = {name for name in OUTPUT_FILES if not name.endswith((".obj", ".mtl", ".ply")) and name != "avatar.png"}
+CONTRACT = {name for name in OUTPUT_FILES if not name.endswith((".obj", ".mtl", ".ply")) and name not in ("avatar.png", "seen_back.png")}
 
 FUNCTIONS = {
     "observe": "observe",
@@ -78,6 +78,10 @@ class Fakes:
         made = self.made
         if name == "observe":
             return dataclasses.replace(made.observation, photo=inputs[0])
+        if name == "observe_back":
+            return dataclasses.replace(made.observation, photo=inputs[0])
+        if name == "back":
+            return BackView(inputs[0], made.body.pose, made.body.camera, made.surface.vertices, None, 0.9, ("a note on the back photo",))
         if name == "refine":
             return dataclasses.replace(made.surface, canonical=inputs[2])
         if name == "texture":
@@ -109,6 +113,8 @@ def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     for stage, function in FUNCTIONS.items():
         monkeypatch.setattr(pipeline, function, fakes.stage(stage))
     monkeypatch.setattr(pipeline, "build_clothed", fakes.stage("canonical"))
+    monkeypatch.setattr(pipeline, "observe_back", fakes.stage("observe_back"))
+    monkeypatch.setattr(pipeline, "register_back", fakes.stage("back"))
     monkeypatch.setattr(pipeline, "load_implicit_net", lambda: "the implicit network")
     monkeypatch.setattr(pipeline, "load_normals_net", lambda: "the normals network")
     monkeypatch.setattr(pipeline, "load_anny", lambda progress, anatomy: fakes.calls.update(["load"]) or "the body model")
@@ -496,3 +502,66 @@ def test_obj_and_ply_on_request(fakes: Fakes, tmp_path: Path) -> None:
     run(fakes, tmp_path / "out", extras=["obj", "ply"])
     assert (tmp_path / "out" / "avatar.obj").exists()
     assert (tmp_path / "out" / "avatar.ply").exists()
+
+
+def behind(fakes: Fakes, shade: int = 90) -> Photo:
+    return Photo(np.full_like(fakes.photo.pixels, shade), None, None, "behind")
+
+
+def test_a_back_photo_has_stages_of_its_own(fakes: Fakes, tmp_path: Path) -> None:
+    report = run(fakes, tmp_path / "out", back_photo=behind(fakes)).report
+    assert fakes.calls["observe_back"] == fakes.calls["back"] == 1
+    assert isinstance(fakes.seen["texture"][-1], BackView)
+    assert report["back_photo"] == {"name": "behind", "used": False, "silhouette_iou": 0.9, "share_of_texels": 0.0}
+    assert "a note on the back photo" in report["warnings"] and {"observe_back", "back"} <= set(report["seconds"])
+    fakes.calls.clear()
+    run(fakes, tmp_path / "out", existing="resume", back_photo=dataclasses.replace(behind(fakes), name="renamed"))
+    assert not fakes.calls
+    run(fakes, tmp_path / "out", existing="resume", back_photo=behind(fakes, 91))
+    assert set(fakes.calls) - {"load"} == {"observe_back", "back", "texture", "rig"}
+    fakes.calls.clear()
+    assert run(fakes, tmp_path / "out", existing="resume").report["back_photo"] is None
+    assert set(fakes.calls) == {"texture", "rig"}
+
+
+def test_from_a_stage_runs_what_another_back_photo_needs(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out")
+    for start, shade, again in (
+        ("texture", 90, {"observe_back", "back", "texture", "rig"}),  # the earlier run had none
+        ("texture", 90, {"texture", "rig"}),
+        ("texture", 91, {"observe_back", "back", "texture", "rig"}),
+        ("refine", 91, {"refine", "back", "texture", "rig"}),
+        ("observe", 91, {*STAGES, "observe_back", "back"}),
+    ):
+        fakes.calls.clear()
+        report = run(fakes, tmp_path / "out", start=start, back_photo=behind(fakes, shade)).report
+        assert set(fakes.calls) - {"load"} == again, (start, shade)
+        assert report["warnings"] == ["a note on the back photo"]
+    with pytest.raises(CarveError, match=r"'texture' in .* was made from another input"):
+        run(fakes, tmp_path / "out", start="rig", back_photo=behind(fakes, 92))
+
+
+def test_settings_of_the_registration_register_again(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out", back_photo=behind(fakes))
+    for changed, again in (("texture", False), ("normals", True), ("refine", True)):
+        fakes.calls.clear()
+        run(fakes, tmp_path / "out", [some_setting(changed)], existing="resume", back_photo=behind(fakes))
+        assert bool(fakes.calls["back"]) == again, changed
+        assert not fakes.calls["observe_back"]
+
+
+def test_a_back_photo_that_is_refused_leaves_the_outputs_as_they_were(fakes: Fakes, tmp_path: Path) -> None:
+    run(fakes, tmp_path / "out")
+    before = (tmp_path / "out" / "report.json").read_bytes()
+    fakes.fail["observe_back"] = CarveError("The back photo shows the person from the front.")
+    with pytest.raises(CarveError, match="from the front"):
+        run(fakes, tmp_path / "out", start="texture", back_photo=behind(fakes))
+    assert (tmp_path / "out" / "report.json").read_bytes() == before
+
+
+def test_a_large_back_photo_is_reduced(fakes: Fakes, tmp_path: Path) -> None:
+    large = Photo(np.zeros((4000, 4000, 3), np.uint8), None, 8000.0, "large")
+    run(fakes, tmp_path / "out", back_photo=large)
+    seen = fakes.seen["observe_back"][0]
+    assert seen.pixels.shape[0] * seen.pixels.shape[1] <= 12_000_000 and seen.pixels.shape[0] > 3400
+    assert seen.focal == pytest.approx(8000 * seen.pixels.shape[0] / 4000, rel=1e-3)

@@ -22,6 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from carve.back_photo.person import observe_back
+from carve.back_photo.registration import Params as BackParams
+from carve.back_photo.registration import back_report, register_back
 from carve.body.anny import CacheWarning, load_anny
 from carve.body.smpl import load_smpl
 from carve.export.options import ExportOptions
@@ -45,6 +48,7 @@ from carve.person_height import height_doubt
 from carve.provenance import licences, versions
 from carve.records import (
     Avatar,
+    BackView,
     BodyFit,
     CanonicalSurface,
     CarveError,
@@ -85,6 +89,7 @@ def reconstruct(
     normals_back: Path | str | None = None,
     normals_model: Path | str | None = None,
     depth_model: Path | str | None = None,
+    back_photo: Photo | Path | str | None = None,
     existing: Existing = "refuse",
     start: StageName | None = None,
     extras: Sequence[Extra] = (),
@@ -105,6 +110,7 @@ def reconstruct(
         normals_back: the same for the back.
         normals_model: an ONNX model for the normals, its conventions in a JSON file of its name.
         depth_model: an ONNX model for the depth that the body is fitted to; the same kind of JSON file.
+        back_photo: the same person in the same clothes, seen from behind: colours for what `photo` does not show.
         existing: what to do with an `out` that holds something.
         start: take the stages before this one from `out` as they are and run it and those after it.
         extras: formats to write beside GLB.
@@ -125,9 +131,10 @@ def reconstruct(
     given = None if body is None else Deferred(fingerprint(body), lambda: body)
     own = own_normals(source.size, *(Path(p) if p is not None else None for p in (normals_front, normals_back, normals_model)))
     depth = own_depth(Path(depth_model) if depth_model is not None else None)
+    behind = read_photo(Path(back_photo)) if isinstance(back_photo, (str, Path)) else back_photo
     with RunFolder(Path(out), "resume" if start else existing) if out is not None else nullcontext() as folder:
         run = StageRunner(settings.seed, folder, start, progress, warnings=notes)
-        avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own, given, depth)
+        avatar, excerpt = run_stages(run, source, settings, given_mask, given_landmarks, model, own, given, depth, behind)
         if folder:
             _publish(folder, run, avatar, excerpt, extras, export or ExportOptions())
     return avatar
@@ -167,6 +174,7 @@ def run_stages(
     own: Deferred | None = None,
     given: Deferred | None = None,
     depth: Deferred | None = None,
+    behind: Photo | None = None,
 ) -> tuple[Avatar, Excerpt | None]:
     """The stages in their order. `run` skips those whose kept record still fits.
 
@@ -177,6 +185,7 @@ def run_stages(
     detail = Deferred(identity("detail"), load_detail_net) if ships("detail") else None
     large, wanted = large_photo(photo, mask), with_installed(settings.observe)
     observation, excerpt = _observed(run, photo, wanted, mask, landmarks) if large is None else _framed(run, large, wanted, landmarks)
+    seen_behind = None if behind is None else _observed_behind(run, behind, wanted)
     close_graphs()  # no later stage asks the detectors
     own = own if own is None or excerpt is None else own_normals_in(own, excerpt)
     body = (
@@ -196,7 +205,10 @@ def run_stages(
     posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine, hyper)
     told = settings.texture.delight == "auto" and ships("shading")
     shading = Deferred(identity("shading"), load_shading_net) if told else None
-    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body, normals, shading)
+    back = None
+    if seen_behind is not None:
+        back = run("back", BackView, register_back, seen_behind, body, posed, model, network, BackParams.of(settings))
+    textured = run("texture", TexturedSurface, bake_texture, seen, posed, settings.texture, body, normals, shading, back)
     avatar = run("rig", Avatar, rig, seen, body, normals, textured, settings.rig, Deferred("report", lambda: report))
     return dataclasses.replace(avatar, report=_report(run, avatar, settings, excerpt)), excerpt
 
@@ -256,6 +268,13 @@ def _framed(run: StageRunner, large: LargePhoto, params: ObserveParams, landmark
     return observation, excerpt
 
 
+def _observed_behind(run: StageRunner, photo: Photo, params: ObserveParams) -> Observation:
+    """The person of a back photo, which is worked on in a copy of at most 12 megapixels."""
+    large = large_photo(photo, None)
+    run.give("back_photo", photo if large is None else large.small)
+    return run("observe_back", Observation, observe_back, run.known["back_photo"], params)
+
+
 def _body_model(path: Path | None, progress: Progress, note: Callable[[str], None]) -> Deferred:
     """The body model. Anny is loaded only if the body is fitted; a file at once, so that what is wrong with it is told first."""
     if path is None:
@@ -288,6 +307,8 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
     notes += [height_doubt(given_height) if given_height else None]
     notes += [*run.warnings, *observation.notes, *body.notes, *avatar.normals.notes, *avatar.surface.notes]
     notes += [doubt["warning"] for doubt in doubts]
+    back: BackView | None = run.known.get("back")
+    notes += [] if back is None else back.notes
     trust = math.prod(doubt["trust"] for doubt in doubts)
     return {
         **avatar.report,
@@ -305,6 +326,7 @@ def _report(run: StageRunner, avatar: Avatar, settings: Settings, excerpt: Excer
         "normals_detailed": avatar.normals.detailed,
         "depth_source": body.depth_source,
         "light": None if avatar.textured.light is None else Light.of(avatar.textured.light).as_json(),
+        "back_photo": None if back is None else back_report(back, avatar.textured),
         "focal_source": observation.focal_source,
         "pose_models": list(observation.pose_models),
         "visible_share": float(observation.visible_share),

@@ -2,6 +2,8 @@
 
     Photo -> Observation -> BodyFit -> NormalMaps -> CanonicalSurface -> PosedSurface -> TexturedSurface -> Avatar
 
+A `BackView` goes from a second photo to the texture.
+
 Letters in shapes: H, W rows and columns of the full photo; V vertices, F triangles, B bones of the skeleton; T texels along a side.
 """
 
@@ -245,6 +247,26 @@ class PosedSurface:
 
 
 @dataclass(frozen=True)
+class BackView:
+    """A second photo of the person, from behind, and where the surface lies in it."""
+
+    observation: Observation
+    """Of the back photo."""
+    pose: Pose
+    """The back photo's pose, of the surface's own skeleton."""
+    camera: Camera
+    """The back photo's."""
+    vertices: np.ndarray
+    """(V, 3) metres, the surface's vertices in that camera's frame."""
+    labels: np.ndarray | None
+    """(V,) uint8 index into LABELS as the back photo tells them, or None."""
+    overlap: float
+    """Intersection over union of the surface's outline and the person's in the back photo."""
+    notes: tuple[str, ...] = ()
+    """Warnings for the user, one sentence each."""
+
+
+@dataclass(frozen=True)
 class TexturedSurface:
     """A surface with a texture. Vertices are split where charts meet: N >= V corners."""
 
@@ -262,6 +284,10 @@ class TexturedSurface:
     light: np.ndarray | None = None
     """(9, 3) the photo's light, which is not in `albedo` any more: log-shading over second-order spherical harmonics of the normal, camera
     frame, and in the last row what is taken away from it (`stages.texturing.light`); None if the photo was kept as it is."""
+    seen_behind: np.ndarray | None = None
+    """(T, T) uint8: 255 where the back photo gave the colour; None without one. `seen` is the first photo's alone."""
+    share_behind: float | None = None
+    """Share of the texels that the back photo gave; None without one."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from carve.io.archive import fingerprint
 from carve.io.run_folder import RunFolder
 from carve.provenance import give_memory_back, made_with, peak_memory, reset_peak_memory
 from carve.records import CarveError, Landmarks, Photo, StageError
-from carve.settings import SETTINGS_OF, STAGES, StageName
+from carve.settings import BESIDE, SETTINGS_OF, STAGES, BackStage, StageName
 
 Record = TypeVar("Record")
 
@@ -89,7 +89,7 @@ class StageRunner:
         self.peak = max(self.peak, round(peak_memory(), 1))
         return self.peak
 
-    def __call__(self, stage: StageName, kind: type[Record], function: Callable[..., Record], *inputs: Any) -> Record:
+    def __call__(self, stage: StageName | BackStage, kind: type[Record], function: Callable[..., Record], *inputs: Any) -> Record:
         """The record of `stage`: kept if nothing that it depends on has changed, else ``function(*inputs)``."""
         upstream, given = self._dependencies(inputs)
         meta = {"stage": stage, "carve": made_with(), "seed": self.seed, "upstream": upstream, "given": given}
@@ -116,13 +116,14 @@ class StageRunner:
                 given.append(value.identity if isinstance(value, Deferred) else fingerprint(value))
         return upstream, given
 
-    def _kept(self, stage: StageName, kind: type[Record], wanted: dict[str, Any]) -> Record | None:
+    def _kept(self, stage: StageName | BackStage, kind: type[Record], wanted: dict[str, Any]) -> Record | None:
         """The stored record if it may be used."""
         if self.folder is None or self.folder.existing != "resume":
             return None
-        taken_as_is = self.start is not None and STAGES.index(stage) < STAGES.index(self.start)
-        if self.start is not None and not taken_as_is:
+        before = self.start is not None and STAGES.index(_main(stage)) < STAGES.index(self.start)
+        if self.start is not None and not before:
             return None
+        taken_as_is = before and stage not in BESIDE  # the earlier run may have had no back photo, or another
         meta = self.folder.meta(stage)
         meta = meta if meta is not None and _is_sound(meta) else None
         same = meta is not None and _identity(meta) == _identity(wanted)
@@ -142,7 +143,7 @@ class StageRunner:
         self.prints[stage] = _identity(meta)
         return record
 
-    def _run(self, stage: StageName, function: Callable[..., Record], inputs: tuple[Any, ...]) -> Record:
+    def _run(self, stage: StageName | BackStage, function: Callable[..., Record], inputs: tuple[Any, ...]) -> Record:
         begin = time.perf_counter()
         ready = [value.make() if isinstance(value, Deferred) else value for value in inputs]
         self.loading += time.perf_counter() - begin
@@ -203,9 +204,14 @@ def _is_sound(meta: Mapping[str, Any]) -> bool:
     )
 
 
-def _named(stage: StageName, message: str) -> str:
+def _main(stage: StageName | BackStage) -> StageName:
+    """The stage itself, or the one that a back photo's comes after."""
+    return next((main for name, main in BESIDE.items() if name == stage), stage)  # type: ignore[arg-type]
+
+
+def _named(stage: StageName | BackStage, message: str) -> str:
     """A stage's own message under its own name: a module that serves two stages knows only one."""
-    names = {*STAGES, *SETTINGS_OF, "clothed"}
+    names = {*STAGES, *SETTINGS_OF, *BESIDE, "clothed"}
     head, colon, rest = message.partition(": ")
     if colon and head in names:
         return f"{stage}: {rest}"

@@ -28,6 +28,12 @@ StageName = Literal["observe", "fit_body", "evidence", "refit_body", "fit_face",
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
+BackStage = Literal["observe_back", "back"]
+"""The stages of a back photo, which run only where one is given."""
+
+BESIDE: dict[BackStage, StageName] = {"observe_back": "observe", "back": "refine"}
+"""After which of the others they come."""
+
 SETTINGS_OF: dict[StageName, StageName] = {"evidence": "normals", "refit_body": "fit_body"}
 """Stages that go by another's settings: the same work done once more."""
 

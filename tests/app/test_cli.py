@@ -99,6 +99,7 @@ def test_a_bad_photo(capsys: pytest.CaptureFixture[str], tmp_path: Path, content
         (["--mask", "MASK"], "48 x 48 pixels but the photo is 64 x 96"),
         (["--mask", "missing.png"], "does not exist"),
         (["--landmarks", "missing.json"], "does not exist"),
+        (["--back-photo", "missing.jpg"], "does not exist"),
         (["--body-model", "missing.npz"], "does not exist"),
         (["--depth-model", "missing.onnx"], "cannot be read: No such file"),
         (["--depth-model", "MASK"], "is not an ONNX file that can be opened"),
@@ -169,13 +170,14 @@ def test_options_reach_the_pipeline(
 
     monkeypatch.setattr("carve.pipeline.reconstruct", reconstruct)
     options = ["--person", "1", "--height", "182", "--focal", "900", "--seed", "4", "--obj", "--set", "observe.focal=1", "--overwrite"]
-    options += ["--normals-model", "n.onnx", "--depth-model", "d.onnx"]
+    options += ["--normals-model", "n.onnx", "--depth-model", "d.onnx", "--back-photo", str(photo)]
     code, _, err = carve(capsys, "reconstruct", photo, "--out", tmp_path / "out", *options)
     assert code == 0
     assert "a note to the user" in err
     settings = seen["settings"]
     assert (settings.observe.person, settings.observe.focal, settings.fit_body.height, settings.seed) == (1, 900.0, 1.82, 4)
     assert (seen["normals_model"], seen["depth_model"]) == (Path("n.onnx"), Path("d.onnx"))
+    assert seen["back_photo"].name == "grey"
     assert (seen["extras"], seen["existing"], seen["photo"].name) == (["obj"], "overwrite", "grey")
 
 

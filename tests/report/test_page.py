@@ -55,6 +55,20 @@ def test_a_run_is_told_on_one_page_that_asks_for_nothing(run: Path) -> None:
     assert "80 %" in page, "the head's confidence is the mean of its joints'"
 
 
+def test_what_a_back_photo_gave_counts_as_seen(run: Path) -> None:
+    def seen() -> list[str]:
+        return re.findall(r"""src=["']?(data:image/webp[^"'>\s]*)""", report_page(run))[-2:]
+
+    write_png(run / "seen.png", np.full((32, 32), 20, np.uint8))
+    first = seen()
+    write_png(run / "seen_back.png", np.full((32, 32), 10, np.uint8))
+    assert seen() == first, "the larger of the two counts"
+    write_png(run / "seen_back.png", np.full((32, 32), 250, np.uint8))
+    assert all(now != before for now, before in zip(seen(), first, strict=True))
+    write_png(run / "seen_back.png", np.full((16, 16), 250, np.uint8))
+    assert seen() == first, "a map of another size is not this texture's"
+
+
 def test_what_a_file_says_is_text_and_never_markup(run: Path) -> None:
     page = report_page(run)
     assert "<script>alert" not in page and "<b>" not in page

@@ -109,6 +109,9 @@ def _add_reconstruct(command: argparse.ArgumentParser) -> None:
     person.add_argument("--height", type=metres, metavar="M", help="standing height: 1.75, 175cm, 5'9, 69in")
     person.add_argument("--mask", type=Path, metavar="FILE", help="a picture of the photo's size, the person white")
     person.add_argument("--landmarks", type=Path, metavar="FILE", help="2D landmarks, such as DIR/stages/landmarks.json after editing")
+    person.add_argument(
+        "--back-photo", type=Path, metavar="FILE", help="the same person in the same clothes from behind, to colour the back"
+    )
     person.add_argument("--without", action="append", default=[], choices=WORN, help="leave hair or a bag away; may be repeated")
     person.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the photo")
     person.add_argument("--body-model", type=Path, metavar="FILE", help="an SMPL or SMPL-X file that you hold a licence for")
@@ -165,6 +168,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
     # What the user gives beside the photo is read before the stages are loaded: what is wrong with it is told at once.
     mask = None if arguments.mask is None else read_mask(arguments.mask, photo.size)
     landmarks = None if arguments.landmarks is None else read_landmarks(arguments.landmarks)
+    behind = None if arguments.back_photo is None else read_photo(arguments.back_photo)
     with StageLines(arguments.quiet) as lines:
         lines.progress("loading", 0.0)
         gc.disable()  # what is imported stays: looking for garbage in it would take half a second
@@ -186,6 +190,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
             normals_back=arguments.normals_back,
             normals_model=arguments.normals_model,
             depth_model=arguments.depth_model,
+            back_photo=behind,
             existing=existing,
             start=arguments.start,
             export=export,

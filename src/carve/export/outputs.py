@@ -43,6 +43,9 @@ def write_avatar(folder: Path, avatar: Avatar, options: ExportOptions) -> list[s
     write_posed_glb(folder / "posed.glb", avatar, exported.pose.vertices)
     (folder / "pose.json").write_text(to_json(pose_document(exported)), encoding="utf-8")
     write_png(folder / "seen.png", asset.seen)
+    if avatar.textured.seen_behind is not None:
+        size = asset.seen.shape[::-1]
+        write_png(folder / "seen_back.png", cv2.resize(avatar.textured.seen_behind, size, interpolation=cv2.INTER_AREA))
     write_png(folder / "thumbnail.png", thumbnail(asset))
     notes = []
     for kind in options.formats:

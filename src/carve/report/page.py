@@ -72,7 +72,7 @@ def run_page(folder: Path) -> str:
             sheet=picture_uri(folder / "preview.png", LONGEST),
             turntable={"strip": strip, "width": width, "height": height},
             confidence=avatar.confidence(),
-            seen=avatar.seen(folder / "seen.png"),
+            seen=avatar.seen(folder / "seen.png", folder / "seen_back.png"),
             licences=_at(report, "licences", default={}),
         )
     )

@@ -69,15 +69,22 @@ class AvatarPictures:
         uv = np.column_stack([np.clip(values, 0, 1) * 255 / 256 + 0.5 / 256, np.full(len(values), 0.5)])
         return [_view(self._model, turn, uv, ramp) for turn in (0.0, np.pi)]
 
-    def seen(self, path: Path) -> list[str]:
-        """The body from the front and the back, coloured by whether the photo gave its texture; empty without seen.png."""
-        if self._scene.uv is None or not path.is_file():
+    def seen(self, *paths: Path) -> list[str]:
+        """The body from the front and the back, coloured by whether a photo gave its texture, by the map of each: seen.png, and that of a
+        back photo. Empty without any."""
+        shares = [share for path in paths if (share := _map(path)) is not None]
+        if self._scene.uv is None or not shares:
             return []
-        with fence(f"The picture {path}"), Image.open(path, formats=("PNG",)) as picture:
-            if max(picture.size) > MAX_SIDE:
-                return []
-            share = np.asarray(picture.convert("L"))
+        share = np.max([other for other in shares if other.shape == shares[0].shape], axis=0)
         return [_view(self._model, turn, self._scene.uv, confidence_ramp()[0, share]) for turn in (0.0, np.pi)]
+
+
+def _map(path: Path) -> np.ndarray | None:
+    """(T, T) uint8 of a grey PNG; None if it is not there, or too large to be a texture's."""
+    if not path.is_file():
+        return None
+    with fence(f"The picture {path}"), Image.open(path, formats=("PNG",)) as picture:
+        return None if max(picture.size) > MAX_SIDE else np.asarray(picture.convert("L"))
 
 
 def confidence_ramp() -> np.ndarray:

@@ -14,6 +14,7 @@ tone fits.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -32,7 +33,8 @@ from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.pictures.sampling import sample
 from carve.geometry.unwrapping.atlas import Texels, texels, to_image, unwrap
 from carve.networks.shading import ShadingNet
-from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, TexturedSurface
+from carve.records import BackView, BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, TexturedSurface
+from carve.stages.texturing.behind import bent, find_behind, in_tones_of, labels_of_both, overlaid
 from carve.stages.texturing.face import add_face, own_face, stacked
 from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
 from carve.stages.texturing.light import Light, delighted
@@ -55,23 +57,28 @@ def bake_texture(
     body: BodyFit | None = None,
     maps: NormalMaps | None = None,
     network: ShadingNet | None = None,
+    back: BackView | None = None,
 ) -> TexturedSurface:
     """Unwrap the surface and colour it from the photo.
 
     With the body under the surface the face becomes one face (`texturing.face`); with maps that hold labels of front and back, hair,
     skin, shoes and cloth take their colours from their own kind, and end where it ends. `network` tells the photo's light and shadows
-    (`texturing.shading`).
+    (`texturing.shading`). A photo of the `back` gives what the first one did not see (`texturing.behind`).
     """
     surface = posed.canonical
     labels, density = _chart_labels(surface), np.ones(len(surface.faces))
     density[labels == FACE_CHART] = params.face_density
     atlas = unwrap(surface.vertices, surface.faces, labels, params.size, params.padding, density=density)
     grid = texels(atlas, params.size)
-    colours, weight, light = _coloured(observation, posed, grid, params, body, maps, network)
-    colours = shod(colours, weight, grid, surface)
+    colours, weight, light, share = _coloured(observation, posed, grid, params, body, maps, network, back)
+    colours = shod(colours, weight if share is None else np.maximum(weight, share), grid, surface)
     albedo = to_image(np.rint(colours, out=colours).astype(np.uint8), grid, params.gutter)
-    seen_map = to_image(np.round(weight * 255).astype(np.uint8), grid, params.gutter)[..., 0]
-    return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen_map, light)
+    seen, behind = (
+        None if w is None else to_image(np.round(w * 255).astype(np.uint8), grid, params.gutter)[..., 0] for w in (weight, share)
+    )
+    assert seen is not None
+    given = None if share is None else float(share.mean())
+    return TexturedSurface(posed, atlas.corner, atlas.faces, atlas.uv, albedo, seen, light, behind, given)
 
 
 def _coloured(
@@ -82,19 +89,27 @@ def _coloured(
     body: BodyFit | None,
     maps: NormalMaps | None,
     network: ShadingNet | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Colours (N, 3) 0..255 and photo weights (N, 1) of the texels, float32, and the light that was taken out (`TexturedSurface.light`)."""
+    back: BackView | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Colours (N, 3) 0..255 and photo weights (N, 1) of the texels, float32, the light that was taken out (`TexturedSurface.light`), and
+    the back photo's weights (N, 1) if there is one."""
     surface = posed.canonical
     normals = vertex_normals(posed.vertices, surface.faces)
     view = look(observation, posed, normals, grid, params, None if body is None else features_on(surface, body, whole=True))
     kind = None if maps is None or not params.labels else vertex_labels(posed, maps)
-    view, light = _without_light(view, normals, kind, surface.faces, network, params)
+    without_light = partial(_without_light, network=network, params=params)
+    view, light = without_light(view, normals, kind, surface.faces)
     behind_arms = find_behind_arms(surface)
     seen = photo_weight(view, posed.vertices, normals, behind_arms, params)
     layers = find_layers(view, posed, behind_arms, params)
     mirror = find_mirror(surface, posed, seen, view)
     plain = np.ones(len(normals)) if kind is None or maps is None else shown_in_front(posed, maps, kind)
+    behind = find_behind(back, posed, grid, params, without_light)
+    if behind is not None:
+        behind = in_tones_of(behind, view, posed.vertices, seen, kind)
+        kind = None if kind is None else labels_of_both(behind, seen, kind)
     base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params, kind)
+    base = base if behind is None else bent(base, behind, seen, kind)
     features = np.zeros(len(surface.vertices)) if body is None else features_on(surface, body)
     colours, weight = _paint(view, posed, normals, (behind_arms, features, plain), grid, layers, mirror, base, params)
     if body is not None:
@@ -106,7 +121,11 @@ def _coloured(
             mixed = grid.part(rows).interpolate(np.column_stack([told, surface.vertices]), surface.faces)
             eyes = np.array([surface.skeleton.heads[surface.skeleton.names.index(name)] for name in EYES])
             colours[rows], weight[rows] = add_face(colours[rows], weight[rows], mixed[:, :11], mixed[:, 11:], view.picture, eyes)
-    return colours, weight, None if light is None else light.stored
+    share = None if back is None else np.zeros_like(weight)
+    if behind is not None:
+        colours, share = overlaid(behind, surface, grid, colours, weight, params)
+        weight = weight * (1 - share)
+    return colours, weight, None if light is None else light.stored, share
 
 
 def _without_light(

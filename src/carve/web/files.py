@@ -42,6 +42,7 @@ ARTEFACTS: dict[str, Artefact] = {
     "thumbnail.png": Artefact("image/png", "Picture of the head"),
     "mask.png": Artefact("image/png", "Mask of the person"),
     "seen.png": Artefact("image/png", "Texels that the photo gave"),
+    "seen_back.png": Artefact("image/png", "Texels that the back photo gave"),
     "normals_front.png": Artefact("image/png", "Normals, front"),
     "normals_back.png": Artefact("image/png", "Normals, back"),
     "pose.json": Artefact("application/json", "Pose of the photo"),

@@ -1,0 +1,1 @@
+"""A second photo of the same person in the same clothes, seen from behind."""
