@@ -50,3 +50,8 @@ def test_weights_come_back(tmp_path: Path) -> None:
     again = load_shading_net(tmp_path)
     assert again.architecture == SMALL
     assert torch.allclose(again(*pictures()), network(*pictures()), atol=5e-3)
+
+
+def test_what_ships_is_small() -> None:
+    network = load_shading_net()
+    assert sum(weight.numel() for weight in network.parameters()) < 700_000
