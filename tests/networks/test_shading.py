@@ -35,7 +35,8 @@ def test_a_new_network_says_that_there_is_no_shading() -> None:
 def test_normals_outside_the_mask_are_not_looked_at() -> None:
     image, normals, mask = pictures()
     other = torch.where(mask > 0, normals, normals.roll(1, 0))
-    assert torch.equal(stirred()(image, normals, mask), stirred()(image, other, mask))
+    network = stirred()
+    assert torch.equal(network(image, normals, mask), network(image, other, mask))
 
 
 def test_light_is_the_logarithm_of_linear_light() -> None:
