@@ -9,15 +9,14 @@ Notation: S side of a patch, a multiple of 8. n coarse unit normals, d the netwo
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from carve.networks.blocks import Block
+from carve.networks.blocks import UNet, silent_head
 from carve.networks.weights import FOLDER, load_network
 
 INPUTS = 8
@@ -50,21 +49,14 @@ class DetailOutput:
     """(B, 1, S, S) log b, radians, as in `carve.networks.normals`."""
 
 
-class DetailNet(nn.Module):
+class DetailNet(UNet):
     """See the module's head."""
 
     def __init__(self, architecture: Architecture | None = None) -> None:
-        super().__init__()
-        self.architecture = architecture or Architecture()
-        widths, blocks = self.architecture.widths, self.architecture.blocks
-        self.stem = nn.Conv2d(4 * INPUTS, widths[0], 3, padding=1)
-        self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
-        self.encode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(blocks)]) for w in widths])
-        self.up = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in pairwise(widths)])
-        self.decode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(blocks)]) for w in widths[:-1]])
-        self.head = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        chosen = architecture or Architecture()
+        super().__init__(INPUTS, chosen.widths, chosen.blocks)
+        self.architecture = chosen
+        self.head = silent_head(chosen.widths[0], 4 * OUTPUTS)
 
     def forward(self, image: Tensor, normals: Tensor, log_scale: Tensor, mask: Tensor) -> DetailOutput:
         """Patches to patches.
@@ -76,14 +68,7 @@ class DetailNet(nn.Module):
             mask: (B, 1, S, S) 1 where the person is.
         """
         inputs = torch.cat([4 * (image - 0.45), normals * mask, (log_scale + 1.5) * mask, 2 * mask - 1], 1)
-        y = self.stem(functional.pixel_unshuffle(inputs, 2).contiguous(memory_format=torch.channels_last))
-        levels = []
-        for number, encode in enumerate(self.encode):
-            y = encode(y if number == 0 else self.down[number - 1](functional.silu(y)))
-            levels.append(y)
-        for up, decode, level in zip(list(self.up)[::-1], list(self.decode)[::-1], levels[-2::-1], strict=True):
-            y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + level)
-        out = functional.pixel_shuffle(self.head(functional.silu(y)), 2).float()
+        out = functional.pixel_shuffle(self.head(self.features(inputs)), 2).float()
         turned = normals.float() + out[:, :3]
         return DetailOutput(
             normals=turned * (turned.square().sum(1, keepdim=True) + 1e-8).rsqrt(),

@@ -9,15 +9,14 @@ Notation: S side of the picture, a multiple of 32.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from carve.networks.blocks import Block
+from carve.networks.blocks import UNet, silent_head
 from carve.networks.weights import FOLDER, load_network
 
 INPUTS = 10
@@ -40,21 +39,14 @@ class Architecture:
         return asdict(self)
 
 
-class ShadingNet(nn.Module):
+class ShadingNet(UNet):
     """See the module's head."""
 
     def __init__(self, architecture: Architecture | None = None) -> None:
-        super().__init__()
-        self.architecture = architecture or Architecture()
-        widths, blocks = self.architecture.widths, self.architecture.blocks
-        self.stem = nn.Conv2d(4 * INPUTS, widths[0], 3, padding=1)
-        self.down = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)])
-        self.encode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(blocks)]) for w in widths])
-        self.up = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in pairwise(widths)])
-        self.decode = nn.ModuleList([nn.Sequential(*[Block(w) for _ in range(blocks)]) for w in widths[:-1]])
-        self.head = nn.Conv2d(widths[0], 3, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        chosen = architecture or Architecture()
+        super().__init__(INPUTS, chosen.widths, chosen.blocks)
+        self.architecture = chosen
+        self.head = silent_head(chosen.widths[0], 3)
 
     def forward(self, image: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
         """(B, 3, S, S) log-shading of the channels of linear light, up to a constant for each picture and channel.
@@ -65,14 +57,7 @@ class ShadingNet(nn.Module):
             mask: (B, 1, S, S) 1 where the person is.
         """
         told = torch.cat([3 * (image - 0.45), 0.6 * (log_light(image) + 1.8), normals * mask, 2 * mask - 1], 1)
-        y = self.stem(functional.pixel_unshuffle(told, 2).contiguous(memory_format=torch.channels_last))
-        levels = []
-        for number, encode in enumerate(self.encode):
-            y = encode(y if number == 0 else self.down[number - 1](functional.silu(y)))
-            levels.append(y)
-        for up, decode, level in zip(list(self.up)[::-1], list(self.decode)[::-1], levels[-2::-1], strict=True):
-            y = decode(functional.interpolate(up(y), scale_factor=2.0, mode="bilinear", align_corners=False) + level)
-        brightness, *hue = self.head(functional.silu(y)).float().split(1, 1)
+        brightness, *hue = self.head(self.features(told)).float().split(1, 1)
         # Light is rarely coloured: the hue is learned as small differences to the brightness of all.
         shading = torch.cat([brightness + 0.3 * hue[0], brightness - 0.15 * (hue[0] + hue[1]), brightness + 0.3 * hue[1]], 1)
         return functional.interpolate(shading, scale_factor=2.0, mode="bilinear", align_corners=False)
