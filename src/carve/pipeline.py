@@ -203,8 +203,7 @@ def run_stages(
     on_field = settings.refine.method == "field" and settings.refine.start in ("hypernetwork", "body")
     hyper = Deferred(identity("hyper"), load_hyper_net) if on_field else None
     posed = run("refine", PosedSurface, refine, seen, body, canonical, normals, settings.refine, hyper)
-    told = settings.texture.delight == "auto" and ships("shading")
-    shading = Deferred(identity("shading"), load_shading_net) if told else None
+    shading = Deferred(identity("shading"), load_shading_net) if settings.texture.delight == "auto" else None
     back = None
     if seen_behind is not None:
         back = run("back", BackView, register_back, seen_behind, body, posed, model, network, BackParams.of(settings))

@@ -63,7 +63,8 @@ def bake_texture(
 
     With the body under the surface the face becomes one face (`texturing.face`); with maps that hold labels of front and back, hair,
     skin, shoes and cloth take their colours from their own kind, and end where it ends. `network` tells the photo's light and shadows
-    (`texturing.shading`). A photo of the `back` gives what the first one did not see (`texturing.behind`).
+    (`texturing.shading`); without one, `delight=auto` is `harmonics`. A photo of the `back` gives what the first one did not see
+    (`texturing.behind`).
     """
     surface = posed.canonical
     labels, density = _chart_labels(surface), np.ones(len(surface.faces))
