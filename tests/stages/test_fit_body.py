@@ -225,6 +225,8 @@ def test_what_is_not_seen_is_plausible_and_said_to_be_a_guess(anny_body: AnnyBod
         thigh, knee, foot = (heads[index[f"{side}{bone}"]] for bone in ("UpperLeg", "LowerLeg", "Foot"))
         for upper, lower in ((thigh, knee), (knee, foot)):
             assert (upper - lower) @ fit.up > 0.8 * np.linalg.norm(upper - lower)
+        leg = thigh - foot
+        assert abs(np.degrees(np.arctan2(leg[2], leg[1])) - np.degrees(np.arctan2(fit.up[2], fit.up[1]))) < 3  # it does not lean away
     error = np.linalg.norm((heads - heads[0]) - (easy.heads - easy.heads[0]), axis=1)
     upper_body = [index[f"{side}{bone}"] for side in ("left", "right") for bone in ("UpperArm", "LowerArm", "Hand")]
     assert error[upper_body].mean() < 0.06

@@ -66,6 +66,8 @@ class Params:
     """Weight of the shape prior."""
     unseen_leg: Annotated[float, Field(ge=0.01, le=1)] = 0.25
     """Share of its usual spread that the pose of a leg beyond the picture keeps: it stands."""
+    unseen_leg_degrees: Degrees = 3.0
+    """Expected slope of such a leg against gravity, along the viewing direction."""
     pose_weight: Weight = 1.0
     """Weight of the pose prior."""
     refit_steps: Steps = 70

@@ -40,6 +40,10 @@ def landmark_loss(problem: Problem, state: State, posed: Posed, params: Params) 
     trunk = points[:, index["bone:neck"]] - hips
     lean = torch.atan2((trunk * away).sum(1), (trunk * up).sum(1))
     loss = loss + robust((lean / np.radians(params.upright_degrees)) ** 2)
+    for side in problem.unseen_legs:
+        leg = points[:, index[f"{side}_hip"]] - points[:, index[f"{side}_ankle"]]
+        slope = torch.atan2((leg * away).sum(1), (leg * up).sum(1))
+        loss = loss + robust((slope / np.radians(params.unseen_leg_degrees)) ** 2)
     feet = points[:, problem.feet]
     heights = (feet * up[:, None]).sum(-1)
     ground = -torch.logsumexp(-heights / 0.02, 1) * 0.02

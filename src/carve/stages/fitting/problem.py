@@ -62,6 +62,8 @@ class Problem:
     mass: Tensor
     """(L,) share of the body's mass at each landmark."""
     feet_seen: float
+    unseen_legs: tuple[str, ...]
+    """Sides of the legs whose knee and ankle nobody sees."""
     face: Tensor | None
     """(3, 3) rotation of the head from the face, or None."""
     angle_mean: Tensor
@@ -99,7 +101,8 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
         for name, share in ((f"{side}_elbow", 0.05), (f"{side}_knee", 0.1), (f"{side}_ankle", 0.03)):
             mass[index[name]] += share
     feet = [index[n] for n in ("left_heel", "right_heel", "left_foot_index", "right_foot_index")]
-    sigma = articulation.sigma * np.where(_beyond_the_picture(articulation, index, confidence), params.unseen_leg, 1.0)
+    unseen_legs = _unseen_legs(index, confidence)
+    sigma = articulation.sigma * np.where(_angles_of(articulation, unseen_legs), params.unseen_leg, 1.0)
     as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32)  # noqa: E731
     return Problem(
         body=body,
@@ -115,6 +118,7 @@ def prepare(observation: Observation, model: BodyModel, params: Params, sample: 
         feet=feet,
         mass=as_tensor(mass / mass.sum()),
         feet_seen=float(confidence[feet].mean()),
+        unseen_legs=unseen_legs,
         face=_face_rotation(marks),
         angle_mean=as_tensor(articulation.mean),
         angle_sigma=as_tensor(sigma),
@@ -129,11 +133,15 @@ def _best_seen(name: str, found: dict[str, int]) -> int:
     return found.get(f"{side}_hand_{KNUCKLE_POINTS[point]}", found.get(name, -1)) if point in KNUCKLE_POINTS else found.get(name, -1)
 
 
-def _beyond_the_picture(articulation: Articulation, index: dict[str, int], confidence: np.ndarray) -> np.ndarray:
-    """(D,) bool: angles of a leg whose knee and ankle nobody sees; its thigh's outline alone would turn it anyhow."""
-    unseen = [side for side in ("left", "right") if all(confidence[index[f"{side}_{joint}"]] == 0 for joint in ("knee", "ankle"))]
-    legs = tuple(f"{side}{bone}" for side in unseen for bone in ("UpperLeg", "LowerLeg", "Foot"))
-    return np.array([name.startswith(legs) for name in articulation.names], bool) if legs else np.zeros(len(articulation.names), bool)
+def _unseen_legs(index: dict[str, int], confidence: np.ndarray) -> tuple[str, ...]:
+    """Sides whose knee and ankle nobody sees: the thigh's outline alone would turn such a leg anyhow."""
+    return tuple(side for side in ("left", "right") if all(confidence[index[f"{side}_{joint}"]] == 0 for joint in ("knee", "ankle")))
+
+
+def _angles_of(articulation: Articulation, legs: tuple[str, ...]) -> np.ndarray:
+    """(D,) bool: the angles of the legs of these sides."""
+    bones = tuple(f"{side}{bone}" for side in legs for bone in ("UpperLeg", "LowerLeg", "Foot"))
+    return np.array([bool(bones) and name.startswith(bones) for name in articulation.names], bool)
 
 
 def _aligned_depth(marks: Landmarks, camera: Camera, body: np.ndarray) -> np.ndarray:
