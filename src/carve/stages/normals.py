@@ -23,6 +23,7 @@ from carve.geometry.relief.normal_maps import front_and_back
 from carve.networks.detail import DetailNet
 from carve.networks.normals import VARIANCE_OF_SCALE, NormalsNet, NormalsOutput
 from carve.records import LABELS, BodyFit, CarveError, NormalMaps, Observation
+from carve.stages.predicting.garment_borders import borders_of_the_photo
 from carve.stages.predicting.garment_pieces import one_label_each
 from carve.stages.predicting.normal_detail import with_detail
 from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
@@ -51,6 +52,8 @@ class Params:
     """Share of the naked body's relief that stays in cloth."""
     one_label: bool = True
     """Whether labels that touch where the photo shows no border become one garment's."""
+    borders: bool = True
+    """Whether the labels' borders move to where the photo's colours change."""
     own_sigma_degrees: Degrees = 5.0
     """Expected error of normals that the user brings, degrees."""
 
@@ -90,6 +93,9 @@ def predict_normals(
         labels = one_label_each(
             observation.photo.pixels, without_patches(maps.label), without_patches(maps.label_back), observation.landmarks
         )
+        maps = replace(maps, label=labels[0], label_back=labels[1])
+    if params.borders and maps.label is not None and maps.label_back is not None:
+        labels = borders_of_the_photo(observation.photo.pixels, maps.label, maps.label_back)
         maps = replace(maps, label=labels[0], label_back=labels[1])
     if own is not None and own.model is not None:
         front, back = _ask_model(observation, body, own, params)

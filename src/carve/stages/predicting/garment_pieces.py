@@ -16,14 +16,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from carve.records import LABELS, Landmarks
+from carve.stages.predicting.label_picture import LabelPicture, border, disc, means
 
-_TALL = 480
-"""Height of the person, pixels, at which borders are looked at."""
 _REACH = 6
-"""Pixels of that size."""
+"""Pixels of a `LabelPicture`."""
 _ALIKE = 2.0
 """Of the product of both ratios."""
 _NOISE, _FLAT = 1.0, 0.3
@@ -34,8 +32,6 @@ _FEWEST = 12
 """Pixels of a border below which it says nothing."""
 _AROUND = 70
 """Pixels from a border within which D_0 and E_0 are taken."""
-_LIGHTNESS = 0.6
-"""What lightness counts against hue: light changes it."""
 _MAY_BE_ONE = "dress bottom, outer dress, top dress, top outer"
 _PAIRS = tuple(tuple(LABELS.index(name) for name in pair.split()) for pair in _MAY_BE_ONE.split(", "))
 """What may be one garment. Jackets, shirts and trousers of one cloth are still two; so is a scarf, `other`, in the colours of the coat."""
@@ -89,35 +85,12 @@ def one_label_each(picture: np.ndarray, front: np.ndarray, back: np.ndarray, lan
         back: the same of the farthest surface; it follows the front pixel by pixel.
         landmarks: of the person.
     """
-    rows, columns = np.nonzero(front)
-    if len(rows) == 0:
+    small = LabelPicture.of(picture, front)
+    if small is None:
         return front, back
-    window = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
-    cut = front[window]
-    scale = _TALL / max(cut.shape)
-    size = (max(round(cut.shape[1] * scale), 1), max(round(cut.shape[0] * scale), 1))
-    small = cv2.resize(cut, size, interpolation=cv2.INTER_NEAREST)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    colours = cv2.cvtColor(cv2.resize(picture[window], size, interpolation=how).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    colours[..., 0] *= _LIGHTNESS
     trunk = Trunk.of(landmarks)
-    moved = None if trunk is None else Trunk(trunk.hips - [columns.min(), rows.min()], trunk.shoulders - [columns.min(), rows.min()])
-    renamed = _renamed(small, colours, None if moved is None else moved.scaled(scale))
-    if np.array_equal(renamed, small):
-        return front, back
-    before, after = (cv2.resize(labels, cut.shape[::-1], interpolation=cv2.INTER_NEAREST) for labels in (small, renamed))
-    sides = [side.copy() for side in (front, back)]
-    for old in np.unique(before[before != after]):
-        for side in sides:
-            side[window] = _followed(side[window], before, after, int(old))
-    return sides[0], sides[1]
-
-
-def _followed(labels: np.ndarray, before: np.ndarray, after: np.ndarray, old: int) -> np.ndarray:
-    """Labels (h, w) whose pixels of one label do what the nearest pixel of that label does from (h, w) to (h, w)."""
-    away, (rows, columns) = ndimage.distance_transform_edt(before != old, return_indices=True)
-    near = (labels == old) & (away < before.shape[0])
-    return np.where(near, after[rows, columns], labels)
+    moved = None if trunk is None else Trunk(trunk.hips - small.corner, trunk.shoulders - small.corner).scaled(small.scale)
+    return small.carried(_renamed(small.labels, small.colours, moved), front, back)
 
 
 def _renamed(labels: np.ndarray, colours: np.ndarray, trunk: Trunk | None) -> np.ndarray:
@@ -142,55 +115,35 @@ def _renamed(labels: np.ndarray, colours: np.ndarray, trunk: Trunk | None) -> np
 
 def alike(labels: np.ndarray, colours: np.ndarray, a: int, b: int) -> bool:
     """Whether the photo shows no border where two labels of (h, w) touch; `colours` (h, w, 3) Lab, lightness times 0.6."""
-    border = _border(labels, a, b)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _REACH + 1,) * 2).astype(np.float32)
-    means, counts = zip(*(_means(colours, labels == k, disc) for k in (a, b)), strict=True)
-    told = border & (counts[0] > 0.2 * disc.sum()) & (counts[1] > 0.2 * disc.sum())
+    line, around = border(labels, a, b), disc(_REACH)
+    mean, counts = zip(*(means(colours, labels == k, around) for k in (a, b)), strict=True)
+    told = line & (counts[0] > 0.2 * around.sum()) & (counts[1] > 0.2 * around.sum())
     if told.sum() < _FEWEST:
         return False
-    if max(float(np.median(mean[told][:, 0])) for mean in means) < _DARK:
+    if max(float(np.median(side[told][:, 0])) for side in mean) < _DARK:
         return False
-    across = np.linalg.norm(means[0] - means[1], axis=-1)[told]
+    across = np.linalg.norm(mean[0] - mean[1], axis=-1)[told]
     slope = np.sqrt(sum((cv2.Sobel(colours, cv2.CV_32F, *way, ksize=3) / 8) ** 2 for way in ((1, 0), (0, 1))).sum(-1))
     strongest = cv2.dilate(slope, np.ones((5, 5), np.uint8))
-    away = cv2.distanceTransform((~border).astype(np.uint8), cv2.DIST_L2, 5)
+    away = cv2.distanceTransform((~line).astype(np.uint8), cv2.DIST_L2, 5)
     usual, plain = [], []
     for k in (a, b):
         inner = cv2.distanceTransform((labels == k).astype(np.uint8), cv2.DIST_L2, 5)
         inside = (inner > _REACH) & (away < _AROUND) & (away > 2 * _REACH)
-        usual += [np.linalg.norm(first - second, axis=-1)[inside] for first, second in _halves(colours, disc)]
+        usual += [np.linalg.norm(first - second, axis=-1)[inside] for first, second in _halves(colours, around)]
         plain.append(strongest[inside])
     if not sum(len(part) for part in plain):
         return False
     differs = float(np.median(across)) / (float(np.median(np.concatenate(usual))) + _NOISE)
-    shows = float(np.median(strongest[border])) / (float(np.median(np.concatenate(plain))) + _FLAT)
+    shows = float(np.median(strongest[line])) / (float(np.median(np.concatenate(plain))) + _FLAT)
     return differs * shows < _ALIKE
 
 
-def _border(labels: np.ndarray, a: int, b: int) -> np.ndarray:
-    """(h, w) bool: pixels of one label beside one of the other."""
-    found = np.zeros(labels.shape, bool)
-    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
-        one, other = labels[here], labels[there]
-        meets = ((one == a) & (other == b)) | ((one == b) & (other == a))
-        found[here] |= meets
-        found[there] |= meets
-    return found
-
-
-def _means(colours: np.ndarray, mask: np.ndarray, disc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(h, w, 3) mean colours of a mask's pixels within a disc, and (h, w) how many there are."""
-    weight = mask.astype(np.float32)
-    count = cv2.filter2D(weight, -1, disc, borderType=cv2.BORDER_CONSTANT)
-    sums = cv2.filter2D(colours * weight[..., None], -1, disc, borderType=cv2.BORDER_CONSTANT)
-    return sums / np.maximum(count, 1e-3)[..., None], count
-
-
-def _halves(colours: np.ndarray, disc: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _halves(colours: np.ndarray, around: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Mean colours (h, w, 3) of both halves of a disc, which is cut upright and level."""
-    middle, pairs = len(disc) // 2, []
+    middle, pairs = len(around) // 2, []
     for turn in (0, 1):
-        half = np.ascontiguousarray(np.rot90(disc * (np.arange(len(disc)) < middle)[:, None], turn))
+        half = np.ascontiguousarray(np.rot90(around * (np.arange(len(around)) < middle)[:, None], turn))
         other = np.ascontiguousarray(half[::-1, ::-1])
         pairs.append((cv2.filter2D(colours, -1, half / half.sum()), cv2.filter2D(colours, -1, other / other.sum())))
     return pairs
