@@ -39,6 +39,7 @@ from carve.stages.texturing.face import add_face, own_face, stacked
 from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
 from carve.stages.texturing.light import Light, delighted
 from carve.stages.texturing.params import Params as Params
+from carve.stages.texturing.pattern import Pattern, find_patterns, large_pieces
 from carve.stages.texturing.shading import unshaded
 from carve.stages.texturing.tone import base_colours, skin_tone
 from carve.stages.texturing.view import View, facing, find_behind_arms, look, photo_weight
@@ -112,7 +113,10 @@ def _coloured(
     base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params, kind)
     base = base if behind is None else bent(base, behind, seen, kind)
     features = np.zeros(len(surface.vertices)) if body is None else features_on(surface, body)
-    colours, weight = _paint(view, posed, normals, (behind_arms, features, plain), grid, layers, mirror, base, params)
+    patterns = find_patterns(view, posed, kind, params) if params.patterns and kind is not None else {}
+    pieces = np.zeros(len(normals), np.uint8) if kind is None or not patterns else large_pieces(kind, surface.faces)
+    marks = (behind_arms, features, plain, pieces)
+    colours, weight = _paint(view, posed, normals, marks, grid, layers, mirror, base, patterns, params)
     if body is not None:
         skin = skin_tone(surface, view, layers[HEAD], seen, base, posed.vertices)
         face = own_face(observation, posed, body, view, layers[HEAD], seen, skin, params)
@@ -166,20 +170,31 @@ def _paint(
     view: View,
     posed: PosedSurface,
     normals: np.ndarray,
-    marks: tuple[np.ndarray, np.ndarray, np.ndarray],
+    marks: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     grid: Texels,
     layers: list[Layer],
     mirror: Mirror,
     base: np.ndarray,
+    patterns: dict[int, Pattern],
     params: Params,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours (N, 3) and photo weights (N, 1) of the texels. `marks`: (V,) what lies behind arms, the face's features, what has its
-    like before it."""
-    surface, (behind_arms, *rest) = posed.canonical, marks
+    like before it, the label."""
+    surface, (behind_arms, *rest, kind) = posed.canonical, marks
     per_vertex = np.concatenate([posed.vertices, normals, base, mirror.pixels, mirror.weight[:, None], np.stack(rest, 1)], axis=1)
+    canonical = np.concatenate([surface.vertices, vertex_normals(surface.vertices, surface.faces)], axis=1)
     # Some millions of texels with all that is asked of them: block by block, so that the arrays stay small.
     blocks = [grid.part(slice(start, start + _BLOCK)) for start in range(0, len(grid.index), _BLOCK)]
-    painted = [_paint_block(view, surface, per_vertex, behind_arms, block, layers, params) for block in blocks]
+    painted = []
+    for block in blocks:
+        colours, weight, missing = _paint_block(view, surface, per_vertex, behind_arms, block, layers, params)
+        if patterns:
+            label = kind[surface.faces[block.face, block.bary.argmax(1)]]
+            for name, pattern in patterns.items():
+                rows = np.flatnonzero((label == name) & (missing > 0.01))
+                place = block.part(rows).interpolate(canonical, surface.faces)
+                colours[rows] = np.clip(colours[rows] + missing[rows, None] * pattern.at(place[:, :3], place[:, 3:]), 0, 255)
+        painted.append((colours, weight))
     colours, weight = (np.concatenate([pair[k] for pair in painted]) for k in range(2))
     return colours, weight
 
@@ -192,8 +207,9 @@ def _paint_block(
     grid: Texels,
     layers: list[Layer],
     params: Params,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same of some texels; `per_vertex` (V, 15) places, normals, tones, the mirror's pixels and weight, the other marks."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of some texels, and how far each (N,) lacks detail; `per_vertex` (V, 15) places, normals, tones, the mirror's pixels and
+    weight, the other marks."""
     mixed = grid.interpolate(per_vertex, surface.faces)
     points, normal, tones, counterpart = mixed[:, :3], mixed[:, 3:6], mixed[:, 6:10], mixed[:, 10:13]
     weight = photo_weight(view, points, normal, behind_arms[surface.faces[grid.face, 0]], params)[:, None]
@@ -206,7 +222,7 @@ def _paint_block(
     squarely = mixed[:, 14:] * np.clip(np.abs(facing(points, normal))[:, None] / 0.5, 0, 1) ** 2
     region = surface.region[surface.faces[grid.face, 0]]
     colours = tones[:, :3].copy()
-    unseen = weight[:, 0] < 0.999
+    unseen, copied = weight[:, 0] < 0.999, np.zeros(len(pixels), np.float32)
     for k, layer in enumerate(layers):
         member = np.flatnonzero((region == k) & unseen)
         if len(member) == 0:
@@ -215,6 +231,8 @@ def _paint_block(
         detail = mirrored * layers[MIRRORED[k]].detail(counterpart[member, :2], tones[member], params.contrast)
         if k != HEAD:
             detail += (1 - mirrored) * squarely[member] * layer.detail(pixels[member], tones[member], params.contrast)
-        colours[member] += detail
+        colours[member] += detail[:, :3]
+        copied[member] = detail[:, 3]
     photo = sample(view.picture, pixels)
-    return np.clip(weight * photo + (1 - weight) * colours, 0, 255).astype(np.float32), weight.astype(np.float32)
+    mixed_colours = np.clip(weight * photo + (1 - weight) * colours, 0, 255).astype(np.float32)
+    return mixed_colours, weight.astype(np.float32), (1 - weight[:, 0]) * (1 - copied)

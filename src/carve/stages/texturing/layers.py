@@ -44,18 +44,19 @@ class Layer:
         return np.column_stack([tone[:, :3], np.sqrt(np.maximum(tone[:, 3] - square, 0))])
 
     def detail(self, pixels: np.ndarray, wanted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-        """(N, 3) what to add to the tones `wanted` (N, 4) to copy the picture at pixels (N, 2), where it is of that kind of cloth."""
+        """(N, 4) what to add to tones `wanted` (N, 4) to copy the picture at pixels (N, 2), where it is of that cloth, and how far."""
         sharp = sample(self.sharp, pixels - self.corner)
         change = sharp[:, :3] - wanted[:, :3]
         allowed = limits[0] + limits[1] * wanted[:, 3]
         excess = np.einsum("nc,nc->n", change, change) / (3 * allowed**2)
-        return change * (sharp[:, 3] / (1 + excess**3))[:, None]
+        share = sharp[:, 3] / (1 + excess**3)
+        return np.column_stack([change * share[:, None], share])
 
 
 def find_layers(view: View, posed: PosedSurface, behind_arms: np.ndarray, params: Params) -> list[Layer]:
     """One layer a region."""
     surface = posed.canonical
-    weight = view.valid * _raster_facing(view)
+    weight = view.valid * raster_facing(view)
     reach_pixels = params.reach * view.metre
     pixels = view.camera.project(posed.vertices)
     height, width = weight.shape
@@ -86,7 +87,7 @@ def find_layers(view: View, posed: PosedSurface, behind_arms: np.ndarray, params
     return layers
 
 
-def _raster_facing(view: View) -> np.ndarray:
+def raster_facing(view: View) -> np.ndarray:
     """(H, W) weight of pixels by how squarely they see the surface, from the slope of the depth."""
     depth = np.where(view.raster.mask, view.raster.depth, np.nan)
     slope = np.hypot(np.gradient(depth, axis=1), np.gradient(depth, axis=0)) * view.metre

@@ -55,6 +55,8 @@ class Params:
     delight: Literal["auto", "harmonics", "off"] = "auto"
     """`auto` takes the photo's light and shadows out of the texture, as the shading network tells them; `harmonics` a smooth light that is
     fitted to each label's colours, where there are labels; `off` keeps the photo."""
+    patterns: bool = True
+    """Whether the unseen parts of printed cloth and hair get more of the pattern that the photo shows of them; needs labels."""
     pull: Annotated[float, Field(ge=1e-4, le=10)] = 0.04
     """How firmly unseen places keep to what is known around their limb, against their neighbours."""
     across: Annotated[float, Field(ge=1e-5, le=1)] = 0.005
