@@ -69,10 +69,14 @@ def looked_at(sample: dict[str, Any], network: NormalsNet, shading: ShadingNet, 
     shown = sample["mask"][0].numpy() > 0.5
     seen = np.where(shown, 1 + out.label_front[0, 1:].argmax(0).numpy(), 0).astype(np.uint8)
     normals = np.where(shown[..., None], image(out.front[0]), 0)
-    picture = (255 * photo).astype(np.float32)
-    lights = {"photo": light_left(photo, albedo), "error": light_left(unshaded(picture, normals, inside, shading)[0] / 255, albedo)}
+    picture, skin = (255 * photo).astype(np.float32), seen == LABELS.index("skin")
+    lights = {
+        "photo": light_left(photo, albedo),
+        "error": light_left(unshaded(picture, normals, inside, shading, skin=skin)[0] / 255, albedo),
+    }
     if both:
-        lights["true_normals"] = light_left(unshaded(picture, image(sample["normal_front"]), inside, shading)[0] / 255, albedo)
+        told = unshaded(picture, image(sample["normal_front"]), inside, shading, skin=skin)[0]
+        lights["true_normals"] = light_left(told / 255, albedo)
         lights["harmonics"] = light_left(delighted(picture, normals, seen, inside)[0] / 255, albedo)
     face = counted & (sample["region"][0].numpy() == 1 + HEAD) & (sample["label_front"][0].numpy() == LABELS.index("skin"))
     return {"lights": lights, "where": counted, "face": face}

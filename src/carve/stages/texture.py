@@ -33,7 +33,7 @@ from carve.geometry.mesh import diffuse, vertex_normals
 from carve.geometry.pictures.sampling import sample
 from carve.geometry.unwrapping.atlas import Texels, texels, to_image, unwrap
 from carve.networks.shading import ShadingNet
-from carve.records import BackView, BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, TexturedSurface
+from carve.records import LABELS, BackView, BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, TexturedSurface
 from carve.stages.texturing.behind import bent, find_behind, in_tones_of, labels_of_both, overlaid
 from carve.stages.texturing.face import add_face, own_face, stacked
 from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirror
@@ -139,11 +139,14 @@ def _without_light(
     """The view without the photo's light, and that; normals (V, 3) and labels (V,) are the surface's."""
     raster = view.raster
     shown = np.where(raster.mask[..., None], raster.interpolate(normals, faces), 0)
-    if params.delight == "auto" and network is not None:
-        picture, light = unshaded(view.picture, shown, view.valid > 0.9, network)
-    elif params.delight != "off" and labels is not None:
+    label = None
+    if labels is not None:
         nearest = faces[np.maximum(raster.face, 0), raster.bary.argmax(-1)]
         label = np.where(raster.mask, labels[nearest], 0).astype(np.uint8)
+    if params.delight == "auto" and network is not None:
+        skin = None if label is None else label == LABELS.index("skin")
+        picture, light = unshaded(view.picture, shown, view.valid > 0.9, network, skin=skin)
+    elif params.delight != "off" and label is not None:
         picture, light = delighted(view.picture, shown, label, view.valid > 0.9)
     else:
         return view, None

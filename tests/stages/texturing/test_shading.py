@@ -98,3 +98,24 @@ def test_a_light_is_fitted_to_shading() -> None:
     shading = light.shading(NORMALS[core].astype(float))
     wanted = harmonics(NORMALS[core].astype(float)) @ beta
     np.testing.assert_allclose(shading, wanted - np.median(wanted, axis=0), atol=0.05)
+
+
+class Outlining(Told):
+    """Says the same, and fine lines besides."""
+
+    def forward(self, image: torch.Tensor, normals: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        lines = 0.4 * torch.sign(torch.sin(torch.arange(image.shape[-1]) * np.pi / 2 + 0.1))
+        return super().forward(image, normals, mask) + lines
+
+
+def test_on_skin_only_the_smooth_part_of_the_light_goes() -> None:
+    photo, albedo = photograph()
+    skin = INSIDE & (np.arange(H) < 190)[:, None]
+    plain, _ = unshaded(photo, NORMALS, INSIDE, Told(), mirror=False)
+    drawn, _ = unshaded(photo, NORMALS, INSIDE, Outlining(), mirror=False)
+    found, _ = unshaded(photo, NORMALS, INSIDE, Outlining(), mirror=False, skin=skin)
+    log = lambda picture: np.log(np.maximum(linear(picture / 255), 1e-4))  # noqa: E731
+    inner = INSIDE & (np.arange(H) < 175)[:, None] & (X**2 + Y**2 < 0.6)
+    assert np.abs(log(found) - log(plain))[inner].mean() < 0.25 * np.abs(log(drawn) - log(plain))[inner].mean()
+    below = INSIDE & (np.arange(H) > 190)[:, None]
+    assert (log(found) - log(drawn))[below].std(0).max() < 0.01  # as it was, but for the exposure
