@@ -109,7 +109,7 @@ class Outlining(Told):
 
 
 def test_on_skin_only_the_smooth_part_of_the_light_goes() -> None:
-    photo, albedo = photograph()
+    photo, _ = photograph()
     skin = INSIDE & (np.arange(H) < 190)[:, None]
     plain, _ = unshaded(photo, NORMALS, INSIDE, Told(), mirror=False)
     drawn, _ = unshaded(photo, NORMALS, INSIDE, Outlining(), mirror=False)

@@ -46,3 +46,19 @@ def test_what_is_rare_in_a_garment_counts_little() -> None:
     # Each kind for itself: the same black as trousers is common there.
     kind[90:] = BOTTOM
     assert _commonness(colours, known, kind, known > 0) == pytest.approx(1.0)
+
+
+def test_a_coat_under_hair_is_the_coat(canonical: CanonicalSurface) -> None:
+    """In a band of height hair covers the front: what is left of the coat there is dark and rare, and not its back's colour."""
+    count = len(canonical.vertices)
+    height = canonical.vertices[:, 1]
+    low, high = np.quantile(height[canonical.region == 0], [0.2, 0.9])
+    band = (height > low) & (height < high)
+    front = canonical.vertices[:, 2] > np.median(canonical.vertices[:, 2])
+    colours = np.tile([150.0, 110, 120, 5], (count, 1))
+    colours[band] = [40, 30, 35, 5]
+    known = np.where(front, np.where(band, 0.3, 1.0), 0.0)
+    guess, _ = _around_limbs(canonical, colours, known, np.full(count, OUTER), [OUTER])
+    asked = band & ~front & (canonical.region == 0)
+    assert asked.sum() > 50
+    assert np.median(guess[asked, 0]) > 130
