@@ -28,6 +28,7 @@ from carve.stages.predicting.garment_pieces import one_label_each
 from carve.stages.predicting.normal_detail import with_detail
 from carve.stages.predicting.own_depth import OwnDepth, with_own_depth
 from carve.stages.predicting.relief import SIGMA, plainness, restore_relief
+from carve.stages.predicting.stray_pieces import strays_renamed
 
 _CLOTH = [LABELS.index(name) for name in ("top", "outer", "bottom", "dress")]
 
@@ -51,7 +52,7 @@ class Params:
     body_relief: Share = 0.6
     """Share of the naked body's relief that stays in cloth."""
     one_label: bool = True
-    """Whether labels that touch where the photo shows no border become one garment's."""
+    """Whether labels that touch where the photo shows no border become one garment's, and stray pieces what they look like."""
     borders: bool = True
     """Whether the labels' borders move to where the photo's colours change."""
     own_sigma_degrees: Degrees = 5.0
@@ -93,6 +94,7 @@ def predict_normals(
         labels = one_label_each(
             observation.photo.pixels, without_patches(maps.label), without_patches(maps.label_back), observation.landmarks
         )
+        labels = strays_renamed(observation.photo.pixels, *labels)
         maps = replace(maps, label=labels[0], label_back=labels[1])
     if params.borders and maps.label is not None and maps.label_back is not None:
         labels = borders_of_the_photo(observation.photo.pixels, maps.label, maps.label_back)
