@@ -80,6 +80,18 @@ def test_psnr_of_a_known_error_and_what_a_gain_takes_away(rng: np.random.Generat
     assert math.isnan(colour_errors(truth, mask, truth, ~mask)["psnr_db"])
 
 
+def test_half_the_contrast_is_a_quarter_of_the_sharpness_and_edges_of_the_mask_are_none(rng: np.random.Generator) -> None:
+    detail = rng.normal(0, 0.1, (60, 60, 3))
+    detail -= detail.mean((0, 1))
+    mask = np.zeros((60, 60), bool)
+    mask[10:50, 10:50] = True
+    truth, own = (np.where(mask[..., None], 0.5 + part, 0.0) for part in (detail, detail / 2))
+    assert colour_errors(own, mask, truth, mask)["sharpness"] == pytest.approx(0.25, rel=0.1)
+    assert colour_errors(0.7 * truth, mask, truth, mask)["sharpness"] == pytest.approx(1, rel=1e-3)
+    flat = np.where(mask[..., None], np.full(3, 0.5), 0.0)
+    assert colour_errors(flat, mask, truth, mask)["sharpness"] == pytest.approx(0, abs=1e-6)
+
+
 def test_intervals_hold_the_statistic_and_shrink_with_more_cases(rng: np.random.Generator) -> None:
     few, many = rng.normal(5, 1, 10), rng.normal(5, 1, 1000)
     for values in (few, many):

@@ -84,7 +84,7 @@ def procrustes(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarra
 
 def colour_errors(own: np.ndarray, own_mask: np.ndarray, truth: np.ndarray, truth_mask: np.ndarray) -> dict[str, float]:
     """`psnr_db` over the pixels of both masks, `psnr_gain_db` after the best gain of each channel, `ssim` over the masks' common box on
-    grey.
+    grey, `sharpness`: energy of the gradients inside both masks after that gain, over the truth's.
 
     SSIM as Wang et al., "Image quality assessment", TIP 2004, by scikit-image with its uniform window of 7 pixels. NaN where hardly
     anything overlaps.
@@ -93,14 +93,23 @@ def colour_errors(own: np.ndarray, own_mask: np.ndarray, truth: np.ndarray, trut
 
     both, either = own_mask & truth_mask, own_mask | truth_mask
     if both.sum() < 100:
-        return dict.fromkeys(("psnr_db", "psnr_gain_db", "ssim"), float("nan"))
+        return dict.fromkeys(("psnr_db", "psnr_gain_db", "ssim", "sharpness"), float("nan"))
     x, y = own[both], truth[both]
     gain = (x * y).sum(0) / np.maximum((x * x).sum(0), 1e-6)
     rows, columns = np.flatnonzero(either.any(1)), np.flatnonzero(either.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     a, b = (np.where(mask[..., None], picture, 0.5)[box] for picture, mask in ((own, own_mask), (truth, truth_mask)))
     ssim = structural_similarity(a, b, channel_axis=2, data_range=1.0)
-    return {"psnr_db": psnr(x, y), "psnr_gain_db": psnr(x * gain, y), "ssim": float(ssim)}
+    sharpness = _gradients(own * gain, both) / max(_gradients(truth, both), 1e-9)
+    return {"psnr_db": psnr(x, y), "psnr_gain_db": psnr(x * gain, y), "ssim": float(ssim), "sharpness": sharpness}
+
+
+def _gradients(picture: np.ndarray, mask: np.ndarray) -> float:
+    """Sum of squared differences of neighbours that both lie in a mask."""
+    total = 0.0
+    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        total += float(((picture[there] - picture[here])[mask[here] & mask[there]] ** 2).sum())
+    return total
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

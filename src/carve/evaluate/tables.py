@@ -34,6 +34,7 @@ COLUMNS = {
     "Side IoU": "aligned.side_iou",
     "PSNR": "aligned.albedo.psnr_gain_db",
     "SSIM": "aligned.albedo.ssim",
+    "Back sharp": "aligned.albedo.views.back.sharpness",
     "Joints root": "joints.root_mm",
     "Joints Procr.": "joints.procrustes_mm",
 }
