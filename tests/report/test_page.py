@@ -33,6 +33,12 @@ REPORT: dict[str, Any] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def fewer_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strip is drawn for every page, and most of these ask for something else."""
+    monkeypatch.setattr("carve.report.pictures.TURNS", 4)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "ann"

@@ -90,14 +90,19 @@ BENDS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(BENDS))
-def bent(anny_body: AnnyBody, request: pytest.FixtureRequest) -> Truth:
-    """Bent towards the viewer, which the detector does not see."""
-    return without_depth(synthetic_person(anny_body, turn=0.2, bend=BENDS[request.param], cloth=0.01))
+@pytest.fixture(scope="module")
+def people(anny_body: AnnyBody) -> dict[str, tuple[Truth, BodyFit]]:
+    """Bent towards the viewer, which the detector does not see; and the first fits to them."""
+    found = {}
+    for name, bend in BENDS.items():
+        truth = without_depth(synthetic_person(anny_body, turn=0.2, bend=bend, cloth=0.01))
+        found[name] = truth, fit_body(truth.observation, anny_body, SOON)
+    return found
 
 
-def test_depth_that_the_landmarks_lack_is_found(anny_body: AnnyBody, bent: Truth) -> None:
-    first = fit_body(bent.observation, anny_body, SOON)
+@pytest.mark.parametrize("name", BENDS)
+def test_depth_that_the_landmarks_lack_is_found(anny_body: AnnyBody, people: dict[str, tuple[Truth, BodyFit]], name: str) -> None:
+    bent, first = people[name]
     second = refit_body(bent.observation, first, maps_of(bent), anny_body, SOON)
     assert joint_error(first, bent) > 0.05
     assert joint_error(second, bent) < 0.5 * joint_error(first, bent)
@@ -105,11 +110,10 @@ def test_depth_that_the_landmarks_lack_is_found(anny_body: AnnyBody, bent: Truth
     assert second.residuals["landmarks"] < 0.008
 
 
-def test_a_depth_model_of_the_users_is_what_the_fit_goes_by(anny_body: AnnyBody) -> None:
+def test_a_depth_model_of_the_users_is_what_the_fit_goes_by(anny_body: AnnyBody, people: dict[str, tuple[Truth, BodyFit]]) -> None:
     """Of somebody who leans, which the network does not see: the model's depth has another unit. Normals are not asked."""
-    truth = without_depth(synthetic_person(anny_body, turn=0.2, bend=BENDS["leaning"], cloth=0.01))
+    truth, first = people["leaning"]
     params = replace(SOON, normals_weight=0.0)
-    first = fit_body(truth.observation, anny_body, params)
     maps = maps_of(truth)
     flat = replace(maps, depth=np.zeros_like(maps.depth), depth_source="network")
     raster = rasterise(truth.clothed, truth.body.faces, truth.observation.camera)
@@ -170,10 +174,9 @@ def test_maps_that_tell_nothing_leave_the_first_fit(anny_body: AnnyBody, agreed:
     assert "too little of the body" in second.notes[-1]
 
 
-def test_normals_alone_will_do(anny_body: AnnyBody) -> None:
+def test_normals_alone_will_do(anny_body: AnnyBody, people: dict[str, tuple[Truth, BodyFit]]) -> None:
     """As from pictures that somebody made, which have no depth; and no doubt either."""
-    truth = without_depth(synthetic_person(anny_body, bend=BENDS["leaning"]))
-    first = fit_body(truth.observation, anny_body, SOON)
+    truth, first = people["leaning"]
     maps = replace(maps_of(truth), depth=None, depth_log_variance=None, coverage=None, log_variance_back=None)
     assert joint_error(refit_body(truth.observation, first, maps, anny_body, SOON), truth) < 0.8 * joint_error(first, truth)
 

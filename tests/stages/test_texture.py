@@ -1,6 +1,8 @@
 """The texture stage on a figure of capsules whose colours are known everywhere, photographed by our own rasteriser."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from capsule_figure import Colour, Scene, capsule_surface, distances, photograph
 from carve.body.model import REGIONS
 from carve.body.zones import HANDS, HEAD, LOWER_ARMS, TORSO, above_nape, face_zone
 from carve.geometry.raster import rasterise
-from carve.geometry.unwrapping.atlas import Atlas, texels
+from carve.geometry.unwrapping.atlas import Atlas, texels, unwrap
 from carve.records import CanonicalSurface
 from carve.stages.texture import bake_texture
 from carve.stages.unseen_feet import SHOE
@@ -18,6 +20,22 @@ from carve.stages.unseen_feet import SHOE
 @pytest.fixture(scope="module")
 def canonical() -> CanonicalSurface:
     return capsule_surface()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unwrapped_once(canonical: CanonicalSurface) -> Iterator[None]:
+    """All these photos are of one surface; its charts are kept."""
+    atlases: list[Atlas] = []
+
+    def kept(vertices: np.ndarray, *given: Any, **named: Any) -> Atlas:
+        assert vertices is canonical.vertices
+        if not atlases:
+            atlases.append(unwrap(vertices, *given, **named))
+        return atlases[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("carve.stages.texture.unwrap", kept)
+        yield
 
 
 def waves(points: np.ndarray) -> np.ndarray:
@@ -129,16 +147,22 @@ def portrait(canonical: CanonicalSurface, long_hair: bool = False) -> Colour:
     return colour
 
 
-def test_there_is_no_face_on_the_back_of_the_head(canonical: CanonicalSurface) -> None:
-    points, _, _, colour, _ = photograph(canonical, portrait(canonical)).texels()
+@pytest.fixture(scope="module")
+def portrayed(canonical: CanonicalSurface) -> Scene:
+    return photograph(canonical, portrait(canonical))
+
+
+def test_there_is_no_face_on_the_back_of_the_head(portrayed: Scene) -> None:
+    points, _, _, colour, _ = portrayed.texels()
     back = (distances(points)[1] == HEAD) & (points[:, 2] < -0.04) & (points[:, 1] > 1.62)
     assert back.sum() > 200
     assert np.abs(colour - [40, 30, 20])[back].max() < 40
 
 
 @pytest.mark.parametrize("long_hair", [False, True])
-def test_long_hair_covers_the_nape(canonical: CanonicalSurface, long_hair: bool) -> None:
-    points, _, _, colour, _ = photograph(canonical, portrait(canonical, long_hair)).texels()
+def test_long_hair_covers_the_nape(canonical: CanonicalSurface, portrayed: Scene, long_hair: bool) -> None:
+    scene = photograph(canonical, portrait(canonical, long_hair)) if long_hair else portrayed
+    points, _, _, colour, _ = scene.texels()
     nape = (distances(points)[1] == HEAD) & (points[:, 2] < -0.04) & (np.abs(points[:, 1] - 1.54) < 0.015)
     assert nape.sum() > 30
     hair = np.linalg.norm(colour - [40, 30, 20], axis=1) < np.linalg.norm(colour - [210, 150, 50], axis=1)
@@ -173,7 +197,8 @@ def test_an_arm_that_the_surface_lacks_is_not_printed_on_the_trunk(canonical: Ca
     assert 0.5 * seen < seen_marked < seen
 
 
-def test_the_same_input_gives_the_same_texture(front: Scene) -> None:
+def test_the_same_input_gives_the_same_texture(front: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carve.stages.texture.unwrap", unwrap)
     again = bake_texture(front.observation, front.posed, front.params)
     assert np.array_equal(again.albedo, front.baked.albedo) and np.array_equal(again.seen, front.baked.seen)
     assert np.array_equal(again.uv, front.baked.uv)

@@ -6,19 +6,26 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from web.test_recovery import Running, running
+from web.test_recovery import Running, serving
 from web.uploads import picture
 
-__all__ = ["running"]
 FOLDER = Path(__file__).parents[1] / "browser"
 PAGE = Path(__file__).parents[2] / "src" / "carve" / "web" / "page"
 MOST_BYTES = 1_500_000
 """Of the page before any avatar is loaded, unpacked."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    """With workers that draw up motions, for the page shows them."""
+    with serving(tmp_path / "data", motions=True) as started:
+        yield started
 
 
 def used(url: str, photo: Path, width: int, height: int, theme: str) -> dict[str, Any]:
@@ -38,10 +45,10 @@ def used(url: str, photo: Path, width: int, height: int, theme: str) -> dict[str
 
 
 @pytest.mark.parametrize(("width", "height", "theme"), [(1000, 700, "light"), (390, 844, "dark")])
-def test_the_page_is_usable(running: Running, tmp_path: Path, width: int, height: int, theme: str) -> None:
+def test_the_page_is_usable(server: Running, tmp_path: Path, width: int, height: int, theme: str) -> None:
     photo = tmp_path / "ann.jpg"
     photo.write_bytes(picture(size=(240, 320)))
-    report = used(running.url, photo, width, height, theme)
+    report = used(server.url, photo, width, height, theme)
     assert report["violations"] == [] and report["errors"] == [] and report["outside"] == []
     assert report["options"] == {"preset": "fast"} and int(report["triangles"].replace(",", "")) > 1000
     assert report["wrapped"] == "tab-about"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Running:
 
     data: Path
     seconds: float
+    motions: bool = False
+    """The worker draws them up too."""
     port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None)
 
@@ -65,7 +67,7 @@ class Running:
             f"--port={self.port}",
             "--jobs-per-client=50",
         ]
-        environment = {**os.environ, "CARVE_FAKE_SECONDS": str(self.seconds)}
+        environment = {**os.environ, "CARVE_FAKE_SECONDS": str(self.seconds), "CARVE_FAKE_MOTIONS": str(int(self.motions))}
         self.process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
         self.until(lambda: CLIENT.get(f"{self.url}/healthz").json()["workers"] == 1)
 
@@ -100,13 +102,30 @@ class Running:
         return row[0] if row else None
 
 
+@contextmanager
+def serving(data: Path, motions: bool = False) -> Iterator[Running]:
+    """A server until the block ends, however often it was killed and started in it."""
+    server = Running(data, 0.4, motions)
+    server.start()
+    try:
+        yield server
+    finally:
+        with suppress(ProcessLookupError):
+            server.kill()
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    server = Running(tmp_path / "data", 0.4)
-    server.start()
-    yield server
-    with suppress(ProcessLookupError):
-        server.kill()
+    """A server of this test's own, which may be killed."""
+    with serving(tmp_path / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server for all that only ask it."""
+    with serving(tmp_path_factory.mktemp("steady") / "data") as server:
+        yield server
 
 
 def test_killed_workers_and_servers_lose_no_job_and_go_on_where_they_were(running: Running) -> None:
@@ -138,9 +157,9 @@ def test_a_server_that_is_told_to_end_takes_its_workers_with_it(running: Running
     running.until(lambda: running.state(id_)["state"] == "done")
 
 
-def test_slow_and_oversized_heads_are_let_go(running: Running) -> None:
+def test_slow_and_oversized_heads_are_let_go(steady: Running) -> None:
     def answer(data: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as line:
+        with socket.create_connection(("127.0.0.1", steady.port), timeout=30) as line:
             line.sendall(data)
             said = b""
             with suppress(ConnectionError):
@@ -152,18 +171,18 @@ def test_slow_and_oversized_heads_are_let_go(running: Running) -> None:
     assert b" 400 " in answer(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 200_000 + b"\r\n\r\n").split(b"\r\n")[0]
     many = b"".join(b"X-%d: y\r\n" % k for k in range(20_000))
     assert b" 400 " in answer(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + many + b"\r\n").split(b"\r\n")[0]
-    assert CLIENT.get(f"{running.url}/healthz").status_code == 200
+    assert CLIENT.get(f"{steady.url}/healthz").status_code == 200
 
 
-def test_a_job_in_the_making_can_be_changed_and_deleted(running: Running) -> None:
-    id_ = running.send()
-    running.until(lambda: running.worker() is not None)
-    assert CLIENT.post(f"{running.url}/v1/avatars/{id_}/rerun", data={"preset": "fast"}).status_code == 202
-    running.until(lambda: running.state(id_)["state"] == "done")
-    assert running.state(id_)["options"] == {"preset": "fast"}
-    other = running.send()
-    running.until(lambda: running.worker() is not None)
-    assert CLIENT.delete(f"{running.url}/v1/avatars/{other}").status_code == 204
-    assert not (running.data / "avatars" / other).exists()
-    running.until(lambda: CLIENT.get(f"{running.url}/healthz").json()["workers"] == 1)
-    assert json.loads(CLIENT.get(f"{running.url}/healthz").text)["running"] == 0
+def test_a_job_in_the_making_can_be_changed_and_deleted(steady: Running) -> None:
+    id_ = steady.send()
+    steady.until(lambda: steady.worker() is not None)
+    assert CLIENT.post(f"{steady.url}/v1/avatars/{id_}/rerun", data={"preset": "fast"}).status_code == 202
+    steady.until(lambda: steady.state(id_)["state"] == "done")
+    assert steady.state(id_)["options"] == {"preset": "fast"}
+    other = steady.send()
+    steady.until(lambda: steady.worker() is not None)
+    assert CLIENT.delete(f"{steady.url}/v1/avatars/{other}").status_code == 204
+    assert not (steady.data / "avatars" / other).exists()
+    steady.until(lambda: CLIENT.get(f"{steady.url}/healthz").json()["workers"] == 1)
+    assert json.loads(CLIENT.get(f"{steady.url}/healthz").text)["running"] == 0

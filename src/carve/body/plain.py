@@ -28,6 +28,7 @@ from scipy.spatial import cKDTree
 
 from carve.body.anny import AnnyBody
 from carve.geometry.mesh import adjacency, boundary_edges, components, smooth, vertex_normals
+from carve.geometry.meshing.voxel_distance import distance_to
 
 TARGETS = {"breast/nipple-size-incr": 3, "stomach/stomach-navel-in": 3, "pelvis/bulge-incr": 2}
 """MakeHuman's shapes that move nothing but what is to go -> by how many rings of vertices their vertices are grown."""
@@ -179,7 +180,7 @@ def _on_closed_solid(template: np.ndarray, covered: np.ndarray, faces: np.ndarra
     shape = np.ceil((high - low) / VOXEL).astype(int) + 1
     nodes = low + VOXEL * np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1).reshape(-1, 3)
     outside = MeshQueries(template, faces, winding=True).signed_distance(nodes).reshape(shape)
-    field = ndimage.gaussian_filter(BALL - VOXEL * ndimage.distance_transform_edt(outside < BALL), 1.5)
+    field = ndimage.gaussian_filter(BALL - VOXEL * distance_to(outside >= BALL), 1.5)
     slope = np.stack(np.gradient(field, VOXEL))
     moved = covered.copy()
     for number in range(ROUNDS):

@@ -12,9 +12,9 @@ import pytest
 from carve.geometry.rotations import axis_rotation
 from carve.geometry.skinning import skin
 from carve.synth.people.bodies import FullBody, ShapedBody
-from carve.synth.people.fingers import draw_curls
+from carve.synth.people.fingers import bend_fingers, draw_curls
 from carve.synth.people.gait import Stride, leg_angles
-from carve.synth.people.poses import COLLISION, apply_pose, mixed, overlapped, pose_path, sample_pose, vertex_areas
+from carve.synth.people.poses import COLLISION, Pose, apply_pose, mixed, overlapped, pose_path, sample_pose, vertex_areas
 from carve.synth.people.puppet import Puppet, unit
 from carve.synth.people.stances import MOVING, Stance, draw_stance
 
@@ -48,24 +48,28 @@ def test_an_arm_in_the_trunk_is_noticed(full_body: FullBody, woman: ShapedBody) 
     assert area[inside].sum() / area.sum() > 5 * COLLISION
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_sampled_poses_do_not_collide(full_body: FullBody, man: ShapedBody, seed: int) -> None:
-    pose = sample_pose(full_body, man, (), np.random.default_rng(seed))
+@pytest.fixture(scope="module")
+def sampled(full_body: FullBody, man: ShapedBody) -> list[Pose]:
+    """Poses of the average man."""
+    return [sample_pose(full_body, man, (), np.random.default_rng(seed)) for seed in range(5)]
+
+
+def test_sampled_poses_do_not_collide(full_body: FullBody, man: ShapedBody, sampled: list[Pose]) -> None:
     area = vertex_areas(man.canonical, full_body.faces)[::3]
-    inside = overlapped(full_body, pose.posed) & ~overlapped(full_body, man.canonical)
-    assert area[inside].sum() / area.sum() < COLLISION
+    always = overlapped(full_body, man.canonical)
+    for pose in sampled:
+        inside = overlapped(full_body, pose.posed) & ~always
+        assert area[inside].sum() / area.sum() < COLLISION, pose.kind
 
 
 def test_motion_files_give_poses_without_heading(full_body: FullBody, man: ShapedBody, pack: Path) -> None:
+    """One person takes it and three mix it with a stance; most take none."""
     motions = (pack / "poses" / "cmu" / "cmu_02_01_walk.bvh",)
-    kinds = set()
-    for seed in range(12):
+    for seed in (5, 23, 25, 31):
         pose = sample_pose(full_body, man, motions, np.random.default_rng(seed))
-        kinds.add(pose.kind.split(",")[0])
-        if "walk" in pose.kind:
-            forward = pose.local[0] @ np.array([0.0, 0.0, 1.0])
-            assert abs(np.arctan2(forward[0], forward[2])) < np.radians(25)
-    assert any("walk" in kind for kind in kinds)
+        assert "cmu_02_01_walk" in pose.kind
+        forward = pose.local[0] @ np.array([0.0, 0.0, 1.0])
+        assert abs(np.arctan2(forward[0], forward[2])) < np.radians(25)
 
 
 def test_mixing_ends_at_both_poses_and_halves_the_angle() -> None:
@@ -88,17 +92,27 @@ def test_the_path_leads_from_rest_to_the_pose(full_body: FullBody, woman: Shaped
     assert np.median(np.linalg.norm(moved, axis=1)) < 2e-3
 
 
-def test_fingers_bend_towards_the_palm(full_body: FullBody, man: ShapedBody) -> None:
+def test_fingers_bend_towards_the_palm(full_body: FullBody, man: ShapedBody, sampled: list[Pose]) -> None:
     """A hand at ease or a fist brings the fingertips nearer to the wrist than the straight fingers of the canonical pose."""
     index = {name: i for i, name in enumerate(full_body.names)}
-    closer = 0
-    for seed in range(8):
-        pose = sample_pose(full_body, man, (), np.random.default_rng(seed))
+
+    def closer(pose: Pose) -> int:
+        """How many of the two hands."""
+        hands = 0
         for letter in ("L", "R"):
             wrist, tip = index[f"wrist.{letter}"], index[f"finger3-3.{letter}"]
             straight = np.linalg.norm(man.heads[tip] - man.heads[wrist])
-            closer += np.linalg.norm(pose.heads[tip] - pose.heads[wrist]) < straight + 1e-6
-    assert closer >= 14
+            hands += bool(np.linalg.norm(pose.heads[tip] - pose.heads[wrist]) < straight + 1e-6)
+        return hands
+
+    found = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        local = draw_stance(full_body, man, rng)[1].copy()
+        bend_fingers(full_body, man, local, rng)
+        found.append(closer(apply_pose(full_body, man, local)))
+    assert sum(found) >= 14
+    assert sum(closer(pose) for pose in sampled) >= 8
 
 
 def test_the_two_legs_walk_half_a_cycle_apart() -> None:

@@ -19,6 +19,7 @@ from skimage.measure import euler_number, label, marching_cubes
 
 from carve.body.finishing import skin_faces, solid, solid_mesh
 from carve.geometry.mesh import smooth
+from carve.geometry.meshing.voxel_distance import distance_to
 from carve.records import BodyFit
 
 VOXEL = 0.005
@@ -69,7 +70,7 @@ def with_solid_hair(whole: manifold3d.Manifold, body: BodyFit, chin: float) -> m
     """The solid with its hair closed; unchanged where nothing stands off the head. `chin` is the height of the face's lower end, metres."""
     box = _head_box(body)
     o, b = box.inside(whole), box.inside(solid(body.canonical, skin_faces(body)))
-    hair = o & (ndimage.distance_transform_edt(~b) * VOXEL > _HAIR)
+    hair = o & (distance_to(b) * VOXEL > _HAIR)
     if hair.sum() < 50:
         return whole
     x, y, z = box.places()
@@ -77,7 +78,7 @@ def with_solid_hair(whole: manifold3d.Manifold, body: BodyFit, chin: float) -> m
     head = heads[names.index(humanoid["head"])]
     # Before the face, and out on the arms, nothing is hair.
     face = (np.abs(x - head[0]) < _FACE) & (z > head[2]) & (y > chin - 0.05)
-    allowed = (ndimage.distance_transform_edt(~hair) * VOXEL < _BESIDE) & ~face
+    allowed = (distance_to(hair) * VOXEL < _BESIDE) & ~face
     added = _closing(o, allowed)
     if not added.any():
         return whole
@@ -104,11 +105,11 @@ def _head_box(body: BodyFit) -> _Box:
 
 def _closing(o: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Voxels to add to O, with the smallest closing that leaves no tunnel, or the largest tried."""
-    outside = ndimage.distance_transform_edt(np.pad(~o, 8, mode="edge")) * VOXEL
+    outside = distance_to(np.pad(o, 8, mode="edge")) * VOXEL
     core = (slice(8, -8),) * 3
     added = np.zeros_like(o)
     for radius in _RADII:
-        closed = ndimage.distance_transform_edt(outside <= radius) * VOXEL > radius
+        closed = distance_to(outside > radius) * VOXEL > radius
         added = closed[core] & allowed & ~o
         if tunnels(o | added) == 0:
             break
@@ -140,7 +141,7 @@ def _united(whole: manifold3d.Manifold, o: np.ndarray, added: np.ndarray, box: _
 def _smoothed(made: manifold3d.Manifold, added: np.ndarray, box: _Box) -> manifold3d.Manifold:
     """The solid with the seams of what was added evened out."""
     vertices, faces = solid_mesh(made)
-    away = ndimage.distance_transform_edt(~added) * VOXEL
+    away = distance_to(added) * VOXEL
     at = ((vertices - box.low) / VOXEL - 0.5)[:, [1, 2, 0]].T
     near = np.clip(2 - ndimage.map_coordinates(away, at, order=1, mode="nearest") / _SEAM, 0, 1)
     near *= ((at > -1) & (at < np.array(box.shape)[:, None])).all(0)

@@ -19,6 +19,7 @@ from warp.geometry import IsoSurfaceMarchingCubes
 
 from carve.geometry.mesh import adjacency, face_normals, is_watertight, smooth, unique_edges, vertex_normals
 from carve.geometry.meshing.refinement import refine
+from carve.geometry.meshing.voxel_distance import distance_to
 from carve.geometry.queries import MeshQueries
 from carve.synth.assets.files import GarmentAsset
 from carve.synth.people.bodies import SKIN_VERTICES, FullBody, ShapedBody
@@ -160,9 +161,9 @@ def _surface(solid: np.ndarray, low: np.ndarray, edge: float) -> tuple[np.ndarra
 
 def _distance(points: np.ndarray, low: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Distance of grid points (I, J, K, 3) to the nearest of points (N, 3): exact up to 12 mm, to the spacing beyond."""
-    empty = np.ones(grid.shape[:3], bool)
-    empty[tuple(np.round((points - low) / SPACING).astype(int).T)] = False
-    distance = SPACING * ndimage.distance_transform_edt(empty)
+    full = np.zeros(grid.shape[:3], bool)
+    full[tuple(np.round((points - low) / SPACING).astype(int).T)] = True
+    distance = SPACING * distance_to(full)
     close = distance < 0.012
     distance[close] = cKDTree(points).query(grid[close])[0]
     return distance
@@ -211,7 +212,7 @@ def _closed(distance: np.ndarray, radius: float, coat: np.ndarray) -> np.ndarray
     label, _ = ndimage.label(outside)
     outside = label == label[0, 0, 0]
     # The dilated set ends half a spacing before the nearest outer grid point.
-    return radius - coat + 0.5 * SPACING - SPACING * ndimage.distance_transform_edt(~outside)
+    return radius - coat + 0.5 * SPACING - SPACING * distance_to(outside)
 
 
 def _depth_in_head(body: FullBody, reference: ShapedBody, grid: np.ndarray) -> np.ndarray:

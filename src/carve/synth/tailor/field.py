@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
 from carve.geometry.compiled import compiled
+from carve.geometry.meshing.voxel_distance import distance_to
 from carve.synth.tailor.figure import Figure
 
 CELL = 0.009
@@ -128,13 +129,13 @@ def closed_part(grid: BodyGrid, mask: np.ndarray, closing: float, growth: float 
     reach = int(np.ceil((max(closing, growth) + 0.05) / grid.cell))
     box = _box(mask, reach)
     solid = np.pad(mask[box], reach)
-    outside = ndimage.distance_transform_edt(~solid)
+    outside = distance_to(solid)
     limit = closing / grid.cell
     if limit > 0.5:
         grown = outside <= limit
-        field = np.where(grown, limit - ndimage.distance_transform_edt(grown), outside)
+        field = np.where(grown, limit - distance_to(~grown), outside)
     else:
-        field = np.where(solid, 0.5 - ndimage.distance_transform_edt(solid), outside - 0.5)
+        field = np.where(solid, 0.5 - distance_to(~solid), outside - 0.5)
     field = ndimage.gaussian_filter(field.astype(np.float32), 1.1)
     result = np.full(mask.shape, FAR, np.float32)
     inner = tuple(slice(reach, reach + s.stop - s.start) for s in box)

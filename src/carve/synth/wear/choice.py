@@ -66,7 +66,7 @@ class _Choice:
 
     def _piece(self, names: list[str], kind: str) -> Item | None:
         """A random piece of that kind; suits give their halves."""
-        options = [name for name in names if kind in self._wardrobe.items(name)]
+        options = [name for name in names if self._wardrobe.gives(name, kind)]
         name = pick(self._rng, options)
         return self._vary(self._wardrobe.items(name)[kind]) if name else None
 

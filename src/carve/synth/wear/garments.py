@@ -140,7 +140,8 @@ def oriented(pattern: Pattern, shaped: ShapedBody) -> Pattern:
     where = fit(pattern, shaped)
     normal = face_normals(where, pattern.faces)
     centre = where[pattern.faces].mean(1)
-    strongest = np.asarray(pattern.joints.argmax(1)).ravel()[pattern.faces[:, 0]]
+    pattern.joints.sum_duplicates()  # sorted too: what is stored does not depend on who asked first
+    strongest = pattern.joints.toarray().argmax(1)[pattern.faces[:, 0]]  # the argmax of sparse rows is a loop in Python
     outward = np.einsum("fi,fi->", normal, centre - shaped.rest_heads[strongest]) >= 0
     return pattern if outward else replace(pattern, faces=pattern.faces[:, ::-1], uv=pattern.uv[:, ::-1])
 

@@ -80,6 +80,11 @@ class Wardrobe:
         kept = held_out(mine)
         return [name for name in mine if (name in kept) == (split == "val") or not kept]
 
+    def gives(self, name: str, kind: str) -> bool:
+        """Whether `items` has a piece of that kind. Only suits must be made to know: they may come in halves."""
+        own = self.assets.garments[name].kind
+        return kind in self.items(name) if own == "suit" else kind == own
+
     def items(self, name: str, edge: float | None = None) -> dict[str, Item]:
         """The pieces of one garment by kind: one, or `top` and `bottom` of a suit."""
         asset = self.assets.garments[name]
