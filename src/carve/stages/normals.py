@@ -52,9 +52,9 @@ class Params:
     body_relief: Share = 0.6
     """Share of the naked body's relief that stays in cloth."""
     one_label: bool = True
-    """Whether labels that touch where the photo shows no border become one garment's, and stray pieces what they look like."""
+    """Whether labels that touch where the photo shows no border become one garment's."""
     borders: bool = True
-    """Whether the labels' borders move to where the photo's colours change."""
+    """Whether the labels' borders move to where the photo's colours change, and stray pieces become what they look like."""
     own_sigma_degrees: Degrees = 5.0
     """Expected error of normals that the user brings, degrees."""
 
@@ -98,6 +98,7 @@ def predict_normals(
         maps = replace(maps, label=labels[0], label_back=labels[1])
     if params.borders and maps.label is not None and maps.label_back is not None:
         labels = borders_of_the_photo(observation.photo.pixels, maps.label, maps.label_back)
+        labels = strays_renamed(observation.photo.pixels, *labels)
         maps = replace(maps, label=labels[0], label_back=labels[1])
     if own is not None and own.model is not None:
         front, back = _ask_model(observation, body, own, params)

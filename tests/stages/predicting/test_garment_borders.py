@@ -49,6 +49,16 @@ def test_where_the_photo_shows_no_border_the_labels_stay() -> None:
     assert (back == front).all()
 
 
+def test_the_opening_of_a_coat_is_none_of_its_back() -> None:
+    true = dressed(300)
+    true[110:300, 100:200] = OUTER
+    told, back = true.copy(), true.copy()
+    true[110:300, 140:165], told[110:300, 148:157] = SKIN, SKIN
+    front, behind = borders_of_the_photo(photo(true, {OUTER: RED, BOTTOM: BLUE, SKIN: TONE}), told, back)
+    assert (front != true).sum() < 0.3 * (told != true).sum()
+    np.testing.assert_array_equal(behind[140:290, 105:195], back[140:290, 105:195])
+
+
 def test_a_hand_in_the_colour_of_the_sleeve_stays_a_hand() -> None:
     told = dressed(300)
     told[200:225, 130:155] = SKIN

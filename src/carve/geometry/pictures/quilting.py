@@ -19,7 +19,8 @@ _ORDINARY = (0.05, 0.6)
 """Quantiles of the blocks' energy that are taken: what stands out, a logo, a button, is there once."""
 _CHOICE = 12
 """Blocks there must be to choose from."""
-_SIDES = (64, 48, 32, 24, 16)
+_SIDES = (64, 48, 32, 24)
+"""Of smaller blocks hair becomes a net."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def borders_of_the_photo(picture: np.ndarray, front: np.ndarray, back: np.ndarra
     Args:
         picture: (H, W, 3) uint8 sRGB.
         front: (H, W) labels, 0 outside the person.
-        back: the same of the farthest surface; it follows the front pixel by pixel.
+        back: the same of the farthest surface; a border that it has in the same place moves with the front's.
     """
     small = LabelPicture.of(picture, front)
     if small is None:
@@ -64,7 +64,7 @@ def borders_of_the_photo(picture: np.ndarray, front: np.ndarray, back: np.ndarra
         moved = _moved(found, small.colours, a, b)
         if moved is not None and _contrast(moved, small.colours, a, b) > _BETTER * _contrast(found, small.colours, a, b):
             found = moved
-    return small.carried(found, front, back)
+    return small.moved(found, front, back, _REACH)
 
 
 def _moved(labels: np.ndarray, colours: np.ndarray, a: int, b: int) -> np.ndarray | None:

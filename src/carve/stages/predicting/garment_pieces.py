@@ -90,7 +90,7 @@ def one_label_each(picture: np.ndarray, front: np.ndarray, back: np.ndarray, lan
         return front, back
     trunk = Trunk.of(landmarks)
     moved = None if trunk is None else Trunk(trunk.hips - small.corner, trunk.shoulders - small.corner).scaled(small.scale)
-    return small.carried(_renamed(small.labels, small.colours, moved), front, back)
+    return small.renamed(_renamed(small.labels, small.colours, moved), front, back)
 
 
 def _renamed(labels: np.ndarray, colours: np.ndarray, trunk: Trunk | None) -> np.ndarray:

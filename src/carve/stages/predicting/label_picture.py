@@ -44,17 +44,41 @@ class LabelPicture:
         labels = cv2.resize(cut, size, interpolation=cv2.INTER_NEAREST)
         return LabelPicture(labels, colours, np.array([columns.min(), rows.min()]), scale, window)
 
-    def carried(self, changed: np.ndarray, front: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Front and back (H, W) with what was `changed` (h, w) here; the back's pixels do what the nearest of their label in front does."""
+    def renamed(self, changed: np.ndarray, front: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Front and back (H, W) with whole garments `changed` (h, w) here; the back's pixels do what the nearest of their label
+        in front does."""
         if np.array_equal(changed, self.labels):
             return front, back
-        full = front[self._window].shape[::-1]
-        before, after = (cv2.resize(labels, full, interpolation=cv2.INTER_NEAREST) for labels in (self.labels, changed))
+        before, after = self._full(self.labels), self._full(changed)
         sides = [side.copy() for side in (front, back)]
         for old in np.unique(before[before != after]):
             for side in sides:
                 side[self._window] = _followed(side[self._window], before, after, int(old))
         return sides[0], sides[1]
+
+    def moved(self, changed: np.ndarray, front: np.ndarray, back: np.ndarray, near: int) -> tuple[np.ndarray, np.ndarray]:
+        """Front and back (H, W) with borders `changed` (h, w) here; the back's pixels do the same where they become something that lies
+        within `near` pixels of this picture on the back too: the opening of a coat is none of its back."""
+        if np.array_equal(changed, self.labels):
+            return front, back
+        before, after = self._full(self.labels), self._full(changed)
+        front, back = front.copy(), back.copy()
+        was = back[self._window].copy()
+        reach = disc(max(round(near / self.scale), 1)).astype(np.uint8)
+        for old in np.unique(before[before != after]):
+            front[self._window] = _followed(front[self._window], before, after, int(old))
+            behind = _followed(was, before, after, int(old))
+            for new in np.unique(behind[behind != was]):
+                there = cv2.dilate((was == new).astype(np.uint8), reach) > 0
+                back[self._window][(was == old) & (behind == new) & there] = new
+        return front, back
+
+    def _full(self, labels: np.ndarray) -> np.ndarray:
+        """Labels (h, w) at the photo's size, in the window."""
+        rows, columns = self._window
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        found: np.ndarray = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+        return found
 
 
 def _followed(labels: np.ndarray, before: np.ndarray, after: np.ndarray, old: int) -> np.ndarray:

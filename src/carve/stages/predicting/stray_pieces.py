@@ -14,7 +14,7 @@ from carve.stages.predicting.label_picture import LabelPicture
 
 _CLOTH = tuple(LABELS.index(name) for name in ("top", "outer", "bottom", "dress"))
 _INTO = (*_CLOTH, LABELS.index("skin"))
-_SMALL = 0.3
+_SMALL = 0.4
 """Area of a piece over that of its label's largest, up to which it may be a mistake."""
 _FEWEST = 40
 """Pixels of a `LabelPicture` that tell a colour."""
@@ -23,6 +23,8 @@ _HUE, _LIGHT = 7.0, 12.0
 """How far apart hue and lightness may be, CIE Lab, lightness times 0.6."""
 _NOISE = np.array([36.0, 9.0, 9.0], np.float32)
 """Variance of one cloth's colours."""
+_BESIDE = 60
+"""How near the back must have the new name for its piece to change too, pixels of a `LabelPicture`."""
 _TOUCHES = 0.1
 """Share of a piece's rim that a label must take."""
 
@@ -33,7 +35,7 @@ def strays_renamed(picture: np.ndarray, front: np.ndarray, back: np.ndarray) -> 
     Args:
         picture: (H, W, 3) uint8 sRGB.
         front: (H, W) labels, 0 outside the person.
-        back: the same of the farthest surface; it follows the front pixel by pixel.
+        back: the same of the farthest surface; what is the same piece there follows.
     """
     small = LabelPicture.of(picture, front)
     if small is None:
@@ -48,7 +50,7 @@ def strays_renamed(picture: np.ndarray, front: np.ndarray, back: np.ndarray) -> 
         for one in range(1, count):
             if one != largest and _FEWEST <= area[one] <= _SMALL * area[largest]:
                 found[piece == one] = _name(small, piece == one, piece == largest, label)
-    return small.carried(found, front, back)
+    return small.moved(found, front, back, _BESIDE)
 
 
 def _name(small: LabelPicture, own: np.ndarray, largest: np.ndarray, label: int) -> int:
