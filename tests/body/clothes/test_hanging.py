@@ -203,3 +203,19 @@ def test_loose_cloth_falls_from_the_chest_and_tight_cloth_does_not(clothed: Trut
         f = near.distance - thickness
         changed.append((hanging.united(f, points, near, np.full(len(points), NOBODYS)) < f - 0.001).mean())
     assert changed[0] > 0.2 and changed[1] == 0
+
+
+def test_an_open_coat_hangs_behind_the_gap_between_the_legs(clothed: Truth, true_maps: NormalMaps) -> None:
+    """What shows in its opening says nothing of its hem, and that one sees between the legs there does not make it trousers."""
+    body, mask = clothed.body, clothed.observation.mask
+    maps = labelled(true_maps, ("outer", row_of(body, below_hips(body, 0.5))), ("bottom", 10**6))
+    assert find_hems(body, maps, mask) == ()
+    assert maps.label is not None
+    front, middle = maps.label.copy(), round(float(body.camera.project(joint(body, "UpperLeg")[None])[0, 0]))
+    high, low = (row_of(body, below_hips(body, metres)) for metres in (-0.3, 0.5))
+    width = round(0.06 * body.camera.focal / -float(joint(body, "UpperLeg")[2]))
+    front[high:low, middle - width : middle + width] = LABELS.index("bottom")
+    (coat,) = find_hems(body, replace(maps, label=front), mask)
+    (closed,) = find_hems(body, maps, np.ones_like(mask))
+    assert coat.level < closed.level
+    assert coat.wrong < 0.02

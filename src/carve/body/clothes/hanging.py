@@ -51,10 +51,14 @@ _TOLD_FROM = 0.2
 """Where above the hip joints labels begin to count, metres."""
 _WRONG = 0.15
 """Share of what labels say that may contradict a hem."""
+_ROW, _FRONTS = 0.03, 2
+"""Height of a row of vertices, metres, and how many of a coat there must be on both sides of its opening."""
 _FEWEST = 40
 """Vertices that must hang in a piece."""
 _LOWER = 0.05
 """How much lower each further piece must end, metres."""
+_OPEN = 0.3
+"""How far below the gap between the legs an open coat may end, metres: it shows the gap and hangs behind it."""
 _SLOPES = np.linspace(-0.3, 0.3, 7)
 """b"""
 _STEEP = 0.6
@@ -126,7 +130,7 @@ def find_hems(body: BodyFit, normals: NormalMaps, mask: np.ndarray) -> tuple[Hem
     stance = _Stance(body)
     if stance.sits:
         return ()
-    places, told = _told(body, stance, normals)
+    places, told, opened = _told(body, stance, normals)
     lowest, skirt = _between_legs(body, stance, mask)
     found: list[Hem] = []
     for piece in _PIECES if skirt else _PIECES[:-1]:
@@ -134,14 +138,17 @@ def find_hems(body: BodyFit, normals: NormalMaps, mask: np.ndarray) -> tuple[Hem
         hem = _best_hem(places, over)
         lower = found[-1].level + _LOWER if found else stance.hips - _ABOVE_HIPS
         hangs = over & (places[:, 1] > (found[-1].at(places[:, 0]) if found else stance.hips - _TOLD_FROM))
-        if hem is None or hem.level < lower or hem.level > lowest + _LOWER or hangs.sum() < _FEWEST:
+        if hem is None or hem.level > lowest + (_OPEN if opened else _LOWER) or hangs.sum() < _FEWEST:
             continue
-        found.append(replace(hem, level=min(hem.level, lowest)))
+        hem = replace(hem, level=min(hem.level, lowest))
+        if hem.level >= lower:
+            found.append(hem)
     return tuple(found)
 
 
-def _told(body: BodyFit, stance: _Stance, normals: NormalMaps) -> tuple[np.ndarray, np.ndarray]:
-    """Places (N, 3) of the body's vertices from the waist to the ankles of whose clothes labels say something, and the labels (N,)."""
+def _told(body: BodyFit, stance: _Stance, normals: NormalMaps) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Places (N, 3) of the body's vertices from the waist to the ankles of whose clothes labels say something, the labels (N,), and whether
+    a coat is open there."""
     height, width = normals.mask.shape
     pixels = body.camera.project(body.posed)
     asked = ((pixels >= 0) & (pixels < [width, height])).all(1) & np.isin(body.region, [TORSO, *LEGS])
@@ -152,7 +159,29 @@ def _told(body: BodyFit, stance: _Stance, normals: NormalMaps) -> tuple[np.ndarr
     assert normals.label_back is not None
     told = np.where(faces_camera[asked], normals.label[rows, columns], normals.label_back[rows, columns])
     known = np.isin(told, [LABELS.index(name) for name in _CLOTHES])
-    return stance.places[asked][known], told[known]
+    places = stance.places[asked]
+    opening = known & _in_an_opening(places, told, faces_camera[asked])
+    known &= ~opening
+    return places[known], told[known], bool(opening.sum() >= _FEWEST)
+
+
+def _in_an_opening(places: np.ndarray, told: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """(N,) bool: what shows in front between the two sides of an open coat; it says nothing of where the coat ends.
+
+    Args:
+        places: (N, 3) of vertices of trunk and legs.
+        told: (N,) their labels.
+        front: (N,) bool: that the camera sees.
+    """
+    found = np.zeros(len(told), bool)
+    coat = front & (told == LABELS.index("outer"))
+    level = np.floor(places[:, 1] / _ROW).astype(np.int64)
+    for row in np.unique(level[coat]):
+        across = np.sort(places[coat & (level == row), 0])
+        if len(across) >= 2 * _FRONTS:
+            here = front & ~coat & (level == row)
+            found |= here & (places[:, 0] > across[_FRONTS - 1]) & (places[:, 0] < across[-_FRONTS])
+    return found
 
 
 def _best_hem(places: np.ndarray, over: np.ndarray) -> Hem | None:

@@ -57,8 +57,8 @@ class LabelPicture:
         return sides[0], sides[1]
 
     def moved(self, changed: np.ndarray, front: np.ndarray, back: np.ndarray, near: int) -> tuple[np.ndarray, np.ndarray]:
-        """Front and back (H, W) with borders `changed` (h, w) here; the back's pixels do the same where they become something that lies
-        within `near` pixels of this picture on the back too: the opening of a coat is none of its back."""
+        """Front and back (H, W) with borders `changed` (h, w) here; a piece of the back does the same if most of it becomes something that
+        lies within `near` pixels of this picture on the back too: the opening of a coat is none of its back."""
         if np.array_equal(changed, self.labels):
             return front, back
         before, after = self._full(self.labels), self._full(changed)
@@ -70,7 +70,9 @@ class LabelPicture:
             behind = _followed(was, before, after, int(old))
             for new in np.unique(behind[behind != was]):
                 there = cv2.dilate((was == new).astype(np.uint8), reach) > 0
-                back[self._window][(was == old) & (behind == new) & there] = new
+                _, piece = cv2.connectedComponents(((was == old) & (behind == new)).astype(np.uint8), connectivity=4)
+                share = np.bincount(piece.ravel(), there.ravel()) / np.bincount(piece.ravel())
+                back[self._window][(piece > 0) & (share > 0.5)[piece]] = new
         return front, back
 
     def _full(self, labels: np.ndarray) -> np.ndarray:

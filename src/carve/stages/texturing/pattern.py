@@ -30,8 +30,8 @@ _STRONG, _STRAND = 10.0, 5.0
 """Their median, of 255, from which on there is a pattern; in hair."""
 _SIZE, _SOURCE = 288, 288
 """Sides of a swatch, and of the part of the photo that it is made from, pixels."""
-_FEWEST = 1500
-"""Pixels that must show a cloth."""
+_FEWEST, _LOCKS = 1500, 6000
+"""Pixels that must show a cloth, and hair: of less a swatch is a net."""
 _PIECE = 0.15
 """Share of a label's vertices that a piece of the surface must hold to be of the patterned cloth: smaller ones may be labelled wrongly."""
 
@@ -69,7 +69,7 @@ def find_patterns(view: View, posed: PosedSurface, labels: np.ndarray, params: P
     found = {}
     for label in _PATTERNED:
         own = cv2.erode((shown == label).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        if own.sum() < _FEWEST:
+        if own.sum() < (_LOCKS if label == _HAIR else _FEWEST):
             continue
         rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
