@@ -62,3 +62,15 @@ def test_a_coat_under_hair_is_the_coat(canonical: CanonicalSurface) -> None:
     asked = band & ~front & (canonical.region == 0)
     assert asked.sum() > 50
     assert np.median(guess[asked, 0]) > 130
+
+
+def test_a_cloth_that_is_hardly_seen_still_has_a_tone(canonical: CanonicalSurface) -> None:
+    """A few vertices are known well and a hundred hardly: fewer good ones than are asked for."""
+    count = len(canonical.vertices)
+    torso = np.flatnonzero(canonical.region == 0)
+    known = np.zeros(count)
+    known[torso[:12]] = 0.03
+    known[torso[:4]] = 1.0
+    colours = np.tile([150.0, 110, 120, 5], (count, 1))
+    guess, _ = _around_limbs(canonical, colours, known, np.full(count, OUTER), [OUTER])
+    np.testing.assert_allclose(guess[torso, :3], [[150.0, 110, 120]] * len(torso), atol=1)

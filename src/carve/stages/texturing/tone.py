@@ -38,6 +38,8 @@ _SOURCES = 300
 """Of a kind of cloth on a part of the body: so few that the nearest of them lie on more than a patch."""
 _WORTH = 0.15
 """How sure and common a tone of cloth must be, against the upper quartile, to be a source."""
+_ENOUGH = 40
+"""Vertices that must be such, or all are sources."""
 _SAME_CLOTH = 45.0
 """Labels whose cloths differ by less than this, of 255, are one garment's."""
 _SHADE = 0.2
@@ -150,7 +152,8 @@ def _around_limbs(
             if part in cloth:
                 # Where hair or a scarf lies over all of a coat at one height, what labels leave of it there is not the coat.
                 worth = (known * common)[sources]
-                sources = sources[worth >= _WORTH * np.quantile(worth, 0.75)]
+                worthy = worth >= _WORTH * np.quantile(worth, 0.75)
+                sources = sources[worthy] if worthy.sum() >= _ENOUGH else sources
                 sources = sources[:: -(-len(sources) // _SOURCES)]
             place = limb_coordinates(surface.vertices, surface.region == region, axes[region])
             # Seven centimetres along the limb weigh as much as a quarter turn around it, another region as four. Within one garment, as
