@@ -94,7 +94,6 @@ def predict_normals(
         labels = one_label_each(
             observation.photo.pixels, without_patches(maps.label), without_patches(maps.label_back), observation.landmarks
         )
-        labels = strays_renamed(observation.photo.pixels, *labels)
         maps = replace(maps, label=labels[0], label_back=labels[1])
     if params.borders and maps.label is not None and maps.label_back is not None:
         labels = borders_of_the_photo(observation.photo.pixels, maps.label, maps.label_back)
