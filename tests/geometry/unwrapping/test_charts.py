@@ -3,7 +3,16 @@
 import numpy as np
 
 from carve.geometry.mesh import face_normals
-from carve.geometry.unwrapping.charts import absorb_small, connected, cut_and_flatten, face_neighbours, flatten, signed_areas, stretch
+from carve.geometry.unwrapping.charts import (
+    absorb_small,
+    connected,
+    cut_and_flatten,
+    face_neighbours,
+    flatten,
+    overlaid,
+    signed_areas,
+    stretch,
+)
 
 
 def grid(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,3 +100,25 @@ def test_a_sphere_is_cut_until_every_chart_is_flat_enough() -> None:
             assert stretch(points[faces[chart == k]].reshape(-1, 3), apart, uv) <= 3.0 + 1e-9
         assert (signed_areas(uv, apart) > 0).all()
         assert len(set(connected(np.zeros(len(triangles), int), face_neighbours(faces[chart == k])))) == 1
+
+
+def test_a_chart_that_lies_over_itself_is_cut() -> None:
+    """A ramp that winds one and a half times around: flat it covers a third of itself, and no triangle of it is folded."""
+    flat, faces = grid(8, 120)
+    angle, radius = 3 * np.pi * flat[:, 0], 0.5 + flat[:, 1]
+    ramp = np.stack([radius * np.cos(angle), 0.02 * angle, radius * np.sin(angle)], 1)
+    uv = flatten(ramp, faces)
+    assert (signed_areas(uv, faces) > 0).all() or (signed_areas(uv, faces) < 0).all()
+    assert abs(overlaid(uv, faces) - 1 / 3) < 0.05
+    chart, pieces = cut_and_flatten(ramp, faces, np.zeros(len(faces), np.int64), 6.0, 10**6)
+    assert 2 <= len(pieces) <= 4
+    for k, piece in enumerate(pieces):
+        assert len(piece) == (chart == k).sum()
+        assert overlaid(piece.reshape(-1, 2), np.arange(3 * len(piece)).reshape(-1, 3)) < 1e-3
+
+
+def test_neighbours_in_a_flat_chart_do_not_lie_over_each_other() -> None:
+    flat, faces = grid(30, 40)
+    turned = flat @ np.array([[0.8, -0.6], [0.6, 0.8]])
+    assert overlaid(turned, faces) == 0
+    assert overlaid(np.concatenate([turned, turned]), np.concatenate([faces, faces + len(turned)])) == 0.5

@@ -11,7 +11,15 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
+from carve.geometry.compiled import compiled
 from carve.geometry.mesh import compact, face_normals
+
+_LOOKED_AT = 384
+"""Pixels along the side of the picture in which a chart is searched for places that lie over each other."""
+_OVERLAID = 0.004
+"""Share of a chart's area that may."""
+_FEWEST = 30
+"""Triangles of the smallest chart that such a chart is cut into."""
 
 
 def face_neighbours(faces: np.ndarray) -> np.ndarray:
@@ -128,13 +136,43 @@ def stretch(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> float:
     return float(high / low) if low > 0 else float("inf")
 
 
+def overlaid(uv: np.ndarray, faces: np.ndarray) -> float:
+    """Share of a flat chart's area that lies over other parts of it: a pocket may curl over its surroundings without a folded triangle."""
+    low = uv.min(0)
+    scale = (_LOOKED_AT - 1) / max(float(np.ptp(uv, axis=0).max()), 1e-12)
+    hits = np.zeros((_LOOKED_AT, _LOOKED_AT), np.int32)
+    _hit((uv - low) * scale, faces.astype(np.int64), hits)
+    return float(np.maximum(hits - 1, 0).sum() / max(int(hits.sum()), 1))
+
+
+@compiled(nogil=True)
+def _hit(uv: np.ndarray, faces: np.ndarray, hits: np.ndarray) -> None:  # pragma: no cover - compiled
+    size = len(hits)
+    for f in range(len(faces)):
+        ax, ay = uv[faces[f, 0], 0], uv[faces[f, 0], 1]
+        bx, by = uv[faces[f, 1], 0], uv[faces[f, 1], 1]
+        cx, cy = uv[faces[f, 2], 0], uv[faces[f, 2], 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area == 0:
+            continue
+        for i in range(max(int(np.ceil(min(ay, by, cy) - 0.5)), 0), min(int(np.floor(max(ay, by, cy) - 0.5)), size - 1) + 1):
+            y = i + 0.5
+            for j in range(max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0), min(int(np.floor(max(ax, bx, cx) - 0.5)), size - 1) + 1):
+                x = j + 0.5
+                la = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
+                lb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+                if la >= 0 and lb >= 0 and la + lb <= 1:
+                    hits[i, j] += 1
+
+
 def cut_and_flatten(
     vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, stretch_limit: float | np.ndarray, smallest: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Charts of a surface: (F,) chart of each triangle, and for each chart its flat triangles (n, 3, 2) in metres.
 
     A chart starts as a connected set of equal labels (F,); one that does not flatten within `stretch_limit` (of most of its triangles, if
-    there is one for each) is halved along its longest axis. Charts of fewer than `smallest` triangles join a neighbour, whatever its label.
+    there is one for each), or that lies over itself, is halved along its longest axis. Charts of fewer than `smallest` triangles join a
+    neighbour, whatever its label.
     """
     neighbours = face_neighbours(faces)
     start = absorb_small(connected(labels, neighbours), neighbours, smallest)
@@ -147,11 +185,13 @@ def cut_and_flatten(
         members = queue.pop()
         own_vertices, own_faces, _ = compact(vertices, faces[members])
         uv = flatten(own_vertices, own_faces)
-        if len(members) >= 2 * smallest and stretch(own_vertices, own_faces, uv) > np.median(limits[members]):
+        stretched = stretch(own_vertices, own_faces, uv) > np.median(limits[members])
+        cut = stretched and len(members) >= 2 * smallest
+        if cut or (len(members) >= 2 * _FEWEST and overlaid(uv, own_faces) > _OVERLAID):
             offsets = centres[members] - centres[members].mean(0)
             axis = np.linalg.svd(offsets.T @ offsets)[0][:, 0]
             far = offsets @ axis > np.median(offsets @ axis)
-            queue += _halves(members, far, own_faces, smallest)
+            queue += _halves(members, far, own_faces, smallest if cut else _FEWEST)
             continue
         chart[members] = len(flat)
         flat.append(uv[own_faces])
