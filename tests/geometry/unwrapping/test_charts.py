@@ -122,3 +122,11 @@ def test_neighbours_in_a_flat_chart_do_not_lie_over_each_other() -> None:
     turned = flat @ np.array([[0.8, -0.6], [0.6, 0.8]])
     assert overlaid(turned, faces) == 0
     assert overlaid(np.concatenate([turned, turned]), np.concatenate([faces, faces + len(turned)])) == 0.5
+
+
+def test_layers_in_one_place_cannot_be_halved_and_are_left() -> None:
+    """Every triangle has the same centre, so that no plane parts them."""
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1 / 3, 1 / 3, 0]])
+    faces = np.array([[0, 1, 2]] * 80)
+    chart, pieces = cut_and_flatten(points, faces, np.zeros(80, np.int64), 6.0, 10)
+    assert len(chart) == 80 and sum(len(piece) for piece in pieces) == 80

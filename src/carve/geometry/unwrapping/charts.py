@@ -172,7 +172,7 @@ def cut_and_flatten(
 
     A chart starts as a connected set of equal labels (F,); one that does not flatten within `stretch_limit` (of most of its triangles, if
     there is one for each), or that lies over itself, is halved along its longest axis. Charts of fewer than `smallest` triangles join a
-    neighbour, whatever its label.
+    neighbour, whatever its label, but for parts of one that lay over itself.
     """
     neighbours = face_neighbours(faces)
     start = absorb_small(connected(labels, neighbours), neighbours, smallest)
@@ -191,8 +191,10 @@ def cut_and_flatten(
             offsets = centres[members] - centres[members].mean(0)
             axis = np.linalg.svd(offsets.T @ offsets)[0][:, 0]
             far = offsets @ axis > np.median(offsets @ axis)
-            queue += _halves(members, far, own_faces, smallest if cut else _FEWEST)
-            continue
+            halves = _halves(members, far, own_faces, smallest if cut else _FEWEST)
+            if len(halves) > 1:
+                queue += halves
+                continue
         chart[members] = len(flat)
         flat.append(uv[own_faces])
     return chart, flat

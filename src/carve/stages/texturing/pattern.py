@@ -80,7 +80,7 @@ def find_patterns(view: View, posed: PosedSurface, labels: np.ndarray, params: P
 
 
 def large_pieces(labels: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V,) uint8 the labels of vertices (V,), 0 in connected pieces that hold less than a sixth of their label's vertices."""
+    """(V,) uint8 the labels of vertices (V,), 0 in connected pieces that hold a small share of their label's vertices."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     same = edges[labels[edges[:, 0]] == labels[edges[:, 1]]]
     graph = coo_matrix((np.ones(len(same), np.int8), (same[:, 0], same[:, 1])), shape=(len(labels), len(labels)))
