@@ -40,6 +40,7 @@ from carve.stages.texturing.layers import Layer, Mirror, find_layers, find_mirro
 from carve.stages.texturing.light import Light, delighted
 from carve.stages.texturing.params import Params as Params
 from carve.stages.texturing.pattern import Pattern, find_patterns, large_pieces
+from carve.stages.texturing.pure_tones import pure_tones
 from carve.stages.texturing.shading import unshaded
 from carve.stages.texturing.tone import base_colours, skin_tone
 from carve.stages.texturing.view import View, facing, find_behind_arms, look, photo_weight
@@ -110,7 +111,8 @@ def _coloured(
     if behind is not None:
         behind = in_tones_of(behind, view, posed.vertices, seen, kind)
         kind = None if kind is None else labels_of_both(behind, seen, kind)
-    base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params, kind)
+    pure = None if kind is None else pure_tones(view, posed, kind, params)
+    base = base_colours(surface, view, layers, seen, mirror, posed.vertices, params, kind, pure)
     base = base if behind is None else bent(base, behind, seen, kind)
     features = np.zeros(len(surface.vertices)) if body is None else features_on(surface, body)
     patterns = find_patterns(view, posed, kind, params) if params.patterns and kind is not None else {}

@@ -29,21 +29,29 @@ def test_a_print_is_a_pattern_and_its_swatch_has_its_contrast() -> None:
     assert abs(found.swatch.mean()) < 3
 
 
-def test_plain_cloth_folds_and_a_logo_are_none() -> None:
-    assert _pattern(cloth(4), EVERYWHERE, METRE, TOP, Params()) is None
+def test_of_plain_cloth_folds_and_a_logo_only_the_grain_counts() -> None:
+    assert _pattern(cloth(0.3), EVERYWHERE, METRE, TOP, Params()) is None
+    plain = _pattern(cloth(4), EVERYWHERE, METRE, TOP, Params())
+    assert plain is not None
     folds = cloth(4)
     for column in (40, 110, 150):
         folds[:, column : column + 12] -= 50  # dark folds, far apart
-    assert _pattern(folds, EVERYWHERE, METRE, TOP, Params()) is None
     logo = cloth(4)
     logo[100:160, 90:150] += 80 * np.sign(RNG.normal(size=(60, 60, 1)))
-    assert _pattern(logo, EVERYWHERE, METRE, TOP, Params()) is None
+    for picture in (folds, logo):
+        found = _pattern(picture, EVERYWHERE, METRE, TOP, Params())
+        assert found is not None
+        np.testing.assert_allclose(found.swatch.std(), plain.swatch.std(), rtol=0.35)
+        assert np.abs(found.swatch).max() < 25
 
 
-def test_strands_are_fainter_than_prints_and_still_count_in_hair() -> None:
+def test_strands_are_fainter_than_prints_and_a_pattern_in_hair() -> None:
+    """Dark and light strands stay such in hair; of cloth that faint they are the grain, which has all values between."""
     strands = cloth(1) + 9 * np.sign(RNG.normal(size=(1, 240, 1))) * np.ones((300, 1, 1), np.float32)
-    assert _pattern(strands, EVERYWHERE, METRE, TOP, Params()) is None
-    assert _pattern(strands, EVERYWHERE, METRE, HAIR, Params()) is not None
+    woven, hair = (_pattern(strands, EVERYWHERE, METRE, label, Params()) for label in (TOP, HAIR))
+    assert woven is not None and hair is not None
+    assert np.abs(hair.swatch).mean() > 0.9 * hair.swatch.std()
+    assert np.abs(woven.swatch).mean() < 0.85 * woven.swatch.std()
 
 
 def test_a_pattern_lies_upright_on_front_and_side_and_repeats() -> None:

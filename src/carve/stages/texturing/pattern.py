@@ -14,15 +14,17 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from carve.geometry.pictures.quilting import quilted
+from carve.geometry.pictures.random_phase import random_phase
 from carve.geometry.pictures.sampling import complete, sample
 from carve.records import LABELS, PosedSurface
 from carve.stages.texturing.layers import raster_facing
 from carve.stages.texturing.params import Params
+from carve.stages.texturing.pure_tones import shown_labels
 from carve.stages.texturing.view import View
 
 _PATTERNED = tuple(LABELS.index(name) for name in ("hair", "top", "outer", "bottom", "dress", "headwear"))
 _HAIR = LABELS.index("hair")
-_BLOCK, _LOCK = 0.055, 0.025
+_PATCH, _LOCK = 0.055, 0.025
 """Sides of the patches of cloth, and of hair, whose contrasts are compared, metres."""
 _EVEN = 0.6
 """Lower over upper quartile of those contrasts, from which on a cloth is the same all over."""
@@ -30,8 +32,16 @@ _STRONG, _STRAND = 10.0, 5.0
 """Their median, of 255, from which on there is a pattern; in hair."""
 _SIZE, _SOURCE = 288, 288
 """Sides of a swatch, and of the part of the photo that it is made from, pixels."""
-_FEWEST, _LOCKS = 1500, 6000
-"""Pixels that must show a cloth, and hair: of less a swatch is a net."""
+_FEWEST = 600
+"""Pixels that must show a cloth, or hair."""
+_NET = {**dict.fromkeys(_PATTERNED, 1500), _HAIR: 6000}
+"""Of so few a quilt is a net."""
+_WEAVE = 0.006
+"""What varies within so much of a cloth is its grain, metres: folds are wider."""
+_PLAIN = 0.35
+"""Share of its patches, by their deviation, in which a cloth lies plain."""
+_FAINT, _MOST = 0.7, 3.0
+"""Standard deviation, of 255, from which on there is a grain; what stands out by more than so many of them is no grain."""
 _PIECE = 0.15
 """Share of a label's vertices that a piece of the surface must hold to be of the patterned cloth: smaller ones may be labelled wrongly."""
 
@@ -62,14 +72,12 @@ class Pattern:
 
 def find_patterns(view: View, posed: PosedSurface, labels: np.ndarray, params: Params) -> dict[int, Pattern]:
     """Label -> pattern, of the patterned ones among the labels (V,) of the vertices."""
-    raster, faces = view.raster, posed.canonical.faces
-    nearest = faces[np.maximum(raster.face, 0), raster.bary.argmax(-1)]
-    sure = raster.mask & (view.valid > 0.9) & (view.clear > 0.5) & (raster_facing(view) > 0.7)
-    shown = np.where(sure, labels[nearest], 0)
+    sure = (view.valid > 0.9) & (view.clear > 0.5) & (raster_facing(view) > 0.7)
+    shown = np.where(sure, shown_labels(view, posed, labels), 0)
     found = {}
     for label in _PATTERNED:
         own = cv2.erode((shown == label).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        if own.sum() < (_LOCKS if label == _HAIR else _FEWEST):
+        if own.sum() < _FEWEST:
             continue
         rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -90,22 +98,51 @@ def large_pieces(labels: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _pattern(picture: np.ndarray, own: np.ndarray, metre: float, label: int, params: Params) -> Pattern | None:
-    """The pattern of a cloth that a picture (h, w, 3) shows at some pixels (h, w); None if it has none."""
+    """What a picture (h, w, 3) shows of a cloth, or of hair, at some pixels (h, w): its pattern, else its grain; None if it has neither."""
+    detail = _about_tone(picture, own, params.tone * metre)
+    deviation = _deviation(detail, own, (_LOCK if label == _HAIR else _PATCH) * metre)
+    if deviation is None:
+        return None
+    low, middle, high = np.nanquantile(deviation, (0.25, 0.5, 0.75))
+    if low >= _EVEN * high and middle >= (_STRAND if label == _HAIR else _STRONG) and own.sum() >= _NET[label]:
+        # A part of it will do: blocks are looked for in all of it, again and again.
+        best = cv2.boxFilter(own.astype(np.float32), -1, (_SOURCE, _SOURCE), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        row, column = np.unravel_index(int(best.argmax()), own.shape)
+        cut = np.s_[max(row - _SOURCE // 2, 0) : row + _SOURCE // 2, max(column - _SOURCE // 2, 0) : column + _SOURCE // 2]
+        swatch = quilted(detail[cut], own[cut], _SIZE)
+        if swatch is not None:
+            return Pattern(swatch, metre)
+    return _grain(picture, own, metre)
+
+
+def _grain(picture: np.ndarray, own: np.ndarray, metre: float) -> Pattern | None:
+    """What varies within millimetres of a cloth or of hair where it lies plain, without folds, seams and buttons; None if nothing does."""
+    detail = _about_tone(picture, own, _WEAVE * metre)
+    deviation = _deviation(detail, own, _LOCK * metre)
+    if deviation is None:
+        return None
+    usual = float(np.nanquantile(deviation, _PLAIN))
+    plain = deviation <= usual
+    if usual < _FAINT:
+        return None
+    swatch = random_phase(np.clip(detail, -_MOST * usual, _MOST * usual), plain, _SIZE)
+    return Pattern(swatch, metre)
+
+
+def _about_tone(picture: np.ndarray, own: np.ndarray, scale: float) -> np.ndarray:
+    """(h, w, 3) float32: what pixels `own` (h, w) of a picture differ by from the mean of such pixels over `scale` pixels; else 0."""
     pyramid = complete(picture, own.astype(np.float32))
-    level = min(max(round(np.log2(max(params.tone * metre, 2.0))), 1), len(pyramid) - 1)
+    level = min(max(round(np.log2(max(scale, 2.0))), 1), len(pyramid) - 1)
     tone = cv2.resize(pyramid[level], own.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    detail = np.where(own[..., None], picture - tone, 0).astype(np.float32)
-    side = max(round((_LOCK if label == _HAIR else _BLOCK) * metre), 4)
-    share, power = (cv2.boxFilter(part.astype(np.float32), -1, (side, side)) for part in (own, (detail**2).mean(-1)))
+    return np.where(own[..., None], picture - tone, 0).astype(np.float32)
+
+
+def _deviation(detail: np.ndarray, own: np.ndarray, side: float) -> np.ndarray | None:
+    """(h, w) standard deviation within the patch of `own` (h, w) around each pixel of a detail (h, w, 3), NaN where the patch is not
+    whole; None if there are no whole patches. `side` in pixels."""
+    window = max(round(side), 4)
+    share, power = (cv2.boxFilter(part.astype(np.float32), -1, (window, window)) for part in (own, (detail**2).mean(-1)))
     full = share > 0.9
-    if full.sum() < side**2:
+    if full.sum() < window**2:
         return None
-    low, middle, high = np.quantile(np.sqrt(power[full] / share[full]), (0.25, 0.5, 0.75))
-    if low < _EVEN * high or middle < (_STRAND if label == _HAIR else _STRONG):
-        return None
-    # A part of it will do: blocks are looked for in all of it, again and again.
-    best = cv2.boxFilter(own.astype(np.float32), -1, (_SOURCE, _SOURCE), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    row, column = np.unravel_index(int(best.argmax()), own.shape)
-    cut = np.s_[max(row - _SOURCE // 2, 0) : row + _SOURCE // 2, max(column - _SOURCE // 2, 0) : column + _SOURCE // 2]
-    swatch = quilted(detail[cut], own[cut], _SIZE)
-    return None if swatch is None else Pattern(swatch, metre)
+    return np.where(full, np.sqrt(power / np.maximum(share, 0.9)), np.nan)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -40,8 +43,8 @@ _WORTH = 0.15
 """How sure and common a tone of cloth must be, against the upper quartile, to be a source."""
 _ENOUGH = 40
 """Vertices that must be such, or all are sources."""
-_SAME_CLOTH = 45.0
-"""Labels whose cloths differ by less than this, of 255, are one garment's."""
+_SAME_CLOTH = (20.0, 9.0)
+"""Labels whose cloths differ by less than this in lightness and in chroma, CIE Lab, are one garment's: light changes hue least."""
 _SHADE = 0.2
 """What shadow counts at least against the light of the same garment."""
 _SAME_TONE = 25.0
@@ -63,10 +66,12 @@ def base_colours(
     points: np.ndarray,
     params: Params,
     labels: np.ndarray | None = None,
+    by_label: Mapping[int, Layer] | None = None,
 ) -> np.ndarray:
     """(V, 4) tone for every vertex: smooth colours, and how much detail varies about them.
 
-    With `labels` (V,) every vertex takes its tone from vertices of its own label, one garment not from another.
+    With `labels` (V,) every vertex takes its tone from vertices of its own label, one garment not from another; `by_label` holds the photo
+    as some labels show themselves in it.
     """
     pixels = view.camera.project(points)
     own, other = np.zeros((len(points), 4)), np.zeros((len(points), 4))
@@ -74,6 +79,10 @@ def base_colours(
         member = surface.region == region
         own[member] = layer.tone(pixels[member])
         other[member] = layers[MIRRORED[region]].tone(mirror.pixels[member])
+    kinds = np.zeros(len(points), np.uint8) if labels is None else labels
+    for label, layer in (by_label or {}).items():
+        member = kinds == label
+        own[member], other[member] = layer.tone(pixels[member]), layer.tone(mirror.pixels[member])
     zone = face_zone(surface)
     # Where nothing is sure, on fingers, say, the little that is left still counts against nothing.
     sure = 0.1 + 0.9 * sample(view.sure, pixels)[:, 0]
@@ -177,13 +186,19 @@ def _garments(colours: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.nda
         own = good & (kind == part)
         if own.sum() < 8:
             continue
-        tone = np.median(colours[own, :3], axis=0)
-        like = [name for name, other in tones.items() if np.linalg.norm(tone - other) < _SAME_CLOTH]
+        tone = np.median(colours[own, :3], axis=0).astype(np.float32)
+        tone = cv2.cvtColor(tone[None, None] / 255, cv2.COLOR_RGB2LAB)[0, 0]
+        like = [name for name, other in tones.items() if _same_cloth(tone - other)]
         if like:
             merged[kind == part] = like[0]
         else:
             tones[part] = tone
     return merged
+
+
+def _same_cloth(difference: np.ndarray) -> bool:
+    """Whether tones that differ by this (3,), CIE Lab, are of one cloth."""
+    return bool(abs(difference[0]) < _SAME_CLOTH[0] and np.hypot(*difference[1:]) < _SAME_CLOTH[1])
 
 
 def _commonness(colours: np.ndarray, known: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.ndarray:
