@@ -91,6 +91,26 @@ def test_a_back_ends_where_its_labels_end(scene: Scene) -> None:
     assert np.median(errors[1]) < 25 < np.median(errors[0])
 
 
+def test_a_ragged_hem_on_the_back_goes_round_straight(scene: Scene) -> None:
+    """Teeth of seven centimetres in what is said of the back; the front's hem, and with it what the photo shows, stays."""
+    maps, surface, camera = maps_of(scene), scene.posed.canonical, scene.posed.camera
+    trunk = surface.region == TORSO
+    rows = camera.project(scene.posed.vertices[trunk & (np.abs(surface.vertices[:, 1] - 1.15) < 0.011)])[:, 1]
+    centimetre = camera.focal / -scene.posed.vertices[:, 2].mean() / 100
+    teeth = np.where((np.arange(camera.width) // (5 * centimetre)) % 2 == 0, 7 * centimetre, 0)
+    low = np.arange(camera.height)[:, None] > rows.mean() - teeth
+    back = np.isin(maps.label_back, (TOP, SKIN)) & (maps.label == TOP)
+    ragged = np.where(back, np.where(low, SKIN, TOP), maps.label_back).astype(np.uint8)  # type: ignore[arg-type]
+    shares = label_shares(scene.posed, replace(maps, label_back=ragged), rounds=1)
+    assert shares is not None
+    label, heights = shares.argmax(1), surface.vertices[:, 1]
+    behind = trunk & (surface.vertices[:, 2] < -0.1) & (np.abs(surface.vertices[:, 0]) < 0.09) & (heights > 1.05) & (heights < 1.3)
+    highest_skin, lowest_top = heights[behind & (label == SKIN)].max(), heights[behind & (label == TOP)].min()
+    assert 1.1 < lowest_top < 1.25 and highest_skin - lowest_top < 0.03
+    before = trunk & (surface.vertices[:, 2] > 0.1)
+    assert (label[before] == true_label(surface.vertices, surface.region)[before]).mean() > 0.97
+
+
 def test_the_skin_of_an_arm_before_the_trunk_is_not_the_backs(scene: Scene) -> None:
     """The same skin in the back's labels, behind an arm and where none is."""
     maps, surface, camera = maps_of(scene), scene.posed.canonical, scene.posed.camera

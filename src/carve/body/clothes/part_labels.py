@@ -11,9 +11,10 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from carve.body.model import REGIONS
-from carve.body.zones import ATTACHED, FEET, HANDS, HEAD, LEGS, LOWER_ARMS, TORSO, UPPER_ARMS
+from carve.body.zones import ATTACHED, FEET, HANDS, HEAD, LEGS, LOWER_ARMS, TORSO, UPPER_ARMS, limb_axes
 from carve.geometry.camera import Camera
-from carve.geometry.mesh import diffuse, vertex_normals
+from carve.geometry.mesh import components, diffuse, face_normals, vertex_normals
+from carve.geometry.meshing.diffusion import spread, stiffness
 from carve.geometry.raster import rasterise
 from carve.geometry.visibility import visibility
 from carve.records import LABELS, CanonicalSurface, NormalMaps, PosedSurface
@@ -41,6 +42,10 @@ _PATCH = 0.05
 """Side of the smallest piece of a garment within others, as a share of the person's height in the picture."""
 _COVERED = 0.12
 """Share of a jacket's area on the back below which what shows of the top there is a mistake."""
+_ALONG, _ACROSS = 0.02, 0.01
+"""How much less readily labels spread along limbs, and between arms and trunk, than around them."""
+_AROUND, _FIRM, _LARGEST = 0.1, 10.0, 0.03
+"""Over how much of what is not seen they spread, metres; how firmly what is seen keeps to its own; largest piece that may change, m^2."""
 _ROUNDS = 24
 """Of smoothing the votes: specks of a label that is not around them go."""
 
@@ -102,7 +107,27 @@ def label_shares(posed: PosedSurface, maps: NormalMaps, rounds: int = _ROUNDS) -
                 scale = [1, upright, 1, 1, 1, 1, 1]
                 _, index = cKDTree(place[sources] * scale).query(asked[wanted] * scale, k=min(8, len(sources)))
                 found[wanted] = shares[sources[index.reshape(len(wanted), -1)]].mean(1)
-    return diffuse(found, surface.faces, rounds) * ALLOWED[surface.region]
+    seen = np.clip(sides[0][0].sum(1), 0, 1)
+    return diffuse(_rings(found, seen, surface), surface.faces, rounds) * ALLOWED[surface.region]
+
+
+def _rings(shares: np.ndarray, seen: np.ndarray, surface: CanonicalSurface) -> np.ndarray:
+    """Shares (V, L) averaged around limbs and trunk, except where the photo shows the vertices, (V,) 0 to 1: hems, waistbands and cuffs go
+    round at one height, and what is said of a back is ragged. What would change as a whole, a bare back, stays as it is said."""
+    faces = surface.faces
+    arm = np.isin(surface.region, _ARMS)[faces]
+    shoulder = arm.any(1) & ~arm.all(1)
+    axes = limb_axes(surface.skeleton)[surface.region[faces[:, 0]]]
+    stiff = stiffness(surface.vertices, faces, axes, _ALONG, np.where(shoulder, _ACROSS, 1.0))
+    area = np.bincount(faces.ravel(), np.repeat(np.linalg.norm(face_normals(surface.vertices, faces), axis=1) / 6, 3), len(shares))
+    worn = np.flatnonzero(shares.any(0))
+    found = np.zeros_like(shares)
+    firm = np.where(np.isin(surface.region, (HEAD, *HANDS, *FEET)), 1, seen)
+    found[:, worn] = spread(stiff, area / _AROUND**2 + _FIRM * firm + 1e-9, shares[:, worn])
+    changed = found.argmax(1) != shares.argmax(1)
+    piece = components(faces[changed[faces].all(1)], len(shares))
+    whole = np.bincount(piece, area)[piece] > _LARGEST
+    return np.where((changed & whole)[:, None], shares, found)
 
 
 def shown_in_front(posed: PosedSurface, maps: NormalMaps, labels: np.ndarray) -> np.ndarray:

@@ -145,4 +145,4 @@ def _deviation(detail: np.ndarray, own: np.ndarray, side: float) -> np.ndarray |
     full = share > 0.9
     if full.sum() < window**2:
         return None
-    return np.where(full, np.sqrt(power / np.maximum(share, 0.9)), np.nan)
+    return np.where(full, np.sqrt(np.maximum(power, 0) / np.maximum(share, 0.9)), np.nan)
