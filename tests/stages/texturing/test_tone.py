@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from carve.records import LABELS, CanonicalSurface
-from carve.stages.texturing.tone import _alike, _around_limbs, _commonness, _garments
+from carve.stages.texturing.tone import _alike, _around_limbs, _commonness, _garments, _in_one_light
 
 TOP, OUTER, BOTTOM, SKIN = (LABELS.index(name) for name in ("top", "outer", "bottom", "skin"))
 
@@ -18,6 +18,21 @@ def test_labels_of_cloth_that_looks_alike_are_one_garment() -> None:
     assert _garments(colours, kind, good).tolist() == np.repeat([TOP, TOP, BOTTOM, SKIN], 20).tolist()
     # Of what is not seen nothing is known.
     assert (_garments(colours, kind, good & (kind != OUTER)) == kind).all()
+
+
+def test_trousers_of_a_tops_lightness_and_another_hue_are_another_garment() -> None:
+    kind = np.repeat([TOP, BOTTOM], 20)
+    colours = np.repeat([[182.0, 153, 187], [152, 150, 209]], 20, axis=0)
+    assert (_garments(colours, kind, np.ones(40, bool)) == kind).all()
+
+
+def test_a_cloth_in_shade_is_brought_to_its_own_light_and_another_colour_is_not() -> None:
+    usual = np.array([105.0, 160, 40])
+    shade, blue, black = 0.75 * usual, np.array([60.0, 90, 170]), np.array([25.0, 26, 25])
+    found = _in_one_light(np.stack([usual, shade, blue, black]), usual)
+    np.testing.assert_allclose(found[0], usual)
+    np.testing.assert_allclose(found[1], usual - 0.3 * (usual - shade), atol=0.5)
+    np.testing.assert_array_equal(found[2:], np.stack([blue, black]))
 
 
 def test_tones_that_are_alike_are_summed_by_their_weights() -> None:

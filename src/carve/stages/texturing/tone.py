@@ -45,6 +45,12 @@ _ENOUGH = 40
 """Vertices that must be such, or all are sources."""
 _SAME_CLOTH = (20.0, 9.0)
 """Labels whose cloths differ by less than this in lightness and in chroma, CIE Lab, are one garment's: light changes hue least."""
+_USUAL = 600
+"""Vertices that a cloth's usual tone is the commonest of."""
+_ONE_LIGHT = 0.7
+"""How far a tone of a cloth's own hue goes towards its usual one where nothing is seen."""
+_OTHER_HUE, _OTHER_LIGHT = (8.0, 16.0), (20.0, 40.0)
+"""Differences from the usual tone in hue and in lightness, CIE Lab, from which on it begins to be another, and is one."""
 _SHADE = 0.2
 """What shadow counts at least against the light of the same garment."""
 _SAME_TONE = 25.0
@@ -147,6 +153,11 @@ def _around_limbs(
         own = good & (kind == part)
         if own.sum() >= 8:
             guess[kind == part], trust[kind == part] = np.average(colours[own], axis=0, weights=known[own]), 0.1
+    usual = {}
+    for part in cloth:
+        own = np.flatnonzero(good & (kind == part))
+        own = own[:: -(-len(own) // _USUAL)] if len(own) else own
+        usual[part] = _commonest(colours[None, own], (known * common)[None, own], 20.0)[0, :3] if len(own) >= 8 else mean[:3]
     axes = limb_axes(surface.skeleton)
     for region in range(len(REGIONS)):
         for part in np.unique(kind[surface.region == region]):
@@ -172,6 +183,8 @@ def _around_limbs(
             distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 40 else 40)
             near = 1 / (distance**2 + 2) if part in cloth else 1 / (distance**2 + 0.5) ** 1.5
             guess[wanted] = _prevailing(colours[sources][index], (known * common)[sources][index] * near)
+            if part in cloth:
+                guess[wanted, :3] = _in_one_light(guess[wanted, :3], usual[part])
             trust[wanted] = 1.0
     well = known >= _WELL_KNOWN
     guess[well], trust[well] = colours[well], 1.0
@@ -186,14 +199,28 @@ def _garments(colours: np.ndarray, kind: np.ndarray, good: np.ndarray) -> np.nda
         own = good & (kind == part)
         if own.sum() < 8:
             continue
-        tone = np.median(colours[own, :3], axis=0).astype(np.float32)
-        tone = cv2.cvtColor(tone[None, None] / 255, cv2.COLOR_RGB2LAB)[0, 0]
+        tone = _lab(np.median(colours[own, :3], axis=0))[0]
         like = [name for name, other in tones.items() if _same_cloth(tone - other)]
         if like:
             merged[kind == part] = like[0]
         else:
             tones[part] = tone
     return merged
+
+
+def _in_one_light(tones: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Tones (N, 3) of a cloth, nearer to its usual one (3,) where they differ from that by their light alone."""
+    apart = _lab(tones) - _lab(usual)
+    differs = ((np.linalg.norm(apart[:, 1:], axis=1), _OTHER_HUE), (np.abs(apart[:, 0]), _OTHER_LIGHT))
+    same = np.prod([1 - np.interp(value, limits, (0, 1)) for value, limits in differs], axis=0)
+    nearer: np.ndarray = tones + _ONE_LIGHT * same[:, None] * (usual - tones)
+    return nearer
+
+
+def _lab(tones: np.ndarray) -> np.ndarray:
+    """(N, 3) CIE Lab of sRGB tones (N, 3) or (3,), 0..255."""
+    encoded = np.reshape(tones, (-1, 1, 3)).astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(encoded, cv2.COLOR_RGB2LAB)[:, 0])
 
 
 def _same_cloth(difference: np.ndarray) -> bool:
