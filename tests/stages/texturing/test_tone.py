@@ -28,7 +28,7 @@ def test_trousers_of_a_tops_lightness_and_another_hue_are_another_garment() -> N
 
 def test_a_cloth_in_shade_is_brought_to_its_own_light_and_another_colour_is_not() -> None:
     usual = np.array([105.0, 160, 40])
-    shade, blue, black = 0.75 * usual, np.array([60.0, 90, 170]), np.array([25.0, 26, 25])
+    shade, blue, black = 0.88 * usual, np.array([60.0, 90, 170]), np.array([25.0, 26, 25])
     found = _in_one_light(np.stack([usual, shade, blue, black]), usual)
     np.testing.assert_allclose(found[0], usual)
     np.testing.assert_allclose(found[1], usual - 0.3 * (usual - shade), atol=0.5)
