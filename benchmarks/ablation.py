@@ -1,13 +1,14 @@
 """Train the paper's baselines and choices as settings of our code, on the same samples for as long, judge them, print CAR's tables.
 
     python benchmarks/ablation.py DATA --assets ASSETS [--drawn 1000] [--epochs 4] [--work out/ablation] [--only NAME ...] [--device cpu]
-        [--people 5] [--views 1] [--train | --trained]
+        [--people 5] [--views 1] [--train | --trained] [--single]
 
 DATA is a folder of `carve synth make` with distances. Samples are drawn once for each space and kept in the work folder (3 MiB each):
 all choices learn from the same ones, several times. Whatever was stopped goes on where it was; what is finished is only read.
 Judged are people that training never saw, `--views` photographs of each (`ablation_judge.py`); refinements on one of each.
 A run over all variants, or with --trained over those that are trained already, writes ablation.json beside this file, and tables and
-picture for docs/results.md from it (`ablation_tables.py`).
+picture for docs/results.md from it (`ablation_tables.py`). With --single it is over CAR's own choices, one at a time, and writes
+ablation_choices.json and their tables.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ablation_judge import REFINEMENTS, Row, Subject, judge, naked, subjects
-from ablation_tables import RESULTS, first_views, write_results
+from ablation_tables import RESULTS, SINGLE, first_views, write_results
 from carve.networks.encoder import receptive_field
 from carve.networks.hyper import load_hyper_net
 from carve.networks.implicit import Architecture, ImplicitNet, load_implicit_net
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("out/ablation"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), metavar="NAME")
+    parser.add_argument("--single", action="store_true", help="CAR and what differs from it in one choice")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--train", action="store_true", help="train only")
     what.add_argument("--trained", action="store_true", help="judge what is trained already")
@@ -175,7 +177,7 @@ def main() -> None:
     if not arguments.train:
         people = list(subjects(arguments.data, arguments.assets, arguments.people, arguments.views, load_normals_net()))
     variants: dict[str, Any] = {}
-    for name in arguments.only or VARIANTS:
+    for name in arguments.only or [n for n in VARIANTS if n.startswith("CAR") or not arguments.single]:
         if arguments.trained and not (run_folder(arguments, name) / "implicit.json").is_file():
             continue
         network, training = trained(name, arguments)
@@ -200,8 +202,8 @@ def main() -> None:
         "body": judged("naked body", None, people, arguments),
         "variants": variants,
     }
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    write_results(found)
+    (SINGLE if arguments.single else RESULTS).write_text(json.dumps(found, indent=1) + "\n")
+    write_results(found, arguments.single)
 
 
 if __name__ == "__main__":

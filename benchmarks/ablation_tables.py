@@ -1,8 +1,8 @@
-"""The tables of docs/results.md and its picture from ablation.json.
+"""The tables of docs/results.md and its picture from ablation.json, the tables of single choices from ablation_choices.json.
 
     python benchmarks/ablation_tables.py
 
-Everything between the two marks in docs/results.md is replaced; the text around them stays.
+Everything between the marks in docs/results.md is replaced; the text around them stays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from carve.evaluate.metrics import interval
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "ablation.json"
+RESULTS, SINGLE = HERE / "ablation.json", HERE / "ablation_choices.json"
 PAGE = HERE.parent / "docs" / "results.md"
 PICTURE = HERE.parent / "docs" / "pictures" / "ablation.png"
 BASELINES = ("PIFu", "PIFuHD", "PaMIR", "ICON", "ARCH", "ARCH++", "CAR", "carve")
@@ -36,6 +36,7 @@ GEOMETRIES = {
     "canonical_normal": "normal",
 }
 MARKS = ("<!-- tables -->", "<!-- end of tables -->")
+SINGLE_MARKS = ("<!-- tables of choices -->", "<!-- end of tables of choices -->")
 
 
 def of(rows: Iterable[Mapping[str, Any]], track: str, kind: str, figure: str) -> dict[str, list[float]]:
@@ -88,6 +89,8 @@ def tables(found: Mapping[str, Any]) -> str:
     for track, words in TRACKS.items():
         lines = [["naked body", "-", "-", *cells(found["body"], track)]]
         lines += [[*described(name), *cells(variants[name]["rows"], track)] for name in there(BASELINES)]
+        if len(lines) < 3:
+            continue
         out.append(f"### Models, {words}\n\n" + table(["method", "space", "representation", *FIGURES.values()], lines))
     head = [*FIGURES.values(), *(f"{v} (fitted)" for v in FIGURES.values())]
 
@@ -139,15 +142,17 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=80)
 
 
-def write_results(found: Mapping[str, Any]) -> None:
-    """Print the tables, put them into the page, draw the picture."""
-    text = tables(found)
+def write_results(found: Mapping[str, Any], single: bool = False) -> None:
+    """Print the tables, put them into the page, draw the picture; of `single` choices the tables alone."""
+    text, marks = tables(found), SINGLE_MARKS if single else MARKS
     print(text)
     page = PAGE.read_text()
-    pattern = re.compile(re.escape(MARKS[0]) + ".*" + re.escape(MARKS[1]), re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda _: f"{MARKS[0]}\n\n{text}\n{MARKS[1]}", page))
-    draw(found, PICTURE)
+    pattern = re.compile(re.escape(marks[0]) + ".*" + re.escape(marks[1]), re.DOTALL)
+    PAGE.write_text(pattern.sub(lambda _: f"{marks[0]}\n\n{text}\n{marks[1]}", page))
+    if not single:
+        draw(found, PICTURE)
 
 
 if __name__ == "__main__":
-    write_results(json.loads(RESULTS.read_text()))
+    for results in (RESULTS, SINGLE):
+        write_results(json.loads(results.read_text()), results == SINGLE)
