@@ -24,6 +24,9 @@ from carve.records import CanonicalSurface, PosedSurface
 from carve.stages.texturing.params import Params
 from carve.stages.texturing.view import View
 
+_OTHER_TONE = 1.0
+"""Times the detail that is allowed: where tones differ by so much the pixel is half another cloth's."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -44,12 +47,13 @@ class Layer:
         return np.column_stack([tone[:, :3], np.sqrt(np.maximum(tone[:, 3] - square, 0))])
 
     def detail(self, pixels: np.ndarray, wanted: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-        """(N, 4) what to add to tones `wanted` (N, 4) to copy the picture at pixels (N, 2), where it is of that cloth, and how far."""
-        sharp = sample(self.sharp, pixels - self.corner)
-        change = sharp[:, :3] - wanted[:, :3]
+        """(N, 4) what to add to tones `wanted` (N, 4) to copy the picture's detail at pixels (N, 2) where it is of that cloth, how far."""
+        sharp, tone = sample(self.sharp, pixels - self.corner), self.tone(pixels)[:, :3]
+        change, apart = sharp[:, :3] - tone, tone - wanted[:, :3]
         allowed = limits[0] + limits[1] * wanted[:, 3]
-        excess = np.einsum("nc,nc->n", change, change) / (3 * allowed**2)
-        share = sharp[:, 3] / (1 + excess**3)
+        # Neither what stands out of its cloth, nor anything of another cloth whose details happen to look like this one.
+        excess, other = (np.einsum("nc,nc->n", d, d) / (3 * most**2) for d, most in ((change, allowed), (apart, _OTHER_TONE * allowed)))
+        share = sharp[:, 3] / ((1 + excess**3) * (1 + other**3))
         return np.column_stack([change * share[:, None], share])
 
 
