@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from capsule_figure import Scene, capsule_surface, photograph
-from carve.body.clothes.part_labels import ALLOWED, covered, label_shares, shown_in_front, vertex_labels, without_patches
+from carve.body.clothes.part_labels import ALLOWED, _a_pair, covered, label_shares, shown_in_front, vertex_labels, without_patches
 from carve.body.model import REGIONS
 from carve.body.zones import HEAD, TORSO
+from carve.geometry.mesh import vertex_normals
 from carve.geometry.raster import rasterise
 from carve.records import LABELS, NormalMaps
 from carve.stages.texture import bake_texture
@@ -109,6 +110,26 @@ def test_a_ragged_hem_on_the_back_goes_round_straight(scene: Scene) -> None:
     assert 1.1 < lowest_top < 1.25 and highest_skin - lowest_top < 0.03
     before = trunk & (surface.vertices[:, 2] > 0.1)
     assert (label[before] == true_label(surface.vertices, surface.region)[before]).mean() > 0.97
+
+
+def test_a_foot_that_is_hidden_wears_what_the_other_one_wears(scene: Scene) -> None:
+    surface = scene.posed.canonical
+    normals = vertex_normals(surface.vertices, surface.faces)
+    left, right = (surface.region == REGIONS.index(f"{side}_foot") for side in ("left", "right"))
+    shares = np.zeros((len(surface.vertices), len(LABELS)))
+    shares[:, BOTTOM] = 1
+    toes = left & (surface.vertices[:, 2] > np.median(surface.vertices[left, 2]))
+    shares[toes] = np.eye(len(LABELS))[SHOES]
+    seen = left.astype(float)
+    found = _a_pair(shares, seen, surface, normals)
+    shod = found.argmax(1) == SHOES
+    assert (shod[left] == toes[left]).all()
+    mirrored = right & (surface.vertices[:, 2] > np.median(surface.vertices[right, 2]))
+    assert (shod[right] == mirrored[right]).mean() > 0.95
+    assert (found[~right] == shares[~right]).all()
+    # What is seen of it, and feet of which nothing is, stay as they are.
+    assert (_a_pair(shares, seen + right, surface, normals) == shares).all()
+    assert (_a_pair(shares, 0 * seen, surface, normals) == shares).all()
 
 
 def test_the_skin_of_an_arm_before_the_trunk_is_not_the_backs(scene: Scene) -> None:

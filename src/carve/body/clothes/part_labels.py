@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from carve.body.model import REGIONS
 from carve.body.zones import ATTACHED, FEET, HANDS, HEAD, LEGS, LOWER_ARMS, TORSO, UPPER_ARMS, limb_axes
 from carve.geometry.camera import Camera
+from carve.geometry.frames import mirrored_x
 from carve.geometry.mesh import components, diffuse, face_normals, vertex_normals
 from carve.geometry.meshing.diffusion import spread, stiffness
 from carve.geometry.raster import rasterise
@@ -108,7 +109,23 @@ def label_shares(posed: PosedSurface, maps: NormalMaps, rounds: int = _ROUNDS) -
                 _, index = cKDTree(place[sources] * scale).query(asked[wanted] * scale, k=min(8, len(sources)))
                 found[wanted] = shares[sources[index.reshape(len(wanted), -1)]].mean(1)
     seen = np.clip(sides[0][0].sum(1), 0, 1)
+    found = _a_pair(found, seen, surface, normals)
     return diffuse(_rings(found, seen, surface), surface.faces, rounds) * ALLOWED[surface.region]
+
+
+def _a_pair(shares: np.ndarray, seen: np.ndarray, surface: CanonicalSurface, normals: np.ndarray) -> np.ndarray:
+    """Shares (V, L) with what the photo, by `seen` (V,) 0 to 1, does not show of one foot as it is on the other, if more is seen of that:
+    of a foot that is lifted behind a leg hardly anything is."""
+    feet = sorted((np.flatnonzero(surface.region == region) for region in FEET), key=lambda foot: float(seen[foot].sum()))
+    if not all(map(len, feet)) or not seen[feet[1]].any():
+        return shares
+    less, more = feet
+    place = np.concatenate([surface.vertices, _NORMAL_SCALE * normals], axis=1)
+    wanted = np.concatenate([mirrored_x(surface.vertices[less]), _NORMAL_SCALE * mirrored_x(normals[less])], axis=1)
+    _, like = cKDTree(place[more]).query(wanted)
+    paired = shares.copy()
+    paired[less] += (1 - seen[less])[:, None] * (shares[more[like]] - shares[less])
+    return paired
 
 
 def _rings(shares: np.ndarray, seen: np.ndarray, surface: CanonicalSurface) -> np.ndarray:
