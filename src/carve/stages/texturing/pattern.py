@@ -32,8 +32,8 @@ _STRONG, _STRAND = 10.0, 5.0
 """Their median, of 255, from which on there is a pattern; in hair."""
 _SIZE, _SOURCE = 288, 288
 """Sides of a swatch, and of the part of the photo that it is made from, pixels."""
-_FEWEST = 600
-"""Pixels that must show a cloth, or hair."""
+_FEWEST, _LOCKS = 600, 2500
+"""Pixels that must show a cloth, and hair: a few bright locks make scales, not strands."""
 _NET = {**dict.fromkeys(_PATTERNED, 1500), _HAIR: 6000}
 """Of so few a quilt is a net."""
 _WEAVE = 0.006
@@ -77,7 +77,7 @@ def find_patterns(view: View, posed: PosedSurface, labels: np.ndarray, params: P
     found = {}
     for label in _PATTERNED:
         own = cv2.erode((shown == label).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        if own.sum() < _FEWEST:
+        if own.sum() < (_LOCKS if label == _HAIR else _FEWEST):
             continue
         rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
