@@ -84,11 +84,16 @@ def find_layers(view: View, posed: PosedSurface, behind_arms: np.ndarray, params
         if (shown > 0.5).sum() < 16:
             shown = np.zeros_like(shown)
         picture = view.picture[window]
-        pyramid = complete(np.dstack([picture, np.einsum("hwc,hwc->hw", picture, picture) / 3]), shown)
+        pyramid = tone_pyramid(picture, shown)
         distance = cv2.distanceTransform((shown < 0.3).astype(np.uint8), cv2.DIST_L2, 5)
         trust = np.exp(-((distance / reach_pixels) ** 2)) * shown.any()
         layers.append(Layer(np.array([left, top]), np.dstack([pyramid[0][..., :3], trust]), pyramid[min(level, len(pyramid) - 1)]))
     return layers
+
+
+def tone_pyramid(picture: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
+    """`sampling.complete` of a picture (h, w, 3) by its weight (h, w), with the mean square of its channels as a fourth one."""
+    return complete(np.dstack([picture, np.einsum("hwc,hwc->hw", picture, picture) / 3]), weight)
 
 
 def raster_facing(view: View) -> np.ndarray:

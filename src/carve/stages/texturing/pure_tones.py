@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 
 from carve.body.zones import LEGS, TORSO
-from carve.geometry.pictures.sampling import complete
 from carve.records import LABELS, PosedSurface
-from carve.stages.texturing.layers import Layer, raster_facing
+from carve.stages.texturing.layers import Layer, raster_facing, tone_pyramid
 from carve.stages.texturing.params import Params
 from carve.stages.texturing.view import View
 
@@ -39,8 +38,7 @@ def pure_tones(view: View, posed: PosedSurface, labels: np.ndarray, params: Para
             continue
         rows, columns = np.flatnonzero((own > 0).any(1)), np.flatnonzero((own > 0).any(0))
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        picture = view.picture[window]
-        pyramid = complete(np.dstack([picture, np.einsum("hwc,hwc->hw", picture, picture) / 3]), own[window])
+        pyramid = tone_pyramid(view.picture[window], own[window])
         sharp = np.dstack([pyramid[0][..., :3], own[window]])
         found[label] = Layer(np.array([columns[0], rows[0]]), sharp, pyramid[min(level, len(pyramid) - 1)])
     return found

@@ -156,8 +156,9 @@ def _around_limbs(
     usual = {}
     for part in cloth:
         own = np.flatnonzero(good & (kind == part))
-        own = own[:: -(-len(own) // _USUAL)] if len(own) else own
-        usual[part] = _commonest(colours[None, own], (known * common)[None, own], 20.0)[0, :3] if len(own) >= 8 else mean[:3]
+        if len(own) >= 8:
+            own = own[:: -(-len(own) // _USUAL)]
+            usual[part] = _commonest(colours[None, own], (known * common)[None, own], 20.0)[0, :3]
     axes = limb_axes(surface.skeleton)
     for region in range(len(REGIONS)):
         for part in np.unique(kind[surface.region == region]):
@@ -183,7 +184,7 @@ def _around_limbs(
             distance, index = cKDTree(place[sources]).query(place[wanted], k=8 if len(sources) < 40 else 40)
             near = 1 / (distance**2 + 2) if part in cloth else 1 / (distance**2 + 0.5) ** 1.5
             guess[wanted] = _prevailing(colours[sources][index], (known * common)[sources][index] * near)
-            if part in cloth:
+            if part in usual:
                 guess[wanted, :3] = _in_one_light(guess[wanted, :3], usual[part])
             trust[wanted] = 1.0
     well = known >= _WELL_KNOWN
