@@ -125,13 +125,7 @@ def refine(
     posed = skin(smiling, transforms, canonical.bones, canonical.weights)
     if params.settle:
         posed = _settled(posed, canonical, cloth=True)
-    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
-    # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
-    pixels = body.camera.project(posed)
-    beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
-    hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
-    # A fitted face lies where the photo has it: the hair's outline beside a cheek must not pull it away.
-    hold = hold + params.face_hold * features_on(canonical, body, whole=True)
+    hold = _held(posed, canonical, body, params)
     mover = SurfaceMover(posed, canonical.faces, hold)
     field = mask_field(observation.mask, body.camera, params.resolution)
 
@@ -165,6 +159,17 @@ def refine(
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
         raise StageError("refine: a vertex is not finite after inverse skinning.")
     return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed, notes, expression)
+
+
+def _held(posed: np.ndarray, canonical: CanonicalSurface, body: BodyFit, params: Params) -> np.ndarray:
+    """(V,) how firmly each vertex of `posed` (V, 3) stays where it is when the outline pulls."""
+    hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
+    # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
+    pixels = body.camera.project(posed)
+    beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
+    hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
+    # A fitted face lies where the photo has it: the hair's outline beside a cheek must not pull it away.
+    return np.asarray(hold + params.face_hold * features_on(canonical, body, whole=True))
 
 
 def _carried_back(transforms: np.ndarray, canonical: CanonicalSurface) -> np.ndarray:

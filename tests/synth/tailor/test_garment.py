@@ -147,6 +147,23 @@ def test_shoes_and_hats_are_solids_around_their_wearer(grid: BodyGrid, full_body
     assert solid.inside(skin[~covered]).mean() < 0.3
 
 
+def test_a_sandal_leaves_the_foot_bare_between_its_sole_and_two_bands(grid: BodyGrid, full_body: FullBody) -> None:
+    values = {name: sum(ends) / 2 for name, ends in SHOES["sandals"].items()}
+    piece = stiff_piece(grid.figure, skin_joints(full_body), Stiff("sandals", "shoes", **values))  # type: ignore[arg-type]
+    assert not len(boundary_edges(piece.faces))
+    figure, ground = grid.figure, grid.figure.heights["ground"]
+    foot = figure.vertices[figure.skin_of("left_foot")]
+    solid = MeshQueries(piece.rest, piece.faces, winding=True)
+    above = (foot[:, 1] > ground + 0.02 * figure.scale) & (foot[:, 1] < ground + 0.08 * figure.scale)
+    assert solid.inside(foot[above]).mean() < 0.5
+    assert piece.rest[:, 1].min() < ground - 0.008 * figure.scale
+    bands = piece.rest[piece.rest[:, 1] > ground + 0.025 * figure.scale]
+    along = (bands[:, 2] - foot[:, 2].min()) / np.ptp(foot[:, 2])
+    assert ((along > 0.55) & (along < 0.85)).any()
+    assert (along < 0.3).any()
+    assert not ((along > 0.87) & (along < 0.97)).any()
+
+
 @pytest.mark.parametrize("family", CARRIED)
 def test_what_is_worn_over_clothes_is_solid_and_leaves_room_below(grid: BodyGrid, full_body: FullBody, family: str) -> None:
     piece = carried_piece(grid.figure, skin_joints(full_body), family, 0.04, np.random.default_rng(0))

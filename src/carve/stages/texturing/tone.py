@@ -85,9 +85,8 @@ def base_colours(
         member = surface.region == region
         own[member] = layer.tone(pixels[member])
         other[member] = layers[MIRRORED[region]].tone(mirror.pixels[member])
-    kinds = np.zeros(len(points), np.uint8) if labels is None else labels
-    for label, layer in (by_label or {}).items():
-        member = kinds == label
+    for label, layer in ({} if labels is None or by_label is None else by_label).items():
+        member = labels == label
         own[member], other[member] = layer.tone(pixels[member]), layer.tone(mirror.pixels[member])
     zone = face_zone(surface)
     # Where nothing is sure, on fingers, say, the little that is left still counts against nothing.
@@ -108,17 +107,16 @@ def base_colours(
     if alike is not None:
         kind = np.where(zone & face_is_own & (labels == _SKIN), _FACE, alike)
     guess, guess_weight = _around_limbs(surface, colours, known, kind, [] if labels is None else _CLOTH)
-    if skin is not None and labels is not None:
-        lonely = (kind == _SKIN) & (guess_weight < 1)  # no skin of that limb is seen
-        guess[lonely], guess_weight[lonely] = [*skin, 0.0], 1.0
-    if skin is not None and (seen[zone] > 0.5).sum() < 8:
-        guess[zone], guess_weight[zone] = [*skin, 0.0], 1.0
+    if skin is not None:
+        bare = zone if (seen[zone] > 0.5).sum() < 8 else np.zeros_like(zone)
+        if labels is not None:
+            bare = bare | ((kind == _SKIN) & (guess_weight < 1))  # no skin of that limb is seen
+        guess[bare], guess_weight[bare] = [*skin, 0.0], 1.0
     barrier = _touching(surface)
     if face_is_own:
         barrier |= zone[surface.faces].any(1) & ~zone[surface.faces].all(1)
     if labels is not None:
-        corners = kind[surface.faces]
-        barrier |= (corners != corners[:, :1]).any(1)
+        barrier |= (kind[surface.faces] != kind[surface.faces[:, :1]]).any(1)
     axes = limb_axes(surface.skeleton)[surface.region[surface.faces[:, 0]]]
     stiff = stiffness(surface.vertices, surface.faces, axes, params.across, np.where(barrier, 1e-3, 1.0))
     pull = params.pull * guess_weight

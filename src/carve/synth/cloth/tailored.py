@@ -31,7 +31,7 @@ from carve.synth.wear.wardrobe import Item, Split
 
 TRIES = 4
 """Bodies, poses and outfits that are tried for one member before it is given up."""
-EXTRAS = {"scarf": (0.0, 0.08), "shoulder_bag": (0.08, 0.14), "backpack": (0.14, 0.2)}
+EXTRAS = {"scarf": (0.0, 0.08), "shoulder_bag": (0.08, 0.14), "backpack": (0.14, 0.2), "tote": (0.2, 0.24)}
 """Where in [0, 1) a random number must lie for each of what is worn over clothes."""
 ARMS_OUT = {"outer": 0.18, "plain": 0.09}
 """Radians by which arms hang away from the body, so that sleeves have room."""

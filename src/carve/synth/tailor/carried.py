@@ -63,23 +63,37 @@ def _strap(grid: BodyGrid, trunk: np.ndarray, normal: np.ndarray, through: np.nd
     return np.maximum(_shell(trunk, 0.002, 2 * grid.cell), np.abs(plane) - width * grid.figure.scale / 2)
 
 
-def _shoulder_bag(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A bag at one hip, its strap over the other shoulder."""
+def _slung(grid: BodyGrid, trunk: np.ndarray, side: float, over: float, half: np.ndarray, height: float, width: float) -> np.ndarray:
+    """A bag of half extents (3,) at the hip of a side (-1 or 1), its middle `height` above the hip, its strap over the shoulder that is
+    `over` (-1 to 1, the left one positive) of the way out."""
     figure, scale = grid.figure, grid.figure.scale
-    side = float(rng.choice([-1, 1]))
-    shoulder, hip = figure.heads["leftUpperArm"] * [-0.55 * side, 1, 1], figure.heads["leftUpperLeg"] * [side, 1, 1]
+    shoulder, hip = figure.heads["leftUpperArm"] * [over, 1, 1], figure.heads["leftUpperLeg"] * [side, 1, 1]
     own = ~(figure.skin_of("left_hand") | figure.skin_of("right_hand")) & (np.abs(figure.vertices[:, 1] - hip[1]) < 0.03)
     reach = float(np.abs(figure.vertices[own, 0]).max())
-    half = scale * np.array([0.045, rng.uniform(0.09, 0.14), rng.uniform(0.11, 0.16)])
-    centre = np.array([side * (reach + half[0] + 0.035 * scale), hip[1] + rng.uniform(-0.06, 0.08) * scale, hip[2]])
+    centre = np.array([side * (reach + half[0] + 0.035 * scale), hip[1] + height, hip[2]])
     way = centre - shoulder
-    return smooth_minimum(
-        [
-            _strap(grid, trunk, np.array([-way[1], way[0], 0.0]), shoulder, float(rng.uniform(0.02, 0.04))),
-            _box(grid, centre, half, 0.025 * scale),
-        ],
-        0.01,
-    )
+    strap = _strap(grid, trunk, np.array([-way[1], way[0], 0.0]), shoulder, width)
+    return smooth_minimum([strap, _box(grid, centre, half, 0.025 * scale)], 0.01)
+
+
+def _shoulder_bag(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A bag at one hip, its strap over the other shoulder."""
+    scale = grid.figure.scale
+    side = float(rng.choice([-1, 1]))
+    half = scale * np.array([0.045, rng.uniform(0.09, 0.14), rng.uniform(0.11, 0.16)])
+    height = rng.uniform(-0.06, 0.08) * scale
+    return _slung(grid, trunk, side, -0.55 * side, half, height, float(rng.uniform(0.02, 0.04)))
+
+
+def _tote(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A tall, flat bag at one side, its strap over the shoulder above it."""
+    scale = grid.figure.scale
+    side = float(rng.choice([-1, 1]))
+    half = scale * np.array([rng.uniform(0.03, 0.045), rng.uniform(0.15, 0.19), rng.uniform(0.15, 0.19)])
+    height = rng.uniform(0.02, 0.1) * scale
+    bag = _slung(grid, trunk, side, 0.7 * side, half, height, float(rng.uniform(0.02, 0.04)))
+    # The strap ends in the bag and does not go on around the trunk.
+    return np.asarray(np.maximum(bag, 0.2 * abs(grid.figure.heads["leftUpperArm"][0]) - side * grid.axes()[0]))
 
 
 def _backpack(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -109,7 +123,7 @@ def _braces(grid: BodyGrid, trunk: np.ndarray, rng: np.random.Generator) -> np.n
     return np.maximum(np.minimum(*bands), low - y)
 
 
-CARRIED: dict[str, Shape] = {"scarf": _scarf, "shoulder_bag": _shoulder_bag, "backpack": _backpack, "braces": _braces}
+CARRIED: dict[str, Shape] = {"scarf": _scarf, "shoulder_bag": _shoulder_bag, "tote": _tote, "backpack": _backpack, "braces": _braces}
 """What may be worn over clothes, by family."""
 
 

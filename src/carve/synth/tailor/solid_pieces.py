@@ -50,6 +50,8 @@ class Stiff:
     crown: float = 0.0
     """How much higher than the head."""
     laces: bool = False
+    straps: float = 0.0
+    """Width of the bands across toes and ankle that a sandal has in place of an upper."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ SHOES: dict[str, dict[str, tuple[float, float]]] = {
                 "toe": (0.012, 0.022)},
     "pumps": {"ease": (0.003, 0.005), "height": (0.06, 0.066), "sole": (0.005, 0.008), "heel": (0.01, 0.03), "low_front": (0.026, 0.03),
               "toe": (0.012, 0.03)},
+    "sandals": {"ease": (0.004, 0.006), "height": (0.1, 0.105), "sole": (0.01, 0.022), "heel": (0.0, 0.02), "toe": (0.004, 0.01),
+                "straps": (0.016, 0.03)},
 }  # fmt: skip
 """Ranges of each family of shoes."""
 
@@ -152,6 +156,8 @@ def _shoe(figure: Figure, design: Stiff, side: Side) -> _Made:
     outline = ndimage.gaussian_filter(outline, 2.0)[:, None, :] * grid.cell - (design.ease + 0.005) * scale
     under = ground - scale * (design.sole + design.heel * np.clip(3 * back - 0.6, 0, 1))
     slab = np.maximum(np.maximum(outline, y - ground - 0.012 * scale), under - y)
+    if design.straps:
+        upper = _straps(grid, design, upper, heel, tip)
     field = smooth_minimum([upper, slab], 0.004)
     instep = np.clip((z - heel) / (tip - heel), 0, 1)
     edge = ground + scale * (design.height - design.low_front * np.exp(-(((instep - 0.5) / 0.22) ** 2)))
@@ -161,6 +167,20 @@ def _shoe(figure: Figure, design: Stiff, side: Side) -> _Made:
     if design.laces:
         relief = _laced(relief, figure, side, heel, tip)
     return _Made(relief, (vertices, faces))
+
+
+def _straps(grid: BodyGrid, design: Stiff, upper: np.ndarray, heel: float, tip: float) -> np.ndarray:
+    """What a sandal keeps of an upper (X, Y, Z): a band across the toes, one around the ankle, and one up the heel; two nodes thick."""
+    scale, ground = grid.figure.scale, grid.figure.heights["ground"]
+    _, y, z = grid.axes()
+    half = design.straps * scale / 2
+    toes = np.abs(z - heel - 0.7 * (tip - heel)) - half
+    # The upper one rises from the heel to the instep, as a strap around an ankle lies.
+    ankle = np.abs(y - ground - 0.05 * scale - 0.3 * np.clip(z - heel, 0, 0.35 * (tip - heel))) - half
+    ankle = np.maximum(ankle, z - heel - 0.5 * (tip - heel))
+    behind = np.maximum(z - heel - 0.15 * (tip - heel), y - ground - 0.05 * scale)
+    bands = np.minimum(np.minimum(toes, ankle), behind)
+    return np.asarray(np.maximum(np.abs(upper) - grid.cell, bands))
 
 
 def _laced(relief: Relief, figure: Figure, side: Side, heel: float, tip: float) -> Relief:
