@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from carve.networks.detail import Architecture, DetailNet, load_detail_net
+from carve.networks.detail import Architecture, DetailNet, load_detail_net, relative_light
 from carve.networks.weights import write_weights
 
 SMALL = Architecture(widths=(8, 16, 16))
@@ -35,6 +35,17 @@ def test_normals_are_unit_and_what_lies_outside_the_mask_is_not_looked_at() -> N
     assert torch.allclose(out.normals.norm(dim=1), torch.ones(2, 64, 64), atol=1e-4)
     other = torch.where(mask > 0, normals, normals.roll(1, 0))
     assert torch.equal(network(image, other, scale, mask).log_scale, out.log_scale)
+
+
+def test_folds_of_black_cloth_and_of_white_are_alike() -> None:
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 8:] = 1
+    shade = 1 + 0.5 * torch.sin(torch.arange(64) / 4).expand(1, 3, 64, 64)
+    told = [relative_light((albedo * shade).pow(1 / 2.2), mask) for albedo in (0.6, 0.3)]
+    assert torch.allclose(*told, atol=0.05)
+    assert told[0].std() > 0.5
+    assert not told[0][mask == 0].any()
+    assert abs(float(told[0].sum() / mask.sum())) < 1e-5
 
 
 def test_weights_come_back(tmp_path: pytest.TempPathFactory) -> None:

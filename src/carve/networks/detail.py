@@ -19,8 +19,10 @@ from torch.nn import functional
 from carve.networks.blocks import UNet, silent_head
 from carve.networks.weights import FOLDER, load_network
 
-INPUTS = 8
-"""Colour, coarse normals, their log b, mask."""
+INPUTS = 9
+"""Colour, logarithm of luminance, coarse normals, their log b, mask."""
+DARKEST = 0.01
+"""Of linear luminance: below it a photo's noise would be taken for form."""
 OUTPUTS = 4
 """Difference of the normals, log b of what error is left."""
 
@@ -67,13 +69,22 @@ class DetailNet(UNet):
             log_scale: (B, 1, S, S) log b of theirs.
             mask: (B, 1, S, S) 1 where the person is.
         """
-        inputs = torch.cat([4 * (image - 0.45), normals * mask, (log_scale + 1.5) * mask, 2 * mask - 1], 1)
+        inputs = torch.cat([4 * (image - 0.45), relative_light(image, mask), normals * mask, (log_scale + 1.5) * mask, 2 * mask - 1], 1)
         out = functional.pixel_shuffle(self.head(self.features(inputs)), 2).float()
         turned = normals.float() + out[:, :3]
         return DetailOutput(
             normals=turned * (turned.square().sum(1, keepdim=True) + 1e-8).rsqrt(),
             log_scale=(log_scale.float() + out[:, 3:4]).clamp(-5.5, -0.5),
         )
+
+
+def relative_light(image: Tensor, mask: Tensor) -> Tensor:
+    """(B, 1, S, S) log-luminance of patches less its mean over the person, zero outside: folds of black cloth and of white look alike in
+    it, since light is multiplied with what it falls on."""
+    red, green, blue = image.float().clamp(0, 1).pow(2.2).split(1, dim=1)
+    light = (0.2126 * red + 0.7152 * green + 0.0722 * blue + DARKEST).log()
+    mean = (light * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp(min=1)
+    return (2 * (light - mean)).clamp(-4, 4) * mask
 
 
 def load_detail_net(folder: Path = FOLDER) -> DetailNet:

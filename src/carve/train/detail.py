@@ -27,7 +27,7 @@ from carve.synth.photo.augmentation import Field
 from carve.synth.samples.dataset import SyntheticPhotos
 from carve.synth.store.shards import Split
 from carve.train.joined import Joined
-from carve.train.normals import normal_terms
+from carve.train.normals import normal_terms, relief_term
 from carve.train.normals_figures import angles
 from carve.train.running.card import card_of
 from carve.train.running.checkpoint import Run
@@ -48,12 +48,14 @@ class Params:
 
     patch: int = 128
     """P, pixels."""
-    patches: int = 10
+    patches: int = 12
     """N."""
     no_body: float = 0.3
     """Share of the photographs whose coarse normals were found without a body."""
     gradient: float = 1.0
     """Weight of the differences between neighbours' normals."""
+    relief: float = 0.3
+    """Weight of `carve.train.normals.relief_term`."""
     doubt: float = 0.1
     """Weight of the likelihood of the errors under the predicted scales."""
 
@@ -128,8 +130,10 @@ def detail_loss(network: nn.Module, batch: Batch, step: int, params: Params, per
     patches = cut_patches(person, batch, params, torch.Generator().manual_seed(step))
     out = ask(network, patches)
     chord, doubt, edges = normal_terms(out.normals, out.log_scale, patches.truth, patches.weight)
-    total = chord + params.gradient * edges + params.doubt * doubt
-    return total, {"chord": float(chord.detach()), "edges": float(edges.detach()), "doubt": float(doubt.detach())}
+    relief = relief_term(out.normals, patches.truth, patches.weight)
+    total = chord + params.gradient * edges + params.relief * relief + params.doubt * doubt
+    parts = {"chord": chord, "edges": edges, "relief": relief, "doubt": doubt}
+    return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
 @torch.no_grad()
