@@ -69,6 +69,10 @@ def solid_mesh(made: manifold3d.Manifold) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(mesh.vert_properties[:, :3], float), np.asarray(mesh.tri_verts, np.int64)
 
 
+_EYE_GROWTH = 1.01
+"""Eyeballs are made larger by this: of lids that they only just touch they would come loose when triangles are taken away."""
+
+
 def with_eyeballs(made: manifold3d.Manifold, body: BodyFit) -> manifold3d.Manifold:
     """The solid united with the closed pieces that the eye bones move, if the body has them."""
     label = components(body.faces, len(body.canonical))
@@ -80,7 +84,9 @@ def with_eyeballs(made: manifold3d.Manifold, body: BodyFit) -> manifold3d.Manifo
         moved = (body.weights * (body.bones == bone)).sum(1) > 0.5
         for piece in np.unique(label[moved]):
             if piece != main:
-                made = made + solid(body.canonical, body.faces[label[body.faces[:, 0]] == piece])
+                ball = body.canonical[label == piece].mean(0)
+                grown = ball + _EYE_GROWTH * (body.canonical - ball)
+                made = made + solid(grown, body.faces[label[body.faces[:, 0]] == piece])
     return made
 
 

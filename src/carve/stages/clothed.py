@@ -34,7 +34,17 @@ from carve.body.head.hair_solid import with_solid_hair
 from carve.body.model import REGIONS
 from carve.body.zones import FEET, HANDS, HEAD, LEGS, TORSO
 from carve.bounds import Factor, Length, Rising, Rounds, Scale
-from carve.geometry.mesh import cotangent_laplacian, diffuse, membrane, signed_volume, smooth, uniform_laplacian, unique_edges
+from carve.geometry.mesh import (
+    cotangent_laplacian,
+    diffuse,
+    largest_component,
+    membrane,
+    signed_volume,
+    smooth,
+    uniform_laplacian,
+    unique_edges,
+)
+from carve.geometry.meshing.handles import without_handles
 from carve.geometry.meshing.isosurface import Grid, zero_level
 from carve.geometry.queries import MeshQueries
 from carve.geometry.skinning import bone_transforms
@@ -119,6 +129,8 @@ class Params:
     """Scale of the membrane that bridges hollows which no cloth follows (chest, spine, seat), metres; zero leaves them."""
     taut_rounds: Rounds = 6
     """Rounds of tightening it."""
+    tunnel: Length = 0.3
+    """Handles (slits below hair, between fingers, at the lids) whose shortest loop is shorter than this are cut or closed, metres."""
     smoothing: Rounds = 6
     """Rounds of smoothing of what was extracted, at 256 cells; smaller cells get as much in metres. It does not shrink."""
     simplify: Annotated[float, Field(ge=0, le=0.01)] = 0.0001
@@ -162,7 +174,7 @@ def clothed_surface(
     whole = _simplified(with_solid_hair(joined, body, float(zones[0].low[1])), params)
     if whole.volume() < 0.5 * signed_volume(body.canonical, skin.faces):
         raise StageError("canonical: the network sees no person around the fitted body.")
-    points, triangles = solid_mesh(whole)
+    points, triangles = without_handles(*largest_component(*solid_mesh(whole)), params.tunnel)
     points = _apart(points, triangles)
     near = skin.near(points)
     dense = field.weights(points, near, len(body.skeleton.names)).astype(float)
