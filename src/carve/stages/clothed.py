@@ -354,7 +354,7 @@ class _Field:
         f = f + unseen * (body - p.cloth_thickness - f)
         foot = _ramp(self._ankle - points[:, 1], 0.0, 0.03) * _ramp(np.exp(log_scale), *p.foot_doubt)
         f = f + foot * (body - p.shoe_thickness - f)
-        f = np.minimum(f, np.maximum(self._shoes.distance(points), points[:, 1] - self._ankle))
+        f = self._shoes.worn(f, points, self._ankle)
         f = self._hanging.united(f, points, near, others)
         f = self._hair.united(f, points, near)
         # A zone's body replaces the network where nothing thick covers it. What is thin tapers off before the zone begins.
