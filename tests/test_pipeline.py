@@ -117,8 +117,10 @@ def fakes(made: Avatar, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     monkeypatch.setattr(pipeline, "register_back", fakes.stage("back"))
     monkeypatch.setattr(pipeline, "load_implicit_net", lambda: "the implicit network")
     monkeypatch.setattr(pipeline, "load_normals_net", lambda: "the normals network")
+    monkeypatch.setattr(pipeline, "load_shading_net", lambda: "the shading network")
     monkeypatch.setattr(pipeline, "load_anny", lambda progress, anatomy: fakes.calls.update(["load"]) or "the body model")
-    monkeypatch.setattr("carve.io.outputs.preview_sheet", lambda avatar: np.zeros((4, 4, 3), np.uint8))
+    for picture in ("io.outputs.preview_sheet", "export.outputs.thumbnail"):
+        monkeypatch.setattr(f"carve.{picture}", lambda shown: np.zeros((4, 4, 3), np.uint8))
     return fakes
 
 

@@ -19,7 +19,7 @@ from carve.runner import Deferred, StageRunner, one_thread
 from carve.stages import fit_body, normals, observe, refine
 from synthetic import Truth
 
-THREADS = (1, 2, 4)
+THREADS = (1, 4)
 
 
 @pytest.fixture(params=THREADS)

@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -106,7 +107,8 @@ def with_values(base: Params, values: Mapping[str, Any], path: str = "") -> Para
 
     Text is read as the field's type (`"0.5"`, `"true"`, `"none"`), so that command lines and files go the same way.
     """
-    hints = get_type_hints(type(base), include_extras=True)
+    kind: Any = type(base)
+    hints = _hints(kind)
     known = {f.name for f in fields(base)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
     for name, value in values.items():
@@ -126,6 +128,18 @@ def with_values(base: Params, values: Mapping[str, Any], path: str = "") -> Para
         raise CarveError(f"{path.rstrip('.') or 'settings'}: {error}.") from error
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Field -> annotation of a dataclass."""
+    return get_type_hints(kind, include_extras=True)
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """The checker of an annotation: making one takes longer than asking it."""
+    return TypeAdapter(hint)
+
+
 def checked(hint: Any, value: Any, where: str) -> Any:
     """`value` as the annotated type `hint`, or a CarveError that names the setting `where`."""
     if isinstance(value, Mapping):
@@ -135,7 +149,7 @@ def checked(hint: Any, value: Any, where: str) -> Any:
     try:
         if isinstance(value, bool) and bool not in _kinds(hint):
             raise ValueError("this setting is not a yes or no")
-        return TypeAdapter(hint).validate_python(value)
+        return _adapter(hint).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise CarveError(f"'{where}' cannot be {_shown(value)}: {reason[0].lower()}{reason[1:]}.") from error

@@ -25,11 +25,15 @@ HUMANOID = {"hips", "spine", "chest", "neck", "head"} | {
 }
 
 
+OPTIONS = ("--quiet", "--height", "170", "--set", "texture.size=1024")
+"""The product's own settings, but for a texture that is small."""
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's output folder."""
     folder = tmp_path_factory.mktemp("example") / "out"
-    assert cli.run(["reconstruct", str(EXAMPLE), "--out", str(folder), "--quiet", "--height", "170"]) == 0
+    assert cli.run(["reconstruct", str(EXAMPLE), "--out", str(folder), *OPTIONS]) == 0
     return folder
 
 
@@ -91,7 +95,7 @@ def test_the_surface_is_closed_and_wound_outward(out: Path) -> None:
 
 def test_a_second_run_from_texture_keeps_the_shape(out: Path) -> None:
     before = read_glb(out / "posed.glb").vertices
-    assert cli.run(["reconstruct", str(EXAMPLE), "--out", str(out), "--quiet", "--height", "170", "--from", "texture"]) == 0
+    assert cli.run(["reconstruct", str(EXAMPLE), "--out", str(out), *OPTIONS, "--from", "texture"]) == 0
     assert document(out, "report.json")["kept_stages"] == list(STAGES[: STAGES.index("texture")])
     np.testing.assert_array_equal(np.unique(read_glb(out / "posed.glb").vertices, axis=0), np.unique(before, axis=0))
 

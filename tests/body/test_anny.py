@@ -31,12 +31,22 @@ def package() -> Any:
 
 
 @pytest.fixture(scope="module")
-def rebuilt(package: Any, tmp_path_factory: pytest.TempPathFactory) -> AnnyBody:
-    """A compact model that was written by this very version of the code."""
-    folder = tmp_path_factory.mktemp("cache")
+def written(package: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that was written by this very version of the code."""
+    folder = tmp_path_factory.mktemp("cache") / "new"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CARVE_CACHE", str(folder / "new"))
+        patch.setenv("CARVE_CACHE", str(folder))
         patch.setattr(anny_build, "construct", lambda _progress: package)
+        load_anny()
+        return cache_path()
+
+
+@pytest.fixture(scope="module")
+def rebuilt(written: Path) -> AnnyBody:
+    """The compact model that is read from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CARVE_CACHE", str(written.parent))
+        patch.setattr(anny_build, "construct", lambda _progress: pytest.fail("built twice"))
         return load_anny(anatomical_hips=False)
 
 
@@ -183,16 +193,15 @@ def test_a_cache_that_cannot_be_written_is_done_without(package: Any, tmp_path: 
 
 @pytest.mark.parametrize("damage", [lambda d: d[: len(d) // 2], lambda d: d[:-4096] + bytes(4096)])
 def test_a_damaged_cache_is_built_again(
-    package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
+    package: Any, written: Path, rebuilt: AnnyBody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
 ) -> None:
-    monkeypatch.setenv("CARVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CARVE_CACHE", str(tmp_path))
     monkeypatch.setattr(anny_build, "construct", lambda _progress: package)
-    first = load_anny()
-    whole = cache_path().read_bytes()
+    whole = written.read_bytes()
     cache_path().write_bytes(damage(whole))
     with pytest.warns(CacheWarning, match="was built anew"):
         again = load_anny()
-    assert (again.template == first.template).all()
+    assert (again.template == rebuilt.template).all()
     assert cache_path().read_bytes() == whole
 
 

@@ -65,7 +65,8 @@ def test_a_known_body_is_found(model: AnnyBody, case: Case) -> None:
     assert heads[fit.skeleton.names.index(model.humanoid["leftHand"])] == pytest.approx(case.joints["leftHand"], abs=0.02)
 
 
-def test_under_clothes_the_body_stays_inside(model: AnnyBody, case: Case) -> None:
+def test_under_clothes_the_body_stays_inside(model: AnnyBody, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carve.evaluate.true_body.STEPS", (60, 80))
     dressed = replace(case, body=None, points=case.points + 0.02 * case.normals)
     fit = fit_true_body(dressed, model)
     _, near = cKDTree(dressed.points).query(fit.posed)

@@ -22,7 +22,7 @@ from carve.stages.clothed import Asked, Params, Worn, _apart, build_clothed, clo
 from intersections import intersecting_faces
 from synthetic import Truth
 
-COARSE = Params(resolution=128)  # type: ignore[arg-type]  # for what does not depend on the cells
+COARSE = Params(resolution=96)  # type: ignore[arg-type]  # for what does not depend on the cells
 CLOTH = 0.03
 BARE = [i for i, name in enumerate(REGIONS) if name == "head" or name.endswith("hand")]
 TORSO, LEFT_FOOT = REGIONS.index("torso"), REGIONS.index("left_foot")

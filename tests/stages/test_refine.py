@@ -140,7 +140,7 @@ def test_finer_vertices_show_more_of_the_map_and_stay_one_surface(
     assert silhouette_iou(fine.vertices, fine.canonical.faces, clothed.observation) > 0.98
 
 
-FIELD = replace(SAME_MESH, method="field", steps=120, face_trust=1.0, back_trust=1.0)
+FIELD = replace(SAME_MESH, method="field", steps=60, face_trust=1.0, back_trust=1.0)
 
 
 def test_a_field_gives_the_surface_the_normals_of_front_and_back(

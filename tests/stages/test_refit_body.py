@@ -25,7 +25,7 @@ from synthetic import Truth, synthetic_person
 
 Agreed = tuple[Truth, BodyFit, NormalMaps]
 
-SOON = Params(start_steps=60, steps=80, refit_steps=80)
+SOON = Params(start_steps=40, steps=40, refit_steps=60)
 """Enough for these people."""
 
 LIMBS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")

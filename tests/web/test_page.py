@@ -21,10 +21,10 @@ MOST_BYTES = 1_500_000
 """Of the page before any avatar is loaded, unpacked."""
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Running]:
-    """With workers that draw up motions, for the page shows them."""
-    with serving(tmp_path / "data", motions=True) as started:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """With workers that draw up motions, for the page shows them. Who uses the page deletes what they made."""
+    with serving(tmp_path_factory.mktemp("page") / "data", motions=True) as started:
         yield started
 
 

@@ -129,32 +129,26 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_killed_workers_and_servers_lose_no_job_and_go_on_where_they_were(running: Running) -> None:
+    """A server that is told to end takes its workers with it."""
     ids = [running.send() for _ in range(2)]
-    for done in (3, 6):
+    for done, how in ((3, signal.SIGKILL), (6, signal.SIGTERM)):
         running.until(lambda enough=done: len(running.state(ids[0])["stages"]) >= enough)  # type: ignore[misc]
         worker = running.worker()
         assert worker is not None
         os.kill(worker, signal.SIGKILL)
         running.until(lambda dead=worker: running.worker() not in (None, dead))  # type: ignore[misc]
-        running.kill()
+        successor = running.worker()
+        assert successor is not None
+        running.kill(how)
+        if how == signal.SIGTERM:
+            with pytest.raises(ProcessLookupError):
+                os.kill(successor, 0)
         running.start()
     running.until(lambda: all(running.state(id_)["state"] == "done" for id_ in ids))
     for id_ in ids:
         assert CLIENT.get(f"{running.url}/v1/avatars/{id_}/files/avatar.glb").content[:4] == b"glTF"
         log = (running.data / "avatars" / id_ / "run" / "stages" / "log.txt").read_text().split()
         assert len(log) == len(set(log)) == 10, "no finished stage ran twice"
-
-
-def test_a_server_that_is_told_to_end_takes_its_workers_with_it(running: Running) -> None:
-    id_ = running.send()
-    running.until(lambda: running.worker() is not None)
-    worker = running.worker()
-    assert worker is not None
-    running.kill(signal.SIGTERM)
-    with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
-    running.start()
-    running.until(lambda: running.state(id_)["state"] == "done")
 
 
 def test_slow_and_oversized_heads_are_let_go(steady: Running) -> None:

@@ -122,7 +122,7 @@ def test_brute_force_agrees_on_layers_that_pierce_each_other() -> None:
     surface = outer.outer_surface(layers, "canonical")
     assert surface.exact
     solids, _ = outer.person_solids(layers, "canonical")
-    samples = outer.sample_signed(surface, (10, 80, 30), np.random.default_rng(2))
+    samples = outer.sample_signed(surface, (5, 40, 15), np.random.default_rng(2))
     reference = reference_signed_distance(solids, samples.points.astype(float), finest=5e-4)
     np.testing.assert_array_equal(samples.distance < 0, reference < 0)
     np.testing.assert_allclose(samples.distance, reference, atol=1e-3)
@@ -156,7 +156,7 @@ def test_a_surface_that_crosses_itself() -> None:
     solids, _ = outer.person_solids([solid], "canonical")
     middle = np.array([[0.0, 0.05, 0.02]])
     assert solid_angle_winding(vertices, solid.faces, middle)[0] == pytest.approx(2, abs=1e-9)
-    points = np.random.default_rng(4).uniform(-0.55, 0.55, (80, 3))
+    points = np.random.default_rng(4).uniform(-0.55, 0.55, (40, 3))
     reference = reference_signed_distance(solids, points)
     np.testing.assert_allclose(outer.signed_distance(surface, points), reference, atol=2 * FINEST)
 
@@ -175,7 +175,7 @@ def test_faces_that_share_a_corner_and_cross() -> None:
 
     star, outline = pyramids(np.arange(5) * 4 % 10), pyramids(np.arange(10))
     assert solid_angle_winding(vertices, star, np.zeros((1, 3)))[0] == pytest.approx(2, abs=1e-9)
-    points = np.random.default_rng(5).uniform(-0.5, 0.5, (60, 3))
+    points = np.random.default_rng(5).uniform(-0.5, 0.5, (30, 3))
     corners = np.repeat(vertices[outline][None], len(points), 0).reshape(-1, 3, 3)
     away = np.linalg.norm(nearest_on_triangles(corners, np.repeat(points, 20, 0)) - np.repeat(points, 20, 0), axis=1)
     exact = away.reshape(-1, 20).min(1) * np.where(solid_angle_winding(vertices, outline, points) > 0.5, -1, 1)

@@ -32,7 +32,7 @@ def test_the_canonical_body_stands_over_the_origin(woman: ShapedBody) -> None:
 
 def test_adults_are_of_human_size_and_children_smaller(full_body: FullBody) -> None:
     rng = np.random.default_rng(0)
-    people = [shape_body(full_body, sample_traits(full_body, rng)) for _ in range(40)]
+    people = [shape_body(full_body, sample_traits(full_body, rng)) for _ in range(25)]
     adults = np.array([p.stature for p in people if p.traits.adult])
     children = np.array([p.stature for p in people if p.traits.years < 10])
     assert 1.55 < np.median(adults) < 1.85
@@ -45,8 +45,8 @@ def test_adults_are_of_human_size_and_children_smaller(full_body: FullBody) -> N
 
 def test_women_are_smaller_than_men_on_average(full_body: FullBody) -> None:
     rng = np.random.default_rng(1)
-    people = [t for t in (sample_traits(full_body, rng) for _ in range(160)) if t.adult]
-    stature = {sex: np.mean([shape_body(full_body, t).stature for t in people if t.female == sex][:25]) for sex in (True, False)}
+    people = [t for t in (sample_traits(full_body, rng) for _ in range(60)) if t.adult]
+    stature = {sex: np.mean([shape_body(full_body, t).stature for t in people if t.female == sex][:15]) for sex in (True, False)}
     assert stature[True] + 0.05 < stature[False]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from carve.synth.people.bodies import FullBody, Traits, sample_traits
 from carve.synth.wear.choice import choose_outfit
-from carve.synth.wear.outfits import LONG_HAIR
+from carve.synth.wear.outfits import LONG_HAIR, Outfit
 from carve.synth.wear.wardrobe import Wardrobe, held_out
 
 
@@ -17,6 +17,13 @@ def somebody(body: FullBody, seed: int, years: float | None = None, female: bool
         traits = sample_traits(body, rng)
         if (female is None or traits.female == female) and (years is None or (traits.years < years) == (years < 18)):
             return traits
+
+
+@pytest.fixture(scope="module")
+def many(full_body: FullBody, wardrobe: Wardrobe) -> list[tuple[Traits, Outfit]]:
+    """Forty people and what they wear."""
+    people = [somebody(full_body, seed) for seed in range(40)]
+    return [(traits, choose_outfit(wardrobe, traits, "train", np.random.default_rng(seed))) for seed, traits in enumerate(people)]
 
 
 def test_splits_share_no_garment_of_a_kind_with_choice(wardrobe: Wardrobe) -> None:
@@ -52,10 +59,9 @@ def test_everybody_is_covered(full_body: FullBody, wardrobe: Wardrobe, seed: int
         assert not any(piece.asset.gender == "female" and piece.kind in ("top", "bottom", "suit") for piece in outfit.pieces)
 
 
-def test_what_is_outer_comes_last(full_body: FullBody, wardrobe: Wardrobe) -> None:
+def test_what_is_outer_comes_last(many: list[tuple[Traits, Outfit]]) -> None:
     found = set()
-    for seed in range(30):
-        outfit = choose_outfit(wardrobe, somebody(full_body, seed), "train", np.random.default_rng(seed))
+    for _, outfit in many:
         order = [piece.kind for piece in outfit.pieces]
         found |= set(order)
         if "coat" in order:
@@ -68,11 +74,9 @@ def test_what_is_outer_comes_last(full_body: FullBody, wardrobe: Wardrobe) -> No
     assert {"top", "bottom", "shoes"} <= found
 
 
-def test_hats_go_on_short_hair_and_women_have_no_beards(full_body: FullBody, wardrobe: Wardrobe) -> None:
+def test_hats_go_on_short_hair_and_women_have_no_beards(many: list[tuple[Traits, Outfit]]) -> None:
     hats = beards = 0
-    for seed in range(40):
-        traits = somebody(full_body, seed)
-        outfit = choose_outfit(wardrobe, traits, "train", np.random.default_rng(seed))
+    for traits, outfit in many:
         if outfit.hat is not None:
             hats += 1
             assert outfit.hair not in LONG_HAIR
