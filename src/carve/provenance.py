@@ -38,9 +38,6 @@ _NO_PRODUCT = ("app", "synth", "train", "evaluate", "__pycache__")
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
-_modules = 0
-"""How many modules were imported when `give_memory_back` last took what was there for lasting."""
-
 
 def versions() -> dict[str, str]:
     """Version of carve, Python, the platform and every package that can change a result."""
@@ -116,14 +113,7 @@ def peak_memory() -> float:
 
 
 def give_memory_back() -> None:
-    """Let the system have what arrays took that are gone: between stages and runs a process keeps only what it holds.
-
-    What is alive when new modules have come is looked through no more (`gc.freeze`); without cycles it still goes with its last user.
-    """
-    global _modules
+    """Let the system have what arrays took that are gone: between stages and runs a process keeps only what it holds."""
     gc.collect()
-    if len(sys.modules) > _modules:  # modules stay for good: looking for garbage in them each time would take a tenth of a second
-        gc.freeze()
-        _modules = len(sys.modules)
     with suppress(OSError, AttributeError):  # a libc that has no such function
         ctypes.CDLL(None).malloc_trim(0)

@@ -38,6 +38,8 @@ from carve.train.running.schedule import Schedule
 FIELDS: tuple[Field, ...] = ("normal_front", "depth")
 PERSON = 440.0
 """Height in pixels at which the person network sees a person."""
+FOLDS = 6 / 480
+"""The Gaussian that tells detail from form, as a share of a person's height."""
 SIZE: Literal[512] = 512
 """S: side of the photographs, pixels."""
 
@@ -52,6 +54,10 @@ class Params:
     """N."""
     no_body: float = 0.3
     """Share of the photographs whose coarse normals were found without a body."""
+    whole: float = 0.3
+    """Weight of the errors of the normals themselves: most of them no patch can tell."""
+    detail: float = 1.0
+    """Weight of the errors of what a Gaussian of `FOLDS` pixels leaves of the normals."""
     gradient: float = 1.0
     """Weight of the differences between neighbours' normals."""
     relief: float = 0.3
@@ -127,12 +133,15 @@ def ask(network: nn.Module, patches: Patches) -> DetailOutput:
 
 def detail_loss(network: nn.Module, batch: Batch, step: int, params: Params, person: NormalsNet) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch and its parts; which patches are cut follows from the step."""
+    sigma = FOLDS * PERSON / coarse_scale(batch)
     patches = cut_patches(person, batch, params, torch.Generator().manual_seed(step))
     out = ask(network, patches)
     chord, doubt, edges = normal_terms(out.normals, out.log_scale, patches.truth, patches.weight)
     relief = relief_term(out.normals, patches.truth, patches.weight)
-    total = chord + params.gradient * edges + params.relief * relief + params.doubt * doubt
-    parts = {"chord": chord, "edges": edges, "relief": relief, "doubt": doubt}
+    gap = detail_of(out.normals, patches.weight, sigma) - detail_of(patches.truth, patches.weight, sigma)
+    detail = (gap.square().sum(1, keepdim=True).add(1e-5).sqrt() * patches.weight).sum() / patches.weight.sum().clamp(min=1)
+    total = params.whole * chord + params.detail * detail + params.gradient * edges + params.relief * relief + params.doubt * doubt
+    parts = {"chord": chord, "detail": detail, "edges": edges, "relief": relief, "doubt": doubt}
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
@@ -146,7 +155,7 @@ def evaluate_detail(network: nn.Module, batches: DataLoader[Batch], device: str,
     generator = torch.Generator().manual_seed(7)
     for raw in batches:
         batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in raw.items()}
-        sigma = 6 * PERSON / coarse_scale(batch) / 480
+        sigma = FOLDS * PERSON / coarse_scale(batch)
         patches = cut_patches(person, batch, params, generator)
         out, where = ask(network, patches), patches.weight > 0.5
         true = detail_of(patches.truth, patches.weight, sigma)
