@@ -25,7 +25,7 @@ from scipy import sparse
 from carve.body.finishing import finer_surface
 from carve.body.head.face_surface import expression_on, features_on
 from carve.body.model import REGIONS, bone_regions
-from carve.body.zones import LEGS, face_zone
+from carve.body.zones import FEET, LEGS, face_zone
 from carve.bounds import Degrees, Length, Pixels, Rounds, Scale, Share, Steps, Weight
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import diffuse, face_normals, uniform_laplacian, vertex_normals
@@ -93,6 +93,10 @@ class Params:
     """How firmly a face that was fitted keeps its place while the outline moves, per metre."""
     face_trust: Share = 0.25
     """Trust in the normals of the face, where the body model's own detail is good."""
+    foot_trust: Share = 0.2
+    """Trust in the normals of feet: a map shows little of a sole and of toes."""
+    foot_hold: Annotated[float, Field(ge=0, le=100_000)] = 10.0
+    """How firmly feet and shoes keep their shape while the outline moves, per metre."""
     edges: Annotated[float, Field(ge=0, le=4)] = 1.0
     """Factor of the steps at the edges of garments, which labels show; zero leaves them out."""
     margin: Length = 0.006
@@ -167,7 +171,8 @@ def _held(posed: np.ndarray, canonical: CanonicalSurface, body: BodyFit, params:
     # Beyond the picture nothing pulls, and a thin plate would go on with its slope: hold what the photo does not show.
     pixels = body.camera.project(posed)
     beyond = ((pixels < 0) | (pixels > np.array([body.camera.width, body.camera.height]))).any(1)
-    hold = 0.1 + 100.0 * diffuse(hands.astype(float)[:, None], canonical.faces, 4)[:, 0] + 20.0 * beyond
+    ends = diffuse(np.stack([hands, np.isin(canonical.region, FEET)], 1).astype(float), canonical.faces, 4)
+    hold = 0.1 + ends @ [100.0, params.foot_hold] + 20.0 * beyond
     # A fitted face lies where the photo has it: the hair's outline beside a cheek must not pull it away.
     return np.asarray(hold + params.face_hold * features_on(canonical, body, whole=True))
 
@@ -341,8 +346,10 @@ def _wanted(
     """Normals (V, 3) that the maps show, the trust (V,) in them, and how much of a hand and of the face each vertex is (V, 2)."""
     wanted, trust = shown_normals(posed, canonical.faces, maps, camera, params)
     hands = np.isin(canonical.region, [REGIONS.index("left_hand"), REGIONS.index("right_hand")])
-    kept = diffuse(np.stack([hands, face_zone(canonical)], 1).astype(float), canonical.faces, 4)
-    return wanted, trust * (1 - kept[:, 0]) * (1 - (1 - params.face_trust) * kept[:, 1]), kept
+    feet = np.isin(canonical.region, FEET)
+    kept = diffuse(np.stack([hands, face_zone(canonical), feet], 1).astype(float), canonical.faces, 4)
+    less = (1 - (1 - params.face_trust) * kept[:, 1]) * (1 - (1 - params.foot_trust) * kept[:, 2])
+    return wanted, trust * (1 - kept[:, 0]) * less, kept[:, :2]
 
 
 def _with_fine_detail(posed: np.ndarray, canonical: CanonicalSurface, maps: NormalMaps, camera: Camera, params: Params) -> np.ndarray:

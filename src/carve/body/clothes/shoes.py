@@ -25,7 +25,7 @@ _TOES = ((0.86, 0.175, 0.3), (0.97, 0.14, 0.2))
 """Points of the toe box: share of L from the heel, height over the ground as a share of L, half the width as a share of the foot's."""
 _SOLE = (-0.35, 1.4)
 """Lower and upper face of the sole over the foot's ground, in thicknesses t."""
-_WELT = 0.8
+_WELT = 0.3
 """How much farther than the upper the sole reaches, in thicknesses t."""
 _SLACK = 0.006
 """How far what the photo shows of a shoe may stand off its upper, metres."""
