@@ -52,7 +52,7 @@ def test_a_shoe_holds_the_foot_and_has_a_toe_box(clothed: Truth) -> None:
     assert (shoes.distance(other) == FAR).all()
 
 
-def test_a_sole_lies_flat_below_and_reaches_beyond_the_upper(clothed: Truth) -> None:
+def test_a_sole_lies_flat_below_and_is_wider_than_the_upper_above_it(clothed: Truth) -> None:
     body = clothed.body
     shoes = Shoes(body, (True, True), THICK)
     for region in FEET:
@@ -65,9 +65,9 @@ def test_a_sole_lies_flat_below_and_reaches_beyond_the_upper(clothed: Truth) -> 
             return np.insert(middles + beyond * THICK * normals, 1, height, axis=1)
 
         half = ground + 0.5 * THICK
-        assert np.allclose(shoes.distance(at(1.8, half)), 0.5 * THICK)
-        assert (shoes.distance(at(1.2, half)) < 0).all()
-        assert (shoes.distance(at(1.2, half + 2 * THICK)) > 0).any()
+        assert np.allclose(shoes.distance(at(1.5, half)), 0.5 * THICK)
+        assert (shoes.distance(at(0.9, half)) < 0).all()
+        assert (shoes.distance(at(0.9, half + 2 * THICK)) > 0).any()
         assert (shoes.distance(at(0.0, ground - 0.3 * THICK)) < 0).all()
         assert (shoes.distance(at(0.0, ground - 0.4 * THICK)) > 0).all()
 

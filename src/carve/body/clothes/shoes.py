@@ -1,7 +1,7 @@
 """Shoes on the canonical body: what stands on the ground is one closed shape around each foot, without toes.
 
 The upper is the convex hull of a foot and of a toe box, as thick as the shoe: instep and heel come from the foot's own size and turn. The
-sole is a plate below it with the hull's outline on the ground, wider by a welt, so that it shows where the upper ends.
+sole is a plate below it with the outline of a foot's print; its rim is put on later (`carve.stages.refining.garment_edges`).
 
 Notation: n_k, c_k outward unit normals and offsets of the hull's faces, t the thickness: s(x) = max_k (n_k . x - c_k) - t, which is the
 distance within and beside faces and less beyond edges and corners. L length of the foot from heel to toes.
@@ -25,8 +25,6 @@ _TOES = ((0.86, 0.175, 0.3), (0.97, 0.14, 0.2))
 """Points of the toe box: share of L from the heel, height over the ground as a share of L, half the width as a share of the foot's."""
 _SOLE = (-0.35, 1.4)
 """Lower and upper face of the sole over the foot's ground, in thicknesses t."""
-_WELT = 0.3
-"""How much farther than the upper the sole reaches, in thicknesses t."""
 _SLACK = 0.006
 """How far what the photo shows of a shoe may stand off its upper, metres."""
 _PRINT = 0.3
@@ -109,7 +107,7 @@ class _Shoe:
         """(N,) s of points (N, 3), metres."""
         t = self._thickness
         upper = (points @ self._upper[:, :3].T + self._upper[:, 3]).max(1) - t
-        beside = (points[:, [0, 2]] @ self._print[:, :2].T + self._print[:, 2]).max(1) - (1 + _WELT) * t
+        beside = (points[:, [0, 2]] @ self._print[:, :2].T + self._print[:, 2]).max(1) - t
         sole = np.maximum(beside, np.maximum(self._under - points[:, 1], points[:, 1] - self.over))
         # Nothing of the upper's rounding hangs below the sole.
         return np.minimum(np.maximum(upper, self._under - points[:, 1]), sole)
