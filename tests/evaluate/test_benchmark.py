@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carve.evaluate.benchmark import Method, evaluate, parse_methods
-from carve.evaluate.cases import Case
+from carve.evaluate.cases import Case, read_case
 from carve.evaluate.tables import COLUMNS, TRACKS, Result, Track, as_latex, as_text, pick, rows
 from carve.records import CarveError
 from evaluate.case_files import CAMERA, JOINTS, truth, write_case
@@ -81,6 +81,75 @@ def test_methods_are_scored_once_and_tabulated(tmp_path: Path) -> None:
     assert float(table[0]["IoU"]) == 1
     assert "theirs" in (out / "index.html").read_text()
     assert json.loads((out / "results.json").read_text())[0]["case"] == "one"
+
+
+def test_a_run_of_another_photo_or_preset_is_made_again(tmp_path: Path) -> None:
+    cases, out = tmp_path / "cases", tmp_path / "out"
+    write_case(cases / "one")
+    made: list[float] = []
+
+    def reconstruct(case: Case, folder: Path, track: Track) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        made.append(0.05 * len(made))
+        write_output(folder, made[-1])
+
+    def distance(runs: str) -> float:
+        results = evaluate(cases, parse_methods("carve,body"), out, reconstruct, tracks=("fitted",), runs=runs)
+        return float(pick(results[0].figures, "registered.chamfer_cm"))
+
+    first = distance("fast")
+    assert distance("fast") == first
+    assert len(made) == 1
+    assert distance("best") > 10 * first
+    assert len(made) == 2
+    photo = next(path for path in (cases / "one").iterdir() if path.name.startswith("photo"))
+    photo.write_bytes(photo.read_bytes() + b" ")
+    assert distance("best") > 10 * first
+    assert len(made) == 3
+
+
+def test_a_broken_case_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    cases, theirs = tmp_path / "cases", tmp_path / "theirs"
+    for name in ("one", "two"):
+        write_case(cases / name)
+        write_output(theirs / name)
+    (cases / "one" / "mask.png").unlink()
+    methods = [Method("theirs", "posed.glb", theirs, ("fitted",))]
+    results = evaluate(cases, methods, tmp_path / "out", lambda case, folder, track: None)
+    assert [(result.case, bool(result.problem)) for result in results] == [("one", True), ("two", False)]
+    assert "lacks mask.png" in results[0].problem
+    assert (tmp_path / "out" / "table.txt").is_file()
+    with pytest.raises(CarveError, match="lacks mask"):
+        evaluate(cases, methods, tmp_path / "out", lambda case, folder, track: None, frozenset({"one"}))
+
+
+@pytest.mark.parametrize("change", [{"joints": np.nan}, {"projection": 0.0}])
+def test_numbers_that_cannot_be_are_refused(tmp_path: Path, change: dict[str, float]) -> None:
+    write_case(tmp_path / "one")
+    for name, value in change.items():
+        if name == "joints":
+            with np.load(tmp_path / "one" / "gt.npz", allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+            np.savez(tmp_path / "one" / "gt.npz", **(arrays | {"joints": np.full_like(arrays["joints"], value)}))
+        else:
+            camera = json.loads((tmp_path / "one" / "camera.json").read_text())
+            camera["projection"] = np.full((3, 4), value).tolist()
+            (tmp_path / "one" / "camera.json").write_text(json.dumps(camera))
+    with pytest.raises(CarveError, match="cannot be"):
+        read_case(tmp_path / "one")
+
+
+def test_a_damaged_score_is_made_again(tmp_path: Path) -> None:
+    cases, theirs, out = tmp_path / "cases", tmp_path / "theirs", tmp_path / "out"
+    write_case(cases / "one")
+    write_output(theirs / "one")
+    methods = [Method("theirs", "posed.glb", theirs, ("fitted",))]
+    first = evaluate(cases, methods, out, lambda case, folder, track: None)
+    kept = out / "scores" / "theirs" / "one.json"
+    document = json.loads(kept.read_text())
+    for figures in ([1, 2], None, "high"):
+        kept.write_text(json.dumps(document | {"figures": figures}))
+        assert evaluate(cases, methods, out, lambda case, folder, track: None) == first
 
 
 def test_changed_outputs_are_scored_again(tmp_path: Path) -> None:

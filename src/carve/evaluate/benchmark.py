@@ -72,19 +72,29 @@ def evaluate(
     only: frozenset[str] = frozenset(),
     progress: Callable[[str], None] = lambda line: None,
     tracks: Sequence[Track] = TRACKS,
+    runs: str = "",
 ) -> list[Result]:
     """Figures of every method on every case of a folder, written to `out` as tables too.
 
-    What was scored before from the same files is not scored again.
+    What was scored before from the same files is not scored again. `runs` says what carve's own are made with, settings and code: one that
+    was made with something else, or of a case with other files, is made again.
     Raises CarveError if the cases are unusable; an output that cannot be made or scored is a Result with its `problem`.
     """
     results: list[Result] = []
     pictures: dict[str, Path] = {}
-    for folder in find_cases(cases, only):
-        case = read_case(folder)
+    folders = find_cases(cases, only)
+    for folder in folders:
+        try:
+            case = read_case(folder)
+        except CarveError as error:
+            if len(folders) == 1:
+                raise
+            results += [Result(folder.name, m.name, t, {}, str(error)) for m in methods for t in m.tracks if t in tracks]
+            progress(str(error))
+            continue
         pictures[case.name] = out / "runs" / case.name / "preview.png"
         for method, track in _asked(methods, case, tracks):
-            result = _judge(case, method, track, out, reconstruct)
+            result = _judge(case, method, track, out, reconstruct, runs)
             results.append(result)
             progress(f"{case.name} {method.name} ({track} body): {result.problem or 'scored'}")
     lines = rows(results)
@@ -102,14 +112,18 @@ def _asked(methods: Sequence[Method], case: Case, tracks: Sequence[Track]) -> li
     return [(method, track) for method, track in pairs if track == "fitted" or method.outputs is not None or case.knows_body]
 
 
-def _judge(case: Case, method: Method, track: Track, out: Path, reconstruct: Reconstruct) -> Result:
+def _judge(case: Case, method: Method, track: Track, out: Path, reconstruct: Reconstruct, runs: str) -> Result:
     """One method's figures on one case: kept ones where its files are the same, else new ones."""
     try:
         folder = out / RUNS[track] / case.name
         if method.outputs is not None:
             folder = method.outputs / case.name
-        elif not (folder / "report.json").is_file():
-            reconstruct(case, folder, track)
+        else:
+            made, mark = _digest(case, runs).hexdigest(), folder.with_name(f"{case.name}.made")
+            if not (folder / "report.json").is_file() or not mark.is_file() or mark.read_bytes() != made.encode():
+                mark.unlink(missing_ok=True)
+                reconstruct(case, folder, track)
+                _write(mark, made)
         kept = out / SCORES[track] / method.name / f"{case.name}.json"
         key = _fingerprint(case, [folder / method.mesh, folder / "camera.json", folder / "pose.json"])
         figures = _kept(kept, key)
@@ -123,10 +137,18 @@ def _judge(case: Case, method: Method, track: Track, out: Path, reconstruct: Rec
     return Result(case.name, method.name, track, figures)
 
 
+def _digest(case: Case, more: str) -> hashlib._Hash:
+    """sha256 of all files of a case, and of `more`."""
+    digest = hashlib.sha256(more.encode())
+    with fence(f"The case {case.name}"):
+        for file in sorted(path for path in case.photo.parent.iterdir() if path.is_file()):
+            digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest
+
+
 def _fingerprint(case: Case, files: Sequence[Path]) -> str:
     """sha256 of what a score depends on."""
-    digest = hashlib.sha256(__version__.encode())
-    digest.update(case.points.tobytes() + case.mask.tobytes())
+    digest = _digest(case, __version__)
     for file in files:
         digest.update(file.name.encode() + (file.read_bytes() if file.is_file() else b""))
     return digest.hexdigest()
@@ -143,7 +165,7 @@ def _kept(path: Path, key: str) -> dict[str, Any] | None:
     try:
         with fence(str(path)):
             document = parse_json(read_text(path, MAX_JSON))
-            figures: dict[str, Any] | None = document["figures"] if document["fingerprint"] == key else None
+            figures = document["figures"] if document["fingerprint"] == key else None
     except CarveError:
         return None
-    return figures
+    return figures if isinstance(figures, dict) else None

@@ -115,6 +115,11 @@ def read_case(folder: Path) -> Case:
         up, body = _up(folder / "meta.json"), _body(folder / "body.npz")
         if projection.shape != (3, 4) or mask.shape != (camera["height"], camera["width"]):
             raise CarveError(f"The case {folder.name} does not fit together: camera.json and mask.png are of different pictures.")
+        if not len(points) or points.shape != normals.shape or points.shape[1:] != (3,) or not mask.any():
+            raise CarveError(f"The case {folder.name} shows nobody: outer.npz or mask.png is empty, or its points and normals do not fit.")
+        numbers = (projection, points, normals, np.array(spacing), up, *joints.values())
+        if not all(np.isfinite(values).all() for values in numbers) or spacing <= 0 or np.linalg.matrix_rank(projection) < 3:
+            raise CarveError(f"The case {folder.name} holds numbers that cannot be: make joints, camera and surface finite, not all zero.")
     return Case(folder.name, folder / "photo.png", mask, projection, points, normals, spacing, views, joints, up, body)
 
 

@@ -53,6 +53,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from carve.evaluate.tables import TRACKS, Track, as_text, rows
     from carve.evaluate.true_body import fit_true_body
     from carve.pipeline import reconstruct
+    from carve.provenance import made_with
     from carve.settings import make_settings
 
     tracks = [track for track in TRACKS if track in arguments.tracks.split(",")]
@@ -74,7 +75,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         only, cases = _staged(arguments, tell), arguments.out / "cases"
     elif arguments.body_model is not None:
         raise CarveError("--body-model goes with --dataset: cases know their joints.")
-    results = evaluate(cases, methods, arguments.out, run, only, tell, tracks)
+    results = evaluate(cases, methods, arguments.out, run, only, tell, tracks, f"{arguments.preset} {made_with()}")
     print(as_text(rows(results)), end="")
     return 1 if any(result.problem for result in results) else 0
 

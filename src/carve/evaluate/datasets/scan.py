@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from carve.body.smpl import SmplBody
+from carve.files.fence import fence
+from carve.files.text import MAX_JSON, read_text
 from carve.records import CarveError
 
 SHORTEST, TALLEST = 0.6, 2.6
@@ -109,7 +111,11 @@ def listed(folder: Path, lists: Sequence[str], there: Sequence[str], what: str) 
     for name in lists:
         path = folder / name
         if path.is_file():
-            wanted = [line.strip().rpartition("/")[2] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            with fence(f"The list {path}", "write a name a line, in UTF-8"):
+                lines = read_text(path, MAX_JSON).splitlines()
+            wanted = [line.strip().rpartition("/")[2] for line in lines if line.strip()]
+            if not wanted:
+                raise CarveError(f"{path} names nobody: write a name a line, or take the file away for all.")
             if missing := [one for one in wanted if one not in there]:
                 raise CarveError(f"{path} names {missing[0]} (and {len(missing) - 1} more), which {folder} does not hold.")
             return wanted
