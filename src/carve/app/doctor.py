@@ -145,6 +145,7 @@ def _first_folder(path: Path) -> Path:
 def _optional() -> Iterator[Finding]:
     for extra, module, purpose in (
         ("heic", "pi_heif", "reads HEIC photos"),
+        ("synth", "embreex", "lights synthetic people"),
         ("onnx", "onnxruntime", "runs normal and depth models of your own"),
         ("web", "fastapi", "serves the page and REST"),
         ("ray", "ray", "works on batches on a cluster"),

@@ -24,7 +24,8 @@ from carve.synth.people.landmarks import landmark_names, landmarks
 from carve.synth.records import PARTS, Layer
 from carve.synth.store.shards import Person, Split
 from carve.synth.views.cameras import sample_cameras
-from carve.synth.views.render import Paint, render_view
+from carve.synth.views.painting import Paint
+from carve.synth.views.render import render_view
 from carve.synth.views.scene import build_scene
 from carve.synth.wear.brought import Garment, Laid, laid_on
 

@@ -45,8 +45,9 @@ from carve.synth.people.poses import apply_pose, sample_pose
 from carve.synth.records import PARTS, View
 from carve.synth.store.shards import Person, ShardRecord, Split, finish, resume, write_block
 from carve.synth.views.cameras import sample_cameras
+from carve.synth.views.painting import Decal, Paint
 from carve.synth.views.placement import Placement
-from carve.synth.views.render import Decal, Paint, render_view
+from carve.synth.views.render import render_view
 from carve.synth.views.scene import Scene, build_scene
 from carve.synth.wear.choice import choose_outfit
 from carve.synth.wear.garments import Pattern, coarse_pattern

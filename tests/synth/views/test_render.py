@@ -10,12 +10,13 @@ import pytest
 from carve.body.places import decode_places
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
-from carve.geometry.queries import MeshQueries
 from carve.geometry.rotations import axis_rotation
 from carve.synth.records import FABRIC_UNIT
 from carve.synth.views.light import CAVITY_REACH, cavity
+from carve.synth.views.occluders import Occluders
+from carve.synth.views.painting import Decal, Paint
 from carve.synth.views.placement import SIZE, TALL, Placement, sample_placement
-from carve.synth.views.render import Decal, Paint, render_view
+from carve.synth.views.render import render_view
 from carve.synth.views.scene import Scene, sky
 from solids import sphere
 
@@ -36,7 +37,7 @@ def ball_scene(radius: float = 0.5) -> Scene:
         vertices,
         vertices,
         faces,
-        MeshQueries(vertices, faces),
+        Occluders(vertices, faces),
     )
 
 
@@ -186,9 +187,9 @@ def test_colours_continue_beyond_the_outline(view) -> None:  # type: ignore[no-u
 
 def test_a_half_plane_blocks_half_the_sky() -> None:
     wall = np.array([[0.02, -50, -50], [0.02, 50, -50], [0.02, 50, 50], [0.02, -50, 50]], float)
-    queries = MeshQueries(wall, np.array([[0, 1, 2], [0, 2, 3]]))
+    occluders = Occluders(wall, np.array([[0, 1, 2], [0, 2, 3]]))
     points, normals = np.zeros((200, 3)), np.tile([0.0, 1.0, 0.0], (200, 1))
-    free, bent = sky(queries, points, normals)
+    free, bent = sky(occluders, points, normals)
     # Cosine-weighted share of the half space x < 0: one half; only walls within SKY_REACH count, so a little more is free.
     assert 0.48 < free.mean() < 0.56
     assert (bent[:, 0] < -0.2).mean() > 0.95

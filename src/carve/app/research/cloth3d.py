@@ -32,6 +32,7 @@ from carve.synth.brought import Brought, Studio, brought_person, open_studio
 from carve.synth.make import Plan
 from carve.synth.people.bodies import load_full_body
 from carve.synth.store.shards import Person, ShardRecord, Split, finish, resume, write_block
+from carve.synth.views.occluders import need_embree
 from carve.synth.wear.brought import Garment
 
 SAMPLES = 10
@@ -76,6 +77,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     if missing := sorted(set(arguments.only) - set(chosen)):
         raise CarveError(f"{arguments.folder} has no sequence {missing[0]}.")
     chosen = [name for name in chosen if not arguments.only or name in arguments.only]
+    need_embree()
     load_smpl(arguments.body_model)
     load_full_body()  # written once, before the workers would all do it
     distances = not arguments.no_distances

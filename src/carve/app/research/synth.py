@@ -104,6 +104,7 @@ def _make(arguments: argparse.Namespace) -> int:
     from carve.synth.assets.files import no_assets, read_assets
     from carve.synth.make import Plan, make_drapes, make_people
     from carve.synth.people.bodies import load_full_body
+    from carve.synth.views.occluders import need_embree
 
     for name in ("drapes", "close"):
         if getattr(arguments, name) < 0:
@@ -114,6 +115,7 @@ def _make(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True, quiet=arguments.quiet, highlight=False)
     for name, why in read.refused.items():
         console.print(f"note: {name} is left out: {why}")
+    need_embree()
     load_full_body()  # written once, before the workers would all do it
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:

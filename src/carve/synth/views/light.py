@@ -9,7 +9,7 @@ import numpy as np
 
 from carve.geometry.camera import Camera
 from carve.geometry.compiled import compiled
-from carve.geometry.queries import MeshQueries
+from carve.synth.views.occluders import Occluders
 
 SUNS = 4
 """Lights whose shadows are stored with a view: two as small as a sun or a bare flash, two as large as windows and softboxes."""
@@ -42,25 +42,59 @@ def sun_directions(up: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
 
 
 def suns_seen(
-    queries: MeshQueries, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, radii: np.ndarray, rng: np.random.Generator
+    occluders: Occluders, points: np.ndarray, normals: np.ndarray, directions: np.ndarray, radii: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """(N, S) bool: points (N, 3) with normals (N, 3) see a random place on each light's disc.
 
     Places below a point's horizon are lifted to just above it: cast shadows end where the surface's own begins, which shading draws, and
     skin, around which light creeps, has no dark seam there. `directions` (S, 3) and `radii` (S,) are in the frame of the points.
     """
-    free = np.zeros((len(points), len(directions)), bool)
+    count = len(points)
+    points, normals = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(normals, np.float32)
+    free = np.zeros((count, len(directions)), bool)
+    origins, toward, lit = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32), np.empty(count, np.int64)
     for k, (direction, radius) in enumerate(zip(directions, radii, strict=True)):
         across = np.cross(direction, [0.0, 0.0, 1.0] if abs(direction[2]) < 0.9 else [1.0, 0.0, 0.0])
         across /= np.linalg.norm(across)
-        away, turn = np.tan(radius) * np.sqrt(rng.random(len(points))), rng.uniform(0, 2 * np.pi, len(points))
-        offset = np.cos(turn)[:, None] * across + np.sin(turn)[:, None] * np.cross(direction, across)
-        toward = direction + away[:, None] * offset
-        height = np.einsum("nd,nd->n", normals, toward)
-        toward += np.maximum(_HORIZON - height, 0.0)[:, None] * normals
-        lit = height > -_BEYOND
-        free[lit, k] = ~queries.blocked(points[lit] + 0.004 * normals[lit], toward[lit], 3.0)
+        frame = np.tan(radius) * np.stack([across, np.cross(direction, across)])
+        places = rng.random((count, 2), np.float32)
+        rays = _toward_light(points, normals, direction.astype(np.float32), frame.astype(np.float32), places, origins, toward, lit)
+        free[lit[:rays], k] = ~occluders.blocked(origins[:rays], toward[:rays], 3.0)
     return free
+
+
+@compiled(nogil=True)
+def _toward_light(
+    points: np.ndarray,
+    normals: np.ndarray,
+    direction: np.ndarray,
+    frame: np.ndarray,
+    places: np.ndarray,
+    origins: np.ndarray,
+    toward: np.ndarray,
+    lit: np.ndarray,
+) -> int:
+    """Rays from points (N, 3) to places (N, 2), 0..1, on the disc that `frame` (2, 3) spans about `direction`, and how many there are.
+
+    Written are their origins and directions (N, 3), and which point each is of (N,): those that the light does not reach are left out.
+    """
+    rays = 0
+    for i in range(len(points)):
+        away, turn = np.sqrt(places[i, 0]), 2 * np.float32(np.pi) * places[i, 1]
+        a, b = away * np.cos(turn), away * np.sin(turn)
+        height = np.float32(0.0)
+        for c in range(3):
+            toward[rays, c] = direction[c] + a * frame[0, c] + b * frame[1, c]
+            height += normals[i, c] * toward[rays, c]
+        if height <= -_BEYOND:
+            continue
+        lift = max(_HORIZON - height, np.float32(0.0))
+        for c in range(3):
+            toward[rays, c] += lift * normals[i, c]
+            origins[rays, c] = points[i, c] + np.float32(0.004) * normals[i, c]
+        lit[rays] = i
+        rays += 1
+    return rays
 
 
 def cavity(depth: np.ndarray, normals: np.ndarray, camera: Camera) -> np.ndarray:

@@ -7,7 +7,6 @@ then averaged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,89 +16,15 @@ from carve.geometry.camera import Camera
 from carve.geometry.compiled import compiled
 from carve.geometry.mesh import face_normals, vertex_normals
 from carve.geometry.raster import Raster, rasterise
-from carve.synth.records import FABRIC_UNIT, View
+from carve.synth.records import View
 from carve.synth.views.light import cavity, sun_directions, suns_seen
+from carve.synth.views.painting import Decal, Paint, albedo_of, blend_decals, places_on_cloth, shown_pixels
 from carve.synth.views.placement import Placement
 from carve.synth.views.scene import Scene
 
 SUPER = 2
 _GRAINY = 0.1
 """Angular radius of a light from which on one ray a subpixel leaves grain in its shadows, radians."""
-
-
-@dataclass(frozen=True)
-class Paint:
-    """A layer's texture as the renderer needs it."""
-
-    image: np.ndarray
-    """(H, W, 3) uint8 sRGB, tiles."""
-    alpha: np.ndarray | None
-    """(H', W') uint8; used on decals, layers are opaque."""
-    uv: np.ndarray
-    """(F, 3, 2) of all the layer's triangles, origin top left, one tile per unit."""
-    fabric: np.ndarray | None = None
-    """(F, 3, 2) metres on the cloth, for what is drawn on it later; None for what is no cloth."""
-
-
-@dataclass(frozen=True)
-class Decal:
-    """Something thin that colours what lies behind it without changing its shape: brows, lashes."""
-
-    vertices: np.ndarray
-    """(V, 3) posed."""
-    faces: np.ndarray
-    """(F, 3)"""
-    paint: Paint
-
-
-def _sample(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Bilinear values (N, C) float32 of a tiling picture (H, W, C) at uv (N, 2)."""
-    height, width = image.shape[:2]
-    x, y = (uv[:, 0] % 1.0) * width - 0.5, (uv[:, 1] % 1.0) * height - 0.5
-    x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    fx, fy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
-    x1, y1 = (x0 + 1) % width, (y0 + 1) % height
-    x0, y0 = x0 % width, y0 % height
-    top = image[y0, x0] * (1 - fx) + image[y0, x1] * fx
-    bottom = image[y1, x0] * (1 - fx) + image[y1, x1] * fx
-    return top * (1 - fy) + bottom * fy
-
-
-def _uv_at(paint: Paint, face: np.ndarray, bary: np.ndarray) -> np.ndarray:
-    return np.einsum("nk,nkc->nc", bary, paint.uv[face])
-
-
-def _albedo(scene: Scene, raster: Raster, seen: np.ndarray, camera: Camera, paints: Sequence[Paint], first_face: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 colours of what each pixel sees. `first_face` maps a shown triangle to its index in its own layer."""
-    image = np.zeros((*raster.face.shape, 3), np.float32)
-    rows, columns = np.nonzero(raster.mask)
-    face, bary = raster.face[rows, columns], raster.bary[rows, columns]
-    layer = scene.layer[face]
-    for number, paint in enumerate(paints):
-        mine = np.flatnonzero(layer == number)
-        if len(mine):
-            own = first_face[face[mine]]
-            coarse = _coarser(paint, own, camera.project(seen[scene.faces[face[mine]]]))
-            image[rows[mine], columns[mine]] = _sample(coarse.image, _uv_at(coarse, own, bary[mine]))
-    return image
-
-
-def _coarser(paint: Paint, faces: np.ndarray, corners: np.ndarray) -> Paint:
-    """The texture averaged to about one texel a pixel, so that a weave finer than the pixels does not alias.
-
-    `faces` (N,) are the layer's triangles that N pixels see, `corners` (N, 3, 2) their corners in pixels.
-    """
-    some = slice(None, None, max(1, len(faces) // 2000))
-    size = np.array([paint.image.shape[1], paint.image.shape[0]])
-    texels, pixels = paint.uv[faces[some]] * size, corners[some]
-    area = [np.abs(np.linalg.det(t[:, 1:] - t[:, :1])) for t in (texels, pixels)]
-    ratio = float(np.median(area[0] / np.maximum(area[1], 1e-6)))
-    level = round(0.5 * float(np.log2(max(ratio, 1.0))))
-    level = min(level, int(np.log2(size.min())))
-    if level == 0:
-        return paint
-    smaller = (max(int(size[0]) >> level, 1), max(int(size[1]) >> level, 1))
-    return replace(paint, image=cv2.resize(paint.image, smaller, interpolation=cv2.INTER_AREA))
 
 
 @compiled(nogil=True)
@@ -166,19 +91,6 @@ def _encoded(normals: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-6, np.round((unit + 1) * 127.5), 0).astype(np.uint8)
 
 
-def _decals(albedo: np.ndarray, raster: Raster, decals: Sequence[Decal], placement: Placement, camera: Camera) -> None:
-    """Blend brows and lashes over the albedo, in place."""
-    for decal in decals:
-        over = rasterise(placement.see(decal.vertices), decal.faces, camera)
-        # Behind the surface by less than 6 mm still counts: brows sink into the skin of some faces.
-        rows, columns = np.nonzero(over.mask & raster.mask & (over.depth < raster.depth + 0.006))
-        face, bary = over.face[rows, columns], over.bary[rows, columns]
-        uv = _uv_at(decal.paint, face, bary)
-        colour = _sample(decal.paint.image, uv)
-        alpha = 1.0 if decal.paint.alpha is None else _sample(decal.paint.alpha[..., None], uv) / 255
-        albedo[rows, columns] += alpha * (colour - albedo[rows, columns])
-
-
 def render_view(
     scene: Scene,
     placement: Placement,
@@ -194,8 +106,9 @@ def render_view(
     seen = placement.see(scene.vertices)
     front, back = (rasterise(seen, scene.faces, camera, farthest) for farthest in (False, True))
     mask, cover = front.mask, _pool(front.mask.astype(np.float32))
-    albedo = _albedo(scene, front, seen, camera, paints, first_face)
-    _decals(albedo, front, decals, placement, camera)
+    shown, shown_back = (shown_pixels(scene, raster, len(paints), first_face) for raster in (front, back))
+    albedo = albedo_of(shown, seen, camera, paints)
+    blend_decals(albedo, front, decals, placement, camera)
     normals = scene.normals @ placement.rotation.T
     facing = _facing(normals, front, seen, scene.faces, away=False)
     depth = _pool(np.where(mask, front.depth, 0.0).astype(np.float32)) / np.maximum(cover, 1e-6)
@@ -208,7 +121,7 @@ def render_view(
         up=placement.rotation[:, 1],
         coverage=np.round(cover * 255).astype(np.uint8),
         albedo=_colour(albedo, cover),
-        albedo_back=_colour(_albedo(scene, back, seen, camera, paints, first_face), cover),
+        albedo_back=_colour(albedo_of(shown_back, seen, camera, paints), cover),
         normal=_encoded(facing, mask),
         normal_back=_encoded(_facing(normals, back, seen, scene.faces, away=True), mask),
         **_naked_normals(scene, placement, camera),
@@ -218,8 +131,8 @@ def render_view(
         part=_part(scene, front),
         part_back=_part(scene, back),
         place=_place(scene, front),
-        fabric=_fabric(scene, front, paints, first_face),
-        fabric_back=_fabric(scene, back, paints, first_face),
+        fabric=_first(places_on_cloth(shown, camera, paints), front.mask),
+        fabric_back=_first(places_on_cloth(shown_back, camera, paints), back.mask),
         region=_region(scene, front),
         landmarks=np.column_stack([small.project(marks), -marks[:, 2], _unhidden(front, camera, marks)]),
     )
@@ -246,14 +159,13 @@ def _light(
 ) -> dict[str, np.ndarray]:
     """Suns and their shadows, and how much of the sky each pixel sees, at the scale of limbs and at that of folds."""
     mask = raster.mask
-    rows, columns = np.nonzero(mask)
-    corner = scene.faces[raster.face[rows, columns]]
-    points = np.einsum("nk,nkd->nd", raster.bary[rows, columns].astype(float), scene.vertices[corner])
+    covered = np.flatnonzero(mask)
+    points = _interpolated(raster, scene.vertices, scene.faces).reshape(-1, 3)[covered]
     suns, radii = sun_directions(placement.rotation[:, 1], rng)
-    free = np.zeros((*mask.shape, len(suns)), np.float32)
-    free[rows, columns] = suns_seen(
-        scene.queries, points, facing[rows, columns] @ placement.rotation, suns @ placement.rotation, radii, rng
-    )
+    free = np.zeros((mask.size, len(suns)), np.float32)
+    turned = facing.reshape(-1, 3)[covered] @ placement.rotation.astype(np.float32)
+    free[covered] = suns_seen(scene.occluders, points, turned, suns @ placement.rotation, radii, rng)
+    free = free.reshape(*mask.shape, len(suns))
     free = _pool(free)
     for k in np.flatnonzero(radii > _GRAINY):
         smooth = cv2.GaussianBlur(np.ascontiguousarray(free[..., k]), (0, 0), 1.2)
@@ -279,20 +191,6 @@ def _part(scene: Scene, raster: Raster) -> np.ndarray:
 def _place(scene: Scene, raster: Raster) -> np.ndarray:
     """(H, W, 3) uint16, see `View.place`."""
     return _first(encode_places(_interpolated(raster, scene.place, scene.faces), raster.mask), raster.mask)
-
-
-def _fabric(scene: Scene, raster: Raster, paints: Sequence[Paint], first_face: np.ndarray) -> np.ndarray:
-    """(H, W, 2) uint16, see `View.fabric`."""
-    codes = np.zeros((*raster.face.shape, 2), np.uint16)
-    rows, columns = np.nonzero(raster.mask)
-    face, bary = raster.face[rows, columns], raster.bary[rows, columns]
-    layer = scene.layer[face]
-    for number, paint in enumerate(paints):
-        mine = np.flatnonzero(layer == number)
-        if paint.fabric is not None and len(mine):
-            where = np.einsum("nk,nkc->nc", bary[mine], paint.fabric[first_face[face[mine]]])
-            codes[rows[mine], columns[mine]] = np.clip(np.round(where / FABRIC_UNIT) + 32768, 1, 65535)
-    return _first(codes, raster.mask)
 
 
 def _region(scene: Scene, raster: Raster) -> np.ndarray:

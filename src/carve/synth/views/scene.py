@@ -12,6 +12,7 @@ from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.synth.people.bodies import FullBody
 from carve.synth.records import Layer
+from carve.synth.views.occluders import Occluders
 
 RAYS = 40
 """Directions that say how much of the sky a point sees."""
@@ -45,7 +46,7 @@ class Scene:
     """(B, 3) the body without clothes."""
     naked_faces: np.ndarray
     """(G, 3)"""
-    queries: MeshQueries
+    occluders: Occluders
     """Of the shown triangles, for shadows."""
 
 
@@ -66,10 +67,10 @@ def build_scene(body: FullBody, layers: Sequence[Layer], canonical: np.ndarray, 
         region.append(1 + of_bone[item.bones[np.arange(len(item.bones)), item.weights.argmax(1)]])
         start += len(item.posed)
     every, normal, triangles = np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces)
-    queries = MeshQueries(every, triangles)
+    occluders = Occluders(every, triangles)
     used = np.unique(triangles)
     free, bent = np.ones(len(every)), normal.copy()
-    free[used], bent[used] = sky(queries, every[used], normal[used])
+    free[used], bent[used] = sky(occluders, every[used], normal[used])
     return Scene(
         every,
         normal,
@@ -82,7 +83,7 @@ def build_scene(body: FullBody, layers: Sequence[Layer], canonical: np.ndarray, 
         _nearest_places(canonical, layers, body.faces, places),
         posed,
         body.faces,
-        queries,
+        occluders,
     )
 
 
@@ -99,21 +100,23 @@ def _hemisphere(count: int) -> np.ndarray:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius**2)], 1)
 
 
-def sky(queries: MeshQueries, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sky(occluders: Occluders, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share of the cosine-weighted hemisphere over points (N, 3) with normals (N, 3) that is free, and the mean free direction (N, 3)."""
+    # Single precision, as the rays have it, is twice as fast.
+    points, normals = points.astype(np.float32), normals.astype(np.float32)
     helper = np.where(np.abs(normals[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     tangent = np.cross(helper, normals)
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
     across = np.cross(normals, tangent)
     # Each point turns the set of directions by its own angle: neighbours average the noise away.
     spin = np.arange(len(points)) * 2.399963
-    turned = np.cos(spin)[:, None] * tangent + np.sin(spin)[:, None] * across
+    turned = (np.cos(spin)[:, None] * tangent + np.sin(spin)[:, None] * across).astype(np.float32)
     other = np.cross(normals, turned)
-    origins = points + 0.003 * normals
+    origins = points + np.float32(0.003) * normals
     free, total = np.zeros(len(points)), np.zeros_like(points)
-    for x, y, z in _hemisphere(RAYS):
+    for x, y, z in _hemisphere(RAYS).astype(np.float32):
         direction = x * turned + y * other + z * normals
-        open_ = ~queries.blocked(origins, direction, SKY_REACH)
+        open_ = ~occluders.blocked(origins, direction, SKY_REACH)
         free += open_
         total += open_[:, None] * direction
     mean = total + 1e-3 * normals
