@@ -7,16 +7,18 @@ radians, and `run`, the length along the hair from the crown, metres.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import warp as wp
 from PIL import Image
-from scipy import ndimage, sparse
+from scipy import fft, ndimage, sparse
 from scipy.spatial import cKDTree
 from warp.geometry import IsoSurfaceMarchingCubes
 
+from carve.geometry.compiled import compiled
 from carve.geometry.mesh import adjacency, face_normals, is_watertight, smooth, unique_edges, vertex_normals
 from carve.geometry.meshing.refinement import refine
 from carve.geometry.meshing.voxel_distance import distance_to
@@ -127,16 +129,18 @@ def _wrap(body: FullBody, reference: ShapedBody, cards: Cards, edge: float) -> t
     shape = np.ceil((high - low) / SPACING).astype(int) + 1
     axes = [low[k] + SPACING * np.arange(shape[k]) for k in range(3)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
-    near = _distance(cards.points, low, grid)
-    depth = _depth_in_head(body, reference, grid)
-    below = _below_cards(body, reference, cards.points, grid) & (depth > -BELOW) & (depth < DEEPEST + 0.01)
+    near = _distance(cards.points, low, tuple(shape))
+    depth = _depth_in_head(body, reference, axes)
+    scalp = (depth > -BELOW) & (depth < DEEPEST + 0.01)
+    below = scalp.copy()
+    below[scalp] = _below_cards(body, reference, cards.points, grid[scalp])
     distance = np.where(below, 0.0, near)
     on_head = depth > -BELOW
     coat = HEAD_COAT + (TAIL_COAT - HEAD_COAT) * np.clip((-depth - 0.03) / 0.04, 0, 1)
     solid = np.minimum(_closed(np.where(on_head, distance, MARGIN), HEAD_CLOSING, coat), _closed(distance, TAIL_CLOSING, coat))
     # What lies deep in the head is nobody's hair.
     solid = np.maximum(solid, depth - DEEPEST)
-    solid = np.maximum(solid, _face_window(body, reference, grid))
+    solid = np.maximum(solid, _face_window(body, reference, axes))
     solid = ndimage.gaussian_filter(solid, 0.8)
     solid = np.where(_main_parts(solid < 0), solid, np.maximum(solid, 0.5 * SPACING))
     return _surface(solid, low, edge)
@@ -159,18 +163,40 @@ def _surface(solid: np.ndarray, low: np.ndarray, edge: float) -> tuple[np.ndarra
     return fine.operator @ vertices, fine.faces
 
 
-def _distance(points: np.ndarray, low: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Distance of grid points (I, J, K, 3) to the nearest of points (N, 3): exact up to 12 mm, to the spacing beyond."""
-    full = np.zeros(grid.shape[:3], bool)
-    full[tuple(np.round((points - low) / SPACING).astype(int).T)] = True
+_CLOSE = 0.012
+"""Up to where the distance to samples is exact, metres."""
+
+
+def _distance(points: np.ndarray, low: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Distance of the points of a grid (I, J, K) from `low` on to the nearest of points (N, 3): exact up to _CLOSE, to the spacing beyond."""
+    steps = (points - low) / SPACING
+    full = np.zeros(shape, bool)
+    full[tuple(np.round(steps).astype(int).T)] = True
     distance = SPACING * distance_to(full)
-    close = distance < 0.012
-    distance[close] = cKDTree(points).query(grid[close])[0]
+    square = np.full(shape, (_CLOSE / SPACING) ** 2)
+    _nearest_samples(steps, int(np.ceil(_CLOSE / SPACING)), square)
+    close = square < (_CLOSE / SPACING) ** 2
+    distance[close] = SPACING * np.sqrt(square[close])
+    # What no sample is close to and the rounded samples are is at the border of the two.
+    distance[~close] = np.maximum(distance[~close], _CLOSE)
     return distance
 
 
-def _below_cards(body: FullBody, reference: ShapedBody, points: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """(I, J, K) bool: between the skull's centre and a card near the scalp, above the nape."""
+@compiled(nogil=True)
+def _nearest_samples(steps: np.ndarray, reach: int, square: np.ndarray) -> None:
+    """Squared distances of grid points (I, J, K) within `reach` to the nearest of samples (N, 3), all in steps of the grid, in place."""
+    for n in range(len(steps)):
+        x, y, z = steps[n]
+        a, b, c = int(round(x)), int(round(y)), int(round(z))
+        for i in range(max(a - reach, 0), min(a + reach + 1, square.shape[0])):
+            for j in range(max(b - reach, 0), min(b + reach + 1, square.shape[1])):
+                across = (i - x) ** 2 + (j - y) ** 2
+                for k in range(max(c - reach, 0), min(c + reach + 1, square.shape[2])):
+                    square[i, j, k] = min(square[i, j, k], across + (k - z) ** 2)
+
+
+def _below_cards(body: FullBody, reference: ShapedBody, points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(N,) bool: places (N, 3) lie between the skull's centre and a card near the scalp, above the nape."""
     eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
     apart = float(np.linalg.norm(eyes[0] - eyes[1]))
     skin = reference.rest[body.base]
@@ -181,9 +207,9 @@ def _below_cards(body: FullBody, reference: ShapedBody, points: np.ndarray, grid
     np.maximum.at(farthest, tuple(np.floor(directions).astype(int).T), reach)
     farthest = ndimage.maximum_filter(farthest, 3, mode=("nearest", "wrap"))
     farthest = ndimage.grey_closing(farthest, 5, mode="wrap")
-    bins, radius = _polar(grid - centre)
+    bins, radius = _polar(places - centre)
     outer = ndimage.map_coordinates(farthest, np.moveaxis(bins - 0.5, -1, 0), order=1, mode="grid-wrap")
-    return (radius < outer - HEAD_COAT) & (grid[..., 1] > eyes[:, 1].mean() - 0.9 * apart)
+    return (radius < outer - HEAD_COAT) & (places[..., 1] > eyes[:, 1].mean() - 0.9 * apart)
 
 
 BINS = (60, 120)
@@ -215,32 +241,45 @@ def _closed(distance: np.ndarray, radius: float, coat: np.ndarray) -> np.ndarray
     return radius - coat + 0.5 * SPACING - SPACING * distance_to(outside)
 
 
-def _depth_in_head(body: FullBody, reference: ShapedBody, grid: np.ndarray) -> np.ndarray:
-    """Signed depth below the skin at grid points (I, J, K, 3), metres, positive inside; -0.1 away from the head."""
+def _depth_in_head(body: FullBody, reference: ShapedBody, axes: Sequence[np.ndarray]) -> np.ndarray:
+    """Signed depth below the skin at the points of a grid (I, J, K), metres, positive inside; -0.1 away from the head.
+
+    Asked at every third point. The skin's normals tell the side, which winding numbers would tell in the mouth too.
+    """
     skin = reference.rest[body.base]
-    queries = MeshQueries(skin, body.faces, winding=True)
-    coarse = grid[::3, ::3, ::3]
+    coarse = np.stack(np.meshgrid(*[np.append(axis[:-1:3], axis[-1]) for axis in axes], indexing="ij"), -1)
     head = skin[body.region == 1]
     ask = ((coarse > head.min(0) - 0.06) & (coarse < head.max(0) + 0.06)).all(-1)
     depth = np.full(coarse.shape[:3], -0.1)
-    depth[ask] = np.clip(-queries.signed_distance(coarse[ask]), -0.1, 0.1)
-    places = np.meshgrid(
-        *[np.minimum(np.arange(n) / 3, m - 1) for n, m in zip(grid.shape[:3], coarse.shape[:3], strict=True)], indexing="ij"
-    )
-    return ndimage.map_coordinates(depth, np.stack(places), order=1, mode="nearest")
+    near = MeshQueries(skin, body.faces).nearest(coarse[ask], 0.1)
+    normal = np.einsum("nk,nkd->nd", near.bary, vertex_normals(skin, body.faces)[body.faces[np.maximum(near.face, 0)]])
+    inside = np.einsum("nd,nd->n", coarse[ask] - near.point, normal) < 0
+    depth[ask] = np.where(inside & (near.face >= 0), 1.0, -1.0) * np.minimum(near.distance, 0.1)
+    for k, axis in enumerate(axes):
+        depth = _linear(depth, np.append(axis[:-1:3], axis[-1]), axis, k)
+    return depth
 
 
-def _face_window(body: FullBody, reference: ShapedBody, grid: np.ndarray) -> np.ndarray:
-    """Signed distance (positive inside) of the room before the eyes, nose and mouth, which hair leaves free."""
+def _linear(values: np.ndarray, places: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    """Values at `places` (M,) along axis k, between them at `wanted` (N,)."""
+    left = np.clip(np.searchsorted(places, wanted, side="right") - 1, 0, len(places) - 2)
+    share = ((wanted - places[left]) / (places[left + 1] - places[left])).reshape([-1 if axis == k else 1 for axis in range(values.ndim)])
+    return np.asarray(values.take(left, k) * (1 - share) + values.take(left + 1, k) * share)
+
+
+def _face_window(body: FullBody, reference: ShapedBody, axes: Sequence[np.ndarray]) -> np.ndarray:
+    """Signed distance (positive inside), at the points of a grid (I, J, K), of the room before the eyes, nose and mouth, which hair leaves
+    free."""
     eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
     middle, apart = eyes.mean(0), np.linalg.norm(eyes[0] - eyes[1])
     half = np.array([0.9, 1.35]) * apart
     centre = middle + np.array([0.0, 0.36 * apart - half[1], 0.0])
-    x, y = (grid[..., 0] - centre[0]) / half[0], (grid[..., 1] - centre[1]) / half[1]
+    across, up, ahead = np.ix_(*axes)
+    x, y = (across - centre[0]) / half[0], (up - centre[1]) / half[1]
     oval = (1 - (x**4 + y**4) ** 0.25) * half[0]
-    behind = grid[..., 2] - middle[2]
+    behind = ahead - middle[2]
     curtain = np.minimum(np.minimum(y + 1, 1 - y) * half[1], behind - 0.05 * apart)
-    return np.maximum(np.minimum(oval, behind + 0.1 * apart), curtain)
+    return np.asarray(np.maximum(np.minimum(oval, behind + 0.1 * apart), curtain))
 
 
 def _main_parts(solid: np.ndarray) -> np.ndarray:
@@ -389,14 +428,19 @@ def strand_image(rng: np.random.Generator, colour: np.ndarray, curl: Curl = "str
     scale = size / 512
     for across, share in ((0.8, 0.45), (2.5, 0.35), (9.0, 0.35)):
         along = across if curl == "curly" else 45 + 8 * across
-        layer = ndimage.gaussian_filter(rng.normal(size=(size, size)), (along * scale, across * scale), mode="wrap")
+        layer = _tiling_blur(rng.normal(size=(size, size)), (along * scale, across * scale))
         shade += share * layer / layer.std()
     if curl == "wavy":
         rows = np.arange(size)
         shift = np.round(size * 0.03 * np.sin(2 * np.pi * (rows / size * 6 + 0.1 * np.sin(2 * np.pi * rows / size)))).astype(int)
         shade = shade[rows[:, None], (rows[None] + shift[:, None]) % size]
-    warm = ndimage.gaussian_filter(rng.normal(size=(size, size)), (40 * scale, 4 * scale), mode="wrap")
+    warm = _tiling_blur(rng.normal(size=(size, size)), (40 * scale, 4 * scale))
     warm *= 0.03 / warm.std()
     tint = np.stack([1 + warm, np.ones_like(warm), 1 - warm], -1)
     contrast = rng.uniform(0.16, 0.32)
     return np.clip(np.round(colour * np.exp(contrast * shade)[..., None] * tint), 0, 255).astype(np.uint8)
+
+
+def _tiling_blur(image: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
+    """A picture that tiles after a Gaussian of `sigma` rows and columns: by its spectrum, as wide ones take long else."""
+    return np.asarray(fft.irfft2(ndimage.fourier_gaussian(fft.rfft2(image), sigma, n=image.shape[1]), image.shape))

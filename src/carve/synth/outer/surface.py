@@ -257,9 +257,16 @@ def _seal(joined: Stitched) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def signed_distance(surface: OuterSurface, points: np.ndarray) -> np.ndarray:
-    """(N,) metres from points (N, 3) to the surface, negative inside."""
+    """(N,) metres from points (N, 3) to the surface, negative inside.
+
+    A watertight surface is counted through, which takes a fifth of the time of its winding number.
+    """
     centre = surface.vertices.mean(0)
-    return MeshQueries(surface.vertices - centre, surface.faces, winding=True).signed_distance(points - centre)
+    queries = MeshQueries(surface.vertices - centre, surface.faces, winding=not surface.exact)
+    if not surface.exact:
+        return queries.signed_distance(points - centre)
+    inside = Interior([Solid(surface.vertices, surface.faces, surface.cap, 0)]).holds(points)
+    return np.where(inside, -1.0, 1.0) * queries.nearest(points - centre).distance
 
 
 def sample_signed(surface: OuterSurface, counts: tuple[int, int, int], rng: np.random.Generator) -> SignedSamples:

@@ -24,7 +24,7 @@ from carve.synth.views.scene import Scene
 
 SUPER = 2
 _GRAINY = 0.1
-"""Angular radius of a light from which on one ray a subpixel leaves grain in its shadows, radians."""
+"""Angular radius of a light from which on two rays a pixel leave grain in its shadows, radians."""
 
 
 @compiled(nogil=True)
@@ -84,11 +84,21 @@ def _extended(premultiplied: np.ndarray, cover: np.ndarray) -> np.ndarray:
 
 def _encoded(normals: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 of pooled normals, continued beyond the edge."""
-    cover = _pool(mask.astype(np.float32))
-    image = _extended(_pool(normals.astype(np.float32)), cover)
-    length = np.linalg.norm(image, axis=-1, keepdims=True)
-    unit = np.where(length > 1e-6, image / np.maximum(length, 1e-6), 0.0)
-    return np.where(length > 1e-6, np.round((unit + 1) * 127.5), 0).astype(np.uint8)
+    image = _extended(_pool(normals.astype(np.float32, copy=False)), _pool(mask.astype(np.float32)))
+    code = np.zeros(image.shape, np.uint8)
+    _encode(image, code)
+    return code
+
+
+@compiled(nogil=True)
+def _encode(normals: np.ndarray, code: np.ndarray) -> None:
+    """Normals (H, W, 3) of any length as `View` holds them, in place; 0 where there is none."""
+    for i in range(normals.shape[0]):
+        for j in range(normals.shape[1]):
+            length = np.sqrt(normals[i, j, 0] ** 2 + normals[i, j, 1] ** 2 + normals[i, j, 2] ** 2)
+            if length > 1e-6:
+                for c in range(3):
+                    code[i, j, c] = np.uint8(np.round((normals[i, j, c] / length + 1) * 127.5))
 
 
 def render_view(
@@ -159,17 +169,19 @@ def _light(
 ) -> dict[str, np.ndarray]:
     """Suns and their shadows, and how much of the sky each pixel sees, at the scale of limbs and at that of folds."""
     mask = raster.mask
-    covered = np.flatnonzero(mask)
-    points = _interpolated(raster, scene.vertices, scene.faces).reshape(-1, 3)[covered]
+    # Two of a pixel's subpixels, on a diagonal, look at the lights.
+    traced = mask.copy()
+    traced[::2, 1::2] = traced[1::2, ::2] = False
+    asked = np.flatnonzero(traced)
+    points = _interpolated(raster, scene.vertices, scene.faces).reshape(-1, 3)[asked]
     suns, radii = sun_directions(placement.rotation[:, 1], rng)
     free = np.zeros((mask.size, len(suns)), np.float32)
-    turned = facing.reshape(-1, 3)[covered] @ placement.rotation.astype(np.float32)
-    free[covered] = suns_seen(scene.occluders, points, turned, suns @ placement.rotation, radii, rng)
-    free = free.reshape(*mask.shape, len(suns))
-    free = _pool(free)
+    turned = facing.reshape(-1, 3)[asked] @ placement.rotation.astype(np.float32)
+    free[asked] = suns_seen(scene.occluders, points, turned, suns @ placement.rotation, radii, rng)
+    free, share = _pool(free.reshape(*mask.shape, len(suns))), _pool(traced.astype(np.float32))
     for k in np.flatnonzero(radii > _GRAINY):
         smooth = cv2.GaussianBlur(np.ascontiguousarray(free[..., k]), (0, 0), 1.2)
-        free[..., k] = smooth * cover / np.maximum(cv2.GaussianBlur(cover, (0, 0), 1.2), 1e-6)
+        free[..., k] = smooth * share / np.maximum(cv2.GaussianBlur(share, (0, 0), 1.2), 1e-6)
     sky = _interpolated(raster, np.column_stack([scene.free, scene.bent @ placement.rotation.T]), scene.faces)
     occlusion = _extended(_pool(sky[..., :1]), cover)[..., 0]
     unit = _pool(facing)
@@ -180,7 +192,7 @@ def _light(
         "bent": _encoded(sky[..., 1:], mask),
         "sun_directions": suns,
         "sun_radii": radii,
-        "sun_free": np.round(np.clip(_extended(free, cover), 0, 1) * 255).astype(np.uint8),
+        "sun_free": np.round(np.clip(_extended(free, share), 0, 1) * 255).astype(np.uint8),
     }
 
 

@@ -72,15 +72,16 @@ def push_out(
     """
     points = np.array(points, float)
     laplacian = uniform_laplacian(faces, len(points))
+    asked = np.arange(len(points))
     for number in range(rounds):
         move = np.zeros_like(points)
         need = np.zeros(len(points))
         for item in against:
-            height, normal = item.obstacle.heights(points, OPEN_REACH if item.obstacle.open else REACH)
+            height, normal = item.obstacle.heights(points[asked], OPEN_REACH if item.obstacle.open else REACH)
             missing = np.clip(item.clearance - height, 0.0, None)
             missing[~np.isfinite(height)] = 0.0
-            more = missing > need
-            move[more], need[more] = missing[more, None] * normal[more], missing[more]
+            more = missing > need[asked]
+            move[asked[more]], need[asked[more]] = missing[more, None] * normal[more], missing[more]
         if fixed is not None:
             move[fixed], need[fixed] = 0.0, 0.0
         if not (need > 1e-5).any():
@@ -92,6 +93,7 @@ def push_out(
             if fixed is not None:
                 move[fixed] = 0.0
         points += move
+        asked = np.flatnonzero(move.any(1))  # all others are where they were, and well
     return points
 
 

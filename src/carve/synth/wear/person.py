@@ -199,8 +199,8 @@ def _folds(
 
 
 def inside_share(layers: Sequence[Layer], space: Literal["canonical", "posed"], naked: Layer) -> float:
-    """Share of the layers' vertices inside the naked body, by winding number."""
-    points = np.concatenate([getattr(layer, space) for layer in layers]) if layers else np.zeros((0, 3))
+    """Share of the layers' vertices, asked of every fourth, inside the naked body, by winding number."""
+    points = np.concatenate([getattr(layer, space)[::4] for layer in layers]) if layers else np.zeros((0, 3))
     if not len(points):
         return 0.0
     return float(MeshQueries(getattr(naked, space), naked.faces, winding=True).inside(points).mean())
