@@ -168,7 +168,7 @@ _CLOSE = 0.012
 
 
 def _distance(points: np.ndarray, low: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Distance of the points of a grid (I, J, K) from `low` on to the nearest of points (N, 3): exact up to _CLOSE, to the spacing beyond."""
+    """Distance of a grid (I, J, K) from `low` on to the nearest of points (N, 3): exact up to _CLOSE, to the spacing beyond."""
     steps = (points - low) / SPACING
     full = np.zeros(shape, bool)
     full[tuple(np.round(steps).astype(int).T)] = True
@@ -187,7 +187,7 @@ def _nearest_samples(steps: np.ndarray, reach: int, square: np.ndarray) -> None:
     """Squared distances of grid points (I, J, K) within `reach` to the nearest of samples (N, 3), all in steps of the grid, in place."""
     for n in range(len(steps)):
         x, y, z = steps[n]
-        a, b, c = int(round(x)), int(round(y)), int(round(z))
+        a, b, c = round(x), round(y), round(z)
         for i in range(max(a - reach, 0), min(a + reach + 1, square.shape[0])):
             for j in range(max(b - reach, 0), min(b + reach + 1, square.shape[1])):
                 across = (i - x) ** 2 + (j - y) ** 2

@@ -7,6 +7,8 @@ then averaged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +25,8 @@ from carve.synth.views.placement import Placement
 from carve.synth.views.scene import Scene
 
 SUPER = 2
+MARGIN = 12
+"""Pixels around the person that are looked at: colours are continued over less than that."""
 _GRAINY = 0.1
 """Angular radius of a light from which on two rays a pixel leave grain in its shadows, radians."""
 
@@ -111,9 +115,10 @@ def render_view(
     rng: np.random.Generator,
 ) -> tuple[View, np.ndarray]:
     """All buffers of one view, and which vertices (V,) bool of the scene the camera sees. `landmarks` (L, 3) are in the body frame."""
-    small = placement.camera
-    camera = small.cropped(0, 0, small.width * SUPER, small.height * SUPER, SUPER)
     seen = placement.see(scene.vertices)
+    frame = placement.camera
+    left, top, small = _window(frame, np.concatenate([seen, placement.see(scene.naked)]))
+    camera = small.cropped(0, 0, small.width * SUPER, small.height * SUPER, SUPER)
     front, back = (rasterise(seen, scene.faces, camera, farthest) for farthest in (False, True))
     mask, cover = front.mask, _pool(front.mask.astype(np.float32))
     shown, shown_back = (shown_pixels(scene, raster, len(paints), first_face) for raster in (front, back))
@@ -126,9 +131,8 @@ def render_view(
     visible = np.zeros(len(seen), bool)
     visible[scene.faces[front.face[mask]][front.bary[mask] > 0.05]] = True
     marks = placement.see(landmarks)
-    view = View(
-        camera=small,
-        up=placement.rotation[:, 1],
+    suns = sun_directions(placement.rotation[:, 1], rng)
+    images: dict[str, Any] = dict(
         coverage=np.round(cover * 255).astype(np.uint8),
         albedo=_colour(albedo, cover),
         albedo_back=_colour(albedo_of(shown_back, seen, camera, paints), cover),
@@ -136,17 +140,41 @@ def render_view(
         normal_back=_encoded(_facing(normals, back, seen, scene.faces, away=True), mask),
         **_naked_normals(scene, placement, camera),
         depth=code,
-        depth_range=depth_range,
-        **_light(scene, front, facing, depth, cover, placement, rng),
+        **_light(scene, front, facing, depth, cover, replace(placement, camera=small), suns, rng),
         part=_part(scene, front),
         part_back=_part(scene, back),
         place=_place(scene, front),
         fabric=_first(places_on_cloth(shown, camera, paints), front.mask),
         fabric_back=_first(places_on_cloth(shown_back, camera, paints), back.mask),
         region=_region(scene, front),
-        landmarks=np.column_stack([small.project(marks), -marks[:, 2], _unhidden(front, camera, marks)]),
+    )
+    view = View(
+        camera=frame,
+        up=placement.rotation[:, 1],
+        depth_range=depth_range,
+        sun_directions=suns[0],
+        sun_radii=suns[1],
+        landmarks=np.column_stack([frame.project(marks), -marks[:, 2], _unhidden(front, camera, marks)]),
+        **{name: _framed(image, left, top, frame) for name, image in images.items()},
     )
     return view, visible
+
+
+def _window(frame: Camera, points: np.ndarray) -> tuple[int, int, Camera]:
+    """Left and top, in pixels of the frame, of what shows points (N, 3) with a margin, and the camera of that window."""
+    pixels = frame.project(points[points[:, 2] < -1e-6])
+    low, high = np.floor(pixels.min(0)).astype(int) - MARGIN, np.ceil(pixels.max(0)).astype(int) + MARGIN
+    # The pattern of `cavity` repeats every four pixels.
+    left, top = np.clip(low // 4 * 4, 0, [frame.width - 4, frame.height - 4])
+    right, bottom = np.clip(high, [left + 4, top + 4], [frame.width, frame.height])
+    return int(left), int(top), frame.cropped(left, top, int(right - left), int(bottom - top))
+
+
+def _framed(image: np.ndarray, left: int, top: int, frame: Camera) -> np.ndarray:
+    """What a window shows in the frame, zero around it."""
+    out = np.zeros((frame.height, frame.width, *image.shape[2:]), image.dtype)
+    out[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return out
 
 
 def _colour(albedo: np.ndarray, cover: np.ndarray) -> np.ndarray:
@@ -165,23 +193,16 @@ def _naked_normals(scene: Scene, placement: Placement, camera: Camera) -> dict[s
 
 
 def _light(
-    scene: Scene, raster: Raster, facing: np.ndarray, depth: np.ndarray, cover: np.ndarray, placement: Placement, rng: np.random.Generator
+    scene: Scene,
+    raster: Raster,
+    facing: np.ndarray,
+    depth: np.ndarray,
+    cover: np.ndarray,
+    placement: Placement,
+    suns: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Suns and their shadows, and how much of the sky each pixel sees, at the scale of limbs and at that of folds."""
-    mask = raster.mask
-    # Two of a pixel's subpixels, on a diagonal, look at the lights.
-    traced = mask.copy()
-    traced[::2, 1::2] = traced[1::2, ::2] = False
-    asked = np.flatnonzero(traced)
-    points = _interpolated(raster, scene.vertices, scene.faces).reshape(-1, 3)[asked]
-    suns, radii = sun_directions(placement.rotation[:, 1], rng)
-    free = np.zeros((mask.size, len(suns)), np.float32)
-    turned = facing.reshape(-1, 3)[asked] @ placement.rotation.astype(np.float32)
-    free[asked] = suns_seen(scene.occluders, points, turned, suns @ placement.rotation, radii, rng)
-    free, share = _pool(free.reshape(*mask.shape, len(suns))), _pool(traced.astype(np.float32))
-    for k in np.flatnonzero(radii > _GRAINY):
-        smooth = cv2.GaussianBlur(np.ascontiguousarray(free[..., k]), (0, 0), 1.2)
-        free[..., k] = smooth * share / np.maximum(cv2.GaussianBlur(share, (0, 0), 1.2), 1e-6)
+    """The shadows of suns, and how much of the sky each pixel sees, at the scale of limbs and at that of folds."""
     sky = _interpolated(raster, np.column_stack([scene.free, scene.bent @ placement.rotation.T]), scene.faces)
     occlusion = _extended(_pool(sky[..., :1]), cover)[..., 0]
     unit = _pool(facing)
@@ -189,11 +210,34 @@ def _light(
     occlusion = occlusion * cavity(np.where(cover > 0.5, depth, 0.0), unit, placement.camera)
     return {
         "occlusion": np.round(np.clip(occlusion, 0, 1) * 255).astype(np.uint8),
-        "bent": _encoded(sky[..., 1:], mask),
-        "sun_directions": suns,
-        "sun_radii": radii,
-        "sun_free": np.round(np.clip(_extended(free, share), 0, 1) * 255).astype(np.uint8),
+        "bent": _encoded(sky[..., 1:], raster.mask),
+        "sun_free": _shadows(scene, raster, facing, placement, suns, rng),
     }
+
+
+def _shadows(
+    scene: Scene,
+    raster: Raster,
+    facing: np.ndarray,
+    placement: Placement,
+    suns: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """(H, W, S) uint8, see `View.sun_free`; `suns` are directions (S, 3) in the camera frame and radii (S,)."""
+    # Two of a pixel's subpixels, on a diagonal, look at the lights.
+    traced = raster.mask.copy()
+    traced[::2, 1::2] = traced[1::2, ::2] = False
+    asked = np.flatnonzero(traced)
+    points = _interpolated(raster, scene.vertices, scene.faces).reshape(-1, 3)[asked]
+    normals = facing.reshape(-1, 3)[asked] @ placement.rotation.astype(np.float32)
+    directions, radii = suns
+    free = np.zeros((traced.size, len(radii)), np.float32)
+    free[asked] = suns_seen(scene.occluders, points, normals, directions @ placement.rotation, radii, rng)
+    free, share = _pool(free.reshape(*traced.shape, len(radii))), _pool(traced.astype(np.float32))
+    for k in np.flatnonzero(radii > _GRAINY):
+        smooth = cv2.GaussianBlur(np.ascontiguousarray(free[..., k]), (0, 0), 1.2)
+        free[..., k] = smooth * share / np.maximum(cv2.GaussianBlur(share, (0, 0), 1.2), 1e-6)
+    return np.round(np.clip(_extended(free, share), 0, 1) * 255).astype(np.uint8)
 
 
 def _part(scene: Scene, raster: Raster) -> np.ndarray:
