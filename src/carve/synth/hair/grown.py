@@ -42,7 +42,7 @@ def grown_hair(body: FullBody, reference: ShapedBody, name: str, variant: int) -
     cut = draw_cut(name, np.random.default_rng([variant, *name.encode()]))
     head = _Head(body, reference)
     points, root = _samples(head, cut, variant)
-    cards = Cards(points, *_bindings(body, reference, points, root, head.chin))
+    cards = Cards(points, lambda index: _bindings(body, reference, points[index], root[index], head.chin))
     long = cut.top > 0.2 and cut.style.gathered in ("loose", "dreads")
     vertices, faces, binding, joints = wrap_cards(body, reference, cards, LONG_EDGE if long else EDGE)
     asset = _asset(body, reference, name, variant, cut)

@@ -7,7 +7,7 @@ radians, and `run`, the length along the hair from the crown, metres.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -100,10 +100,8 @@ class Cards:
 
     points: np.ndarray
     """(N, 3) metres."""
-    binding: sparse.csr_matrix
-    """(N, H)"""
-    joints: sparse.csr_matrix
-    """(N, B)"""
+    bound: Callable[[np.ndarray], tuple[sparse.csr_matrix, sparse.csr_matrix]]
+    """Binding (K, H) and joints (K, B) of the samples with indices (K,): few of them are asked for."""
 
 
 def _seen_cards(coarse: Pattern, reference: ShapedBody) -> Cards:
@@ -120,7 +118,7 @@ def _seen_cards(coarse: Pattern, reference: ShapedBody) -> Cards:
     rows = np.repeat(np.arange(len(faces)), 3)
     centre = sparse.csr_matrix((np.full(3 * len(faces), 1 / 3), (rows, faces.ravel())), shape=(len(faces), len(mesh.operator.indptr) - 1))
     operator = centre @ mesh.operator
-    return Cards(operator @ where, (operator @ coarse.binding).tocsr(), (operator @ coarse.joints).tocsr())
+    return Cards(operator @ where, lambda index: ((operator[index] @ coarse.binding).tocsr(), (operator[index] @ coarse.joints).tocsr()))
 
 
 def _wrap(body: FullBody, reference: ShapedBody, cards: Cards, edge: float) -> tuple[np.ndarray, np.ndarray]:
@@ -298,7 +296,9 @@ def _bound(
     Many cards hang on helper vertices, which do not follow every change of the skull.
     """
     _, index = cKDTree(cards.points).query(vertices, k=4)
-    blend = _nearest_mean(cards.points, index, vertices, 0.002)
+    used, index = np.unique(index, return_inverse=True)
+    blend = _nearest_mean(cards.points[used], index.reshape(len(vertices), 4), vertices, 0.002)
+    card_binding, card_joints = cards.bound(used)
     eyes = reference.rest_heads[[body.names.index("eye.L"), body.names.index("eye.R")]]
     skin = reference.rest[body.base]
     scalp = np.flatnonzero((body.region == 1) & (body.base < SKIN_VERTICES) & (skin[:, 1] > eyes[:, 1].mean() - 0.08))
@@ -307,8 +307,8 @@ def _bound(
     to_base, to_bones = skin_rows(body)
     own = sparse.diags(np.clip((gap[:, 0] - 0.015) / 0.04, 0, 1))
     other = sparse.identity(len(vertices)) - own
-    binding = own @ blend @ cards.binding + other @ skull @ to_base[scalp]
-    joints = own @ blend @ cards.joints + other @ skull @ to_bones[scalp]
+    binding = own @ blend @ card_binding + other @ skull @ to_base[scalp]
+    joints = own @ blend @ card_joints + other @ skull @ to_bones[scalp]
     near = adjacency(faces, len(vertices)) + sparse.identity(len(vertices))
     mean = sparse.diags(1 / np.asarray(near.sum(1)).ravel()) @ near
     for _ in range(3):

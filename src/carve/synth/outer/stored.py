@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from carve.synth.outer.surface import outer_surface, sample_signed
+from carve.synth.outer.surface import outer_surface, sample_signed, sewn
 from carve.synth.people.poses import Pose
 from carve.synth.records import Layer
 
@@ -54,9 +54,10 @@ def stored_arrays(
     }
     notes: dict[str, Any] = {}
     spaces: tuple[Literal["canonical", "posed"], ...] = ("canonical", "posed")
+    seams = sewn(layers) if samples is not None else []
     for space in spaces if samples is not None else ():
         assert samples is not None
-        surface = outer_surface(layers, space)
+        surface = outer_surface(layers, space, seams)
         drawn = sample_signed(surface, samples, rng)
         arrays |= {f"{space}_{name}": getattr(drawn, name) for name in ("surface", "normal", "points", "distance")}
         if space == "canonical":

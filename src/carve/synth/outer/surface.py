@@ -74,9 +74,9 @@ class OuterSurface:
     """What was left out or mended, one sentence each."""
 
 
-def outer_surface(layers: Sequence[Layer], space: Space) -> OuterSurface:
-    """The outer surface of the layers in one space; raises CarveError if none of them is a solid."""
-    solids, notes = person_solids(layers, space)
+def outer_surface(layers: Sequence[Layer], space: Space, seams: Sequence[np.ndarray] | None = None) -> OuterSurface:
+    """The outer surface of the layers in one space; raises CarveError if none of them is a solid. `seams` is what `sewn` says of them."""
+    solids, notes = person_solids(layers, space, seams)
     if not solids:
         raise CarveError("No layer of this person encloses any volume; give at least a closed skin.")
     offset = np.cumsum([0, *(len(s.vertices) for s in solids[:-1])])
@@ -99,17 +99,20 @@ def outer_surface(layers: Sequence[Layer], space: Space) -> OuterSurface:
     return OuterSurface(joined.vertices, np.concatenate([joined.faces, sealing]), layer, cap, gap <= LARGEST_GAP, tuple(notes))
 
 
-def person_solids(layers: Sequence[Layer], space: Space) -> tuple[list[Solid], list[str]]:
+def sewn(layers: Sequence[Layer]) -> list[np.ndarray]:
+    """(F, 3) faces of each layer without seams, wound alike: found in the canonical space, so that both spaces have the same topology."""
+    welded = (weld(layer.canonical, layer.faces) for layer in layers)
+    return [wind_alike(faces) if len(faces) else faces for faces in welded]
+
+
+def person_solids(layers: Sequence[Layer], space: Space, seams: Sequence[np.ndarray] | None = None) -> tuple[list[Solid], list[str]]:
     """The solids whose union is the person, and notes on what was left out or mended."""
     solids, notes = [], []
-    for index, layer in enumerate(layers):
+    for index, (layer, faces) in enumerate(zip(layers, seams or sewn(layers), strict=True)):
         vertices = layer.canonical if space == "canonical" else layer.posed
-        # Seams are found in the canonical space, so that both spaces have the same topology.
-        faces = weld(layer.canonical, layer.faces)
         if not len(faces):
             notes.append(f"{layer.name} has no faces and was left out.")
             continue
-        faces = wind_alike(faces)
         part = np.zeros(len(faces), int) if layer.closed else face_components(faces)
         thin = 0
         for k in range(part.max() + 1):

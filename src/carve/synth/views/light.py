@@ -112,13 +112,23 @@ def cavity(depth: np.ndarray, normals: np.ndarray, camera: Camera) -> np.ndarray
         np.ascontiguousarray(depth, np.float32),
         np.ascontiguousarray(normals, np.float32),
         np.array([camera.focal, camera.cx, camera.cy], np.float32),
+        _STARS,
         out,
     )
     return out
 
 
+def _stars() -> np.ndarray:
+    """(4, _DIRECTIONS, 2) directions in the picture: neighbours turn the star differently, so that no stripes show."""
+    angle = 2 * np.pi * (np.arange(_DIRECTIONS) + np.arange(4)[:, None] / 4) / _DIRECTIONS
+    return np.stack([np.cos(angle), np.sin(angle)], -1).astype(np.float32)
+
+
+_STARS = _stars()
+
+
 @compiled(nogil=True, fastmath=True)
-def _cavity(depth: np.ndarray, normals: np.ndarray, optics: np.ndarray, out: np.ndarray) -> None:
+def _cavity(depth: np.ndarray, normals: np.ndarray, optics: np.ndarray, stars: np.ndarray, out: np.ndarray) -> None:
     height, width = depth.shape
     focal, cx, cy = optics[0], optics[1], optics[2]
     for i in range(height):
@@ -131,9 +141,7 @@ def _cavity(depth: np.ndarray, normals: np.ndarray, optics: np.ndarray, out: np.
             reach = CAVITY_REACH * focal / z
             taken = 0.0
             for k in range(_DIRECTIONS):
-                # Neighbours turn the star of directions differently, so that no stripes show.
-                angle = 2 * np.pi * (k + ((i * 3 + j * 5) % 4) / 4) / _DIRECTIONS
-                c, s = np.cos(angle), np.sin(angle)
+                c, s = stars[(i * 3 + j * 5) % 4, k]
                 most = 0.0
                 for step in range(_STEPS):
                     away = reach * (step + 1) / _STEPS

@@ -38,11 +38,10 @@ def _interpolate(face: np.ndarray, bary: np.ndarray, faces: np.ndarray, values: 
         for j in range(face.shape[1]):
             f = face[i, j]
             if f >= 0:
+                p, q, r = faces[f, 0], faces[f, 1], faces[f, 2]
+                a, b, d = sign[f] * bary[i, j, 0], sign[f] * bary[i, j, 1], sign[f] * bary[i, j, 2]
                 for c in range(values.shape[1]):
-                    total = 0.0
-                    for k in range(3):
-                        total += bary[i, j, k] * values[faces[f, k], c]
-                    out[i, j, c] = total * sign[f]
+                    out[i, j, c] = a * values[p, c] + b * values[q, c] + d * values[r, c]
 
 
 def _interpolated(raster: Raster, values: np.ndarray, faces: np.ndarray, sign: np.ndarray | None = None) -> np.ndarray:
@@ -53,9 +52,13 @@ def _interpolated(raster: Raster, values: np.ndarray, faces: np.ndarray, sign: n
     return out
 
 
-def _facing(normals: np.ndarray, raster: Raster, seen: np.ndarray, faces: np.ndarray, away: bool) -> np.ndarray:
+def _toward(seen: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F,) bool: the outside of the triangles is turned to the camera; `seen` (V, 3) are their vertices in its frame."""
+    return np.asarray(np.einsum("fi,fi->f", face_normals(seen, faces), seen[faces[:, 0]]) < 0)
+
+
+def _facing(normals: np.ndarray, raster: Raster, toward: np.ndarray, faces: np.ndarray, away: bool) -> np.ndarray:
     """Interpolated normals (H, W, 3), turned over where the camera sees the inside of a surface."""
-    toward = np.einsum("fi,fi->f", face_normals(seen, faces), seen[faces[:, 0]]) < 0
     return _interpolated(raster, normals, faces, np.where(toward == away, -1.0, 1.0))
 
 
@@ -124,12 +127,12 @@ def render_view(
     shown, shown_back = (shown_pixels(scene, raster, len(paints), first_face) for raster in (front, back))
     albedo = albedo_of(shown, seen, camera, paints)
     blend_decals(albedo, front, decals, placement, camera)
-    normals = scene.normals @ placement.rotation.T
-    facing = _facing(normals, front, seen, scene.faces, away=False)
+    normals, toward = scene.normals @ placement.rotation.T, _toward(seen, scene.faces)
+    facing = _facing(normals, front, toward, scene.faces, away=False)
     depth = _pool(np.where(mask, front.depth, 0.0).astype(np.float32)) / np.maximum(cover, 1e-6)
     code, depth_range = _depth_code(depth, cover)
     visible = np.zeros(len(seen), bool)
-    visible[scene.faces[front.face[mask]][front.bary[mask] > 0.05]] = True
+    nearest = _nearest_vertices(front.face, front.bary, scene.faces, visible)
     marks = placement.see(landmarks)
     suns = sun_directions(placement.rotation[:, 1], rng)
     images: dict[str, Any] = dict(
@@ -137,7 +140,7 @@ def render_view(
         albedo=_colour(albedo, cover),
         albedo_back=_colour(albedo_of(shown_back, seen, camera, paints), cover),
         normal=_encoded(facing, mask),
-        normal_back=_encoded(_facing(normals, back, seen, scene.faces, away=True), mask),
+        normal_back=_encoded(_facing(normals, back, toward, scene.faces, away=True), mask),
         **_naked_normals(scene, placement, camera),
         depth=code,
         **_light(scene, front, facing, depth, cover, replace(placement, camera=small), suns, rng),
@@ -146,7 +149,7 @@ def render_view(
         place=_place(scene, front),
         fabric=_first(places_on_cloth(shown, camera, paints), front.mask),
         fabric_back=_first(places_on_cloth(shown_back, camera, paints), back.mask),
-        region=_region(scene, front),
+        region=_first(np.where(mask, scene.region[nearest], 0).astype(np.uint8), mask),
     )
     view = View(
         camera=frame,
@@ -185,10 +188,10 @@ def _colour(albedo: np.ndarray, cover: np.ndarray) -> np.ndarray:
 def _naked_normals(scene: Scene, placement: Placement, camera: Camera) -> dict[str, np.ndarray]:
     """The normals of the body without clothes, front and back."""
     seen, normals = placement.see(scene.naked), vertex_normals(scene.naked, scene.naked_faces) @ placement.rotation.T
-    found = {}
+    toward, found = _toward(seen, scene.naked_faces), {}
     for name, farthest in (("body_normal", False), ("body_normal_back", True)):
         raster = rasterise(seen, scene.naked_faces, camera, farthest)
-        found[name] = _encoded(_facing(normals, raster, seen, scene.naked_faces, farthest), raster.mask)
+        found[name] = _encoded(_facing(normals, raster, toward, scene.naked_faces, farthest), raster.mask)
     return found
 
 
@@ -249,10 +252,23 @@ def _place(scene: Scene, raster: Raster) -> np.ndarray:
     return _first(encode_places(_interpolated(raster, scene.place, scene.faces), raster.mask), raster.mask)
 
 
-def _region(scene: Scene, raster: Raster) -> np.ndarray:
-    nearest = raster.bary.argmax(-1)
-    corner = np.take_along_axis(scene.faces[np.maximum(raster.face, 0)], nearest[..., None], -1)[..., 0]
-    return _first(np.where(raster.mask, scene.region[corner], 0).astype(np.uint8), raster.mask)
+@compiled(nogil=True)
+def _nearest_vertices(face: np.ndarray, bary: np.ndarray, faces: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(H, W) the vertex with the largest share of each pixel, 0 outside; `seen` (V,) is set for those with more than a twentieth."""
+    out = np.zeros(face.shape, np.int64)
+    for i in range(face.shape[0]):
+        for j in range(face.shape[1]):
+            f = face[i, j]
+            if f < 0:
+                continue
+            most = np.float32(-1.0)
+            for k in range(3):
+                if bary[i, j, k] > 0.05:
+                    seen[faces[f, k]] = True
+                if bary[i, j, k] > most:
+                    most = bary[i, j, k]
+                    out[i, j] = faces[f, k]
+    return out
 
 
 def _depth_code(depth: np.ndarray, cover: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
