@@ -7,11 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from carve.geometry.mesh import components, is_watertight, signed_volume, unique_edges
 from carve.geometry.queries import MeshQueries
 from carve.synth.assets.files import GarmentAsset, read_assets
-from carve.synth.hair.locks import gradient_noise, hair_pattern, moved_to, strand_image, with_relief, wrapped_hair
+from carve.synth.hair.locks import (
+    SPACING,
+    _distance,
+    _linear,
+    gradient_noise,
+    hair_pattern,
+    moved_to,
+    strand_image,
+    with_relief,
+    wrapped_hair,
+)
 from carve.synth.people.bodies import FullBody, ShapedBody, Traits, load_full_body, shape_body
 from carve.synth.wear.garments import Pattern, fit
 
@@ -115,6 +126,24 @@ def test_the_texture_tiles_and_its_strands_run_along_the_rows(curl: str) -> None
     assert np.abs(texture[:, 0] - texture[:, -1]).mean() < 2 * across + 1
     if curl == "straight":
         assert down < 0.3 * across
+
+
+def test_distances_to_samples_are_exact_nearby() -> None:
+    rng = np.random.default_rng(0)
+    points, low, shape = rng.uniform(0.04, 0.08, (40, 3)), np.zeros(3), (40, 41, 42)
+    found = _distance(points, low, shape)
+    grid = SPACING * np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1)
+    true = cKDTree(points).query(grid)[0]
+    near = true < 0.012
+    assert 0.01 < near.mean() < 0.5
+    np.testing.assert_allclose(found[near], true[near], atol=1e-12)
+    assert np.abs(found - true)[~near].max() < SPACING  # the samples are rounded to the grid
+
+
+def test_between_places_values_are_straight() -> None:
+    places, wanted = np.array([0.0, 3.0, 6.0, 7.0]), np.arange(8.0)
+    values = np.array([[1.0, 2.0], [4.0, -1.0], [7.0, -4.0], [8.0, -5.0]])
+    np.testing.assert_allclose(_linear(values, places, wanted, 0), np.column_stack([1 + wanted, 2 - wanted]), atol=1e-12)
 
 
 def test_noise_is_zero_on_its_lattice_smooth_and_bounded() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -295,6 +297,17 @@ def test_nothing_solid_is_a_users_error() -> None:
     sheet = (np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]), np.array([[0, 1, 2], [0, 2, 3]]))
     with pytest.raises(CarveError, match="closed skin"):
         outer.outer_surface([layer(sheet, closed=False)], "canonical")
+
+
+def test_counting_through_a_watertight_surface_gives_the_signs_of_winding_numbers() -> None:
+    """Where it is not watertight winding numbers decide: both must say the same where both can."""
+    rng = np.random.default_rng(2)
+    surface = outer.outer_surface([layer(sphere(0.5, splits=4)), layer(box())], "canonical")
+    assert surface.exact
+    points = rng.uniform(-1, 1, (4000, 3))
+    counted, wound = (outer.signed_distance(each, points) for each in (surface, replace(surface, exact=False)))
+    np.testing.assert_allclose(counted, wound, atol=1e-6)
+    assert 0.02 < (counted < 0).mean() < 0.9
 
 
 def test_samples() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from carve.body.places import decode_places
 from carve.geometry.camera import Camera
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.rotations import axis_rotation
-from carve.synth.records import FABRIC_UNIT
+from carve.synth.records import FABRIC_UNIT, View
 from carve.synth.views.light import CAVITY_REACH, cavity
 from carve.synth.views.occluders import Occluders
 from carve.synth.views.painting import Decal, Paint
 from carve.synth.views.placement import SIZE, TALL, Placement, sample_placement
-from carve.synth.views.render import render_view
+from carve.synth.views.render import MARGIN, render_view
 from carve.synth.views.scene import Scene, sky
 from solids import sphere
 
@@ -176,6 +176,22 @@ def test_sunlit_where_the_sun_stands(view) -> None:  # type: ignore[no-untyped-d
         lit, dark = inner & (facing > disc), inner & (facing < -disc - 0.4)
         assert (free[lit] > 0.9).sum() >= 0.98 * lit.sum()
         assert (free[dark] < 0.1).sum() >= 0.98 * dark.sum()
+
+
+def test_a_window_around_the_person_shows_what_the_whole_frame_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = ball_scene()
+    aside = replace(before(), translation=before().translation + np.array([0.35, -0.2, 0.0]))
+    paint = Paint(np.full((4, 4, 3), 100, np.uint8), None, np.zeros((len(scene.faces), 3, 2)), scene.vertices[scene.faces][..., :2])
+    views = []
+    for margin in (MARGIN, 10_000):
+        monkeypatch.setattr("carve.synth.views.render.MARGIN", margin)
+        views.append(render_view(scene, aside, [paint], [], np.arange(len(scene.faces)), np.zeros((1, 3)), np.random.default_rng(0))[0])
+    assert views[0].camera == views[1].camera
+    for each in (each for each in fields(View) if each.name != "camera"):
+        near, whole = (np.asarray(getattr(v, each.name), float) for v in views)
+        if each.name not in ("up", "sun_directions", "sun_radii"):
+            # A pixel's centre is rounded otherwise in another window.
+            assert (np.abs(near - whole) > 1.01).mean() < 1e-4, each.name
 
 
 def test_colours_continue_beyond_the_outline(view) -> None:  # type: ignore[no-untyped-def]

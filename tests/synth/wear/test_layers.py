@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from carve.geometry.mesh import vertex_normals
+from carve.geometry.mesh import uniform_laplacian, vertex_normals
 from carve.synth.records import Layer
-from carve.synth.wear.layers import SUNK, Against, Obstacle, hide, push_out
+from carve.synth.wear.layers import REACH, SUNK, Against, Obstacle, hide, push_out
 from solids import sphere
 
 
@@ -67,6 +68,27 @@ def test_two_obstacles_both_count() -> None:
     pushed = push_out(cloth[0], cloth[1], [Against(inner, 0.002), Against(outer, 0.002)])
     assert (np.linalg.norm(pushed, axis=1) > 0.5).all()
     assert (np.linalg.norm(pushed - [0.0, 0.03, 0.0], axis=1) > 0.5).all()
+
+
+def test_asking_only_those_that_moved_is_as_good_as_asking_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    obstacles = [Against(Obstacle(*sphere(0.5, splits=4)), 0.004), Against(Obstacle(*sphere(0.3, (0.3, 0.1, 0.0), splits=3)), 0.006)]
+    vertices, faces = sphere(0.51, splits=4)
+    vertices = vertices + rng.normal(0, 0.006, vertices.shape)
+    moved, asked = np.array(vertices), []
+    laplacian = uniform_laplacian(faces, len(vertices))
+    for number in range(5):  # all points, every round
+        found = [(item.clearance - h, n) for item in obstacles for h, n in [item.obstacle.heights(moved, REACH)]]
+        missing = np.stack([np.where(np.isfinite(m), np.maximum(m, 0), 0) for m, _ in found])
+        worst = missing.argmax(0)
+        move = missing.max(0)[:, None] * np.stack([n for _, n in found])[worst, np.arange(len(moved))]
+        for _ in range(3 if number < 4 else 0):
+            move = move - 0.5 * (laplacian @ move)
+        moved += move
+    heights = Obstacle.heights
+    monkeypatch.setattr(Obstacle, "heights", lambda self, points, reach: asked.append(len(points)) or heights(self, points, reach))
+    np.testing.assert_allclose(push_out(vertices, faces, obstacles), moved, atol=1e-9)
+    assert asked[0] == len(vertices) > asked[-1]
 
 
 def test_what_is_covered_is_hidden_but_for_the_rings_at_an_opening() -> None:
