@@ -40,6 +40,7 @@ from carve.synth.looks.appearance import (
 from carve.synth.outer.stored import stored_arrays
 from carve.synth.people.bodies import FullBody, Traits, load_full_body, sample_traits, shape_body
 from carve.synth.people.hair_styles import STYLES, parse_hair_name
+from carve.synth.people.heels import on_heels
 from carve.synth.people.landmarks import landmark_names, landmarks
 from carve.synth.people.poses import apply_pose, sample_pose
 from carve.synth.records import PARTS, View
@@ -179,6 +180,8 @@ def make_body(maker: Maker, index: int) -> Made:
     pose = sample_pose(body, shaped, motions, rng, arms_out=0.16 if thick else 0.07)
     if stored is not None:
         pose = apply_pose(body, shaped, draped_pose(body, stored, pose), stored.pose_kind)
+    if stand := max((piece.stand for piece in outfit.pieces), default=0.0):
+        pose = on_heels(body, shaped, pose, stand)
     hair = maker.hair(outfit.hair, index) if outfit.hair else None
     # Stubble is no volume: the skin's texture has it.
     grown = outfit.beard is not None and outfit.beard != "stubble"

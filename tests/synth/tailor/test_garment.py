@@ -133,11 +133,11 @@ def test_a_garment_without_cloth_is_refused(grid: BodyGrid, full_body: FullBody)
         tailored(grid, skin_joints(full_body), Design("nothing", "top", upper=True, hem=-3.0))
 
 
-@pytest.mark.parametrize(("family", "kind"), [("sneakers", "shoes"), ("cap", "hat")])
+@pytest.mark.parametrize(("family", "kind"), [("sneakers", "shoes"), ("high_heels", "shoes"), ("cap", "hat")])
 def test_shoes_and_hats_are_solids_around_their_wearer(grid: BodyGrid, full_body: FullBody, family: str, kind: str) -> None:
     table = SHOES if kind == "shoes" else HATS
     values = {name: sum(ends) / 2 for name, ends in table[family].items()}
-    piece = stiff_piece(grid.figure, skin_joints(full_body), Stiff(family, kind, laces=kind == "shoes", **values))  # type: ignore[arg-type]
+    piece = stiff_piece(grid.figure, skin_joints(full_body), Stiff(family, kind, laces=family == "sneakers", **values))  # type: ignore[arg-type]
     assert not len(boundary_edges(piece.faces))
     solid = MeshQueries(piece.rest, piece.faces, winding=True)
     skin = grid.figure.vertices

@@ -55,13 +55,13 @@ def stiff_item(body: FullBody, shaped: ShapedBody, piece: StiffPiece) -> Item:
     """Shoes or a hat as a wearable piece."""
     design = Design(piece.design.family, piece.design.kind, layer={"shoes": 4, "accessory": 7}.get(piece.design.kind, 8))
     item = tailors_item(body, shaped, design, piece.rest, piece.faces, piece.joints)
-    return replace(item, pattern=replace(item.pattern, closed=True))
+    return replace(item, pattern=replace(item.pattern, closed=True), stand=piece.design.stand)
 
 
 def made_shoes(body: FullBody, shaped: ShapedBody, female: bool, bare_legs: bool, rng: np.random.Generator) -> Item:
-    """A random pair of shoes; boots to the knee go over bare legs only."""
+    """A random pair of shoes; boots to the knee and high heels, which move the feet below cloth that is draped, go with bare legs only."""
     design = sample_stiff("shoes", female, rng)
-    while design.family == "knee_boots" and not bare_legs:
+    while design.family in ("knee_boots", "high_heels") and not bare_legs:
         design = sample_stiff("shoes", female, rng)
     return stiff_item(body, shaped, stiff_piece(measured(body, shaped), skin_joints(body), design))
 

@@ -52,6 +52,10 @@ class Stiff:
     laces: bool = False
     straps: float = 0.0
     """Width of the bands across toes and ankle that a sandal has in place of an upper."""
+    stand: float = 0.0
+    """Degrees by which a high heel holds the foot steeper than the ground."""
+    column: float = 0.0
+    """Radius of a high heel at its tip."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ SHOES: dict[str, dict[str, tuple[float, float]]] = {
                 "toe": (0.012, 0.022)},
     "pumps": {"ease": (0.003, 0.005), "height": (0.06, 0.066), "sole": (0.005, 0.008), "heel": (0.01, 0.03), "low_front": (0.026, 0.03),
               "toe": (0.012, 0.03)},
+    "high_heels": {"ease": (0.003, 0.005), "height": (0.06, 0.066), "sole": (0.004, 0.007), "low_front": (0.026, 0.03),
+                   "toe": (0.012, 0.03), "stand": (16, 36), "column": (0.008, 0.018)},
     "sandals": {"ease": (0.004, 0.006), "height": (0.1, 0.105), "sole": (0.01, 0.022), "heel": (0.0, 0.02), "toe": (0.004, 0.01),
                 "straps": (0.016, 0.03)},
 }  # fmt: skip
@@ -95,7 +101,7 @@ HATS: dict[str, dict[str, tuple[float, float]]] = {
 def sample_stiff(kind: Literal["shoes", "hat"], female: bool, rng: np.random.Generator) -> Stiff:
     """A pair of shoes or a hat."""
     table = SHOES if kind == "shoes" else HATS
-    names = [name for name in table if female or name not in ("pumps", "knee_boots")]
+    names = [name for name in table if female or name not in ("pumps", "knee_boots", "high_heels")]
     family = names[rng.integers(len(names))]
     values = {name: float(rng.uniform(*ends)) for name, ends in table[family].items()}
     return Stiff(family, kind, laces=family in ("sneakers", "high_tops", "oxfords"), **values)
@@ -135,13 +141,13 @@ def _shoe(figure: Figure, design: Stiff, side: Side) -> _Made:
     room = 0.06 * scale
     low, high = foot.min(0) - room, foot.max(0) + room
     high[1] = ground + (design.height + 0.05) * scale
-    low[1] = ground - 0.09 * scale
+    low[1] = ground - (0.15 if design.stand else 0.09) * scale
     leg = figure.vertices[figure.skin_of(f"{side}_lower_leg")]
     inside = leg[leg[:, 1] < high[1]]
     if len(inside):
         low[[0, 2]], high[[0, 2]] = np.minimum(low, inside.min(0) - room)[[0, 2]], np.maximum(high, inside.max(0) + room)[[0, 2]]
     grid = grid_over(figure, low, high, _FINE * max(scale, 0.75))
-    _, y, z = grid.axes()
+    x, y, z = grid.axes()
     mask = grid.part(f"{side}_leg") & (y < high[1])
     # Toes are moved out to the shoe's tip: the solid is swept forward.
     toe = grid.part(f"{side}_foot") & (z > foot[:, 2].max() - 0.06 * scale)
@@ -158,7 +164,12 @@ def _shoe(figure: Figure, design: Stiff, side: Side) -> _Made:
     slab = np.maximum(np.maximum(outline, y - ground - 0.012 * scale), under - y)
     if design.straps:
         upper = _straps(grid, design, upper, heel, tip)
-    field = smooth_minimum([upper, slab], 0.004)
+    parts = [upper, slab]
+    if design.stand:
+        middle = np.median(foot[foot[:, 2] < heel + 0.3 * (tip - heel), 0])
+        top = np.array([middle, ground, heel + 0.17 * (tip - heel)])
+        parts.append(_column(design, scale, top, figure.heads[f"{side}Toes"], (x, y, z)))
+    field = smooth_minimum(parts, 0.004)
     instep = np.clip((z - heel) / (tip - heel), 0, 1)
     edge = ground + scale * (design.height - design.low_front * np.exp(-(((instep - 0.5) / 0.22) ** 2)))
     field = np.maximum(field, y - edge)
@@ -167,6 +178,19 @@ def _shoe(figure: Figure, design: Stiff, side: Side) -> _Made:
     if design.laces:
         relief = _laced(relief, figure, side, heel, tip)
     return _Made(relief, (vertices, faces))
+
+
+def _column(design: Stiff, scale: float, top: np.ndarray, ball: np.ndarray, axes: tuple[np.ndarray, ...]) -> np.ndarray:
+    """A high heel (X, Y, Z) below `top` (3,) on the ground: upright once the foot is stretched about its `ball` (3,), and as long as that
+    lifts it."""
+    angle = np.radians(design.stand)
+    down = np.array([0.0, -np.cos(angle), np.sin(angle)])
+    x, y, z = (axis - start for axis, start in zip(axes, top, strict=True))
+    along = down[1] * y + down[2] * z
+    length = (ball - top)[2] * np.sin(angle) + (ball - top)[1] * (1 - np.cos(angle)) + design.sole * scale
+    wide = np.interp(along / length, [0.0, 0.7, 1.0], [0.024 * scale, 1.1 * design.column * scale, design.column * scale])
+    radial = np.sqrt(x**2 + (y - along * down[1]) ** 2 + (z - along * down[2]) ** 2)
+    return np.asarray(np.maximum(np.maximum(radial - wide, along - length), -along - 0.01 * scale))
 
 
 def _straps(grid: BodyGrid, design: Stiff, upper: np.ndarray, heel: float, tip: float) -> np.ndarray:

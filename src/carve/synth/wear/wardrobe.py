@@ -35,6 +35,8 @@ class Item:
     frame: Frame
     skirt: bool
     """It hangs around both legs."""
+    stand: float = 0.0
+    """Degrees by which it holds the feet steeper than the ground: high heels."""
 
     @property
     def asset(self) -> GarmentAsset:
