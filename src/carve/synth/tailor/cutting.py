@@ -5,6 +5,9 @@ Points are (N, 3) metres at rest. A function is positive where cloth stays, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
+from functools import partial
+
 import numpy as np
 
 from carve.synth.tailor.design import Design
@@ -20,25 +23,29 @@ def kept(points: np.ndarray, design: Design, figure: Figure) -> np.ndarray:
     return keep
 
 
-def openings(points: np.ndarray, design: Design, figure: Figure) -> dict[str, np.ndarray]:
-    """Each opening's function by name: neck, left_cuff, right_cuff, hem, waist, front, face."""
-    found: dict[str, np.ndarray] = {}
+def openings(points: np.ndarray, design: Design, figure: Figure, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Each opening's function by name: neck, left_cuff, right_cuff, hem, waist, front, face; with `names` of these alone."""
+    ways: dict[str, Callable[[], np.ndarray]] = {}
     if design.upper:
-        found["neck"] = _above_bust(points, figure, design) if design.bare else neck_distance(points, design, figure)
+        ways["neck"] = lambda: _above_bust(points, figure, design) if design.bare else neck_distance(points, design, figure)
         if design.hooded:
-            found["neck"] = np.full(len(points), 1.0)
-            found["face"] = _face(points, figure)
+            ways["neck"] = lambda: np.full(len(points), 1.0)
+            ways["face"] = lambda: _face(points, figure)
         if not design.bare and not design.cape:
-            found |= {f"{side}_cuff": _cuff(points, design, figure, side) for side in SIDES}
+            ways |= {f"{side}_cuff": partial(_cuff, points, design, figure, side) for side in SIDES}
     else:
-        top = figure.heights["hip"] + design.rise * (figure.heights["waist"] - figure.heights["hip"])
-        # Waistbands are lower in front.
-        z = points[:, 2] - figure.heads["hips"][2]
-        found["waist"] = top - 0.12 * z - points[:, 1]
-    found["hem"] = _hem(points, design, figure)
+        ways["waist"] = lambda: _waist(points, design, figure)
+    ways["hem"] = lambda: _hem(points, design, figure)
     if design.front >= 0:
-        found["front"] = _front(points, design, figure)
-    return found
+        ways["front"] = lambda: _front(points, design, figure)
+    return {name: way() for name, way in ways.items() if names is None or name in names}
+
+
+def _waist(points: np.ndarray, design: Design, figure: Figure) -> np.ndarray:
+    top = figure.heights["hip"] + design.rise * (figure.heights["waist"] - figure.heights["hip"])
+    # Waistbands are lower in front.
+    z = points[:, 2] - figure.heads["hips"][2]
+    return np.asarray(top - 0.12 * z - points[:, 1])
 
 
 def neck_polar(points: np.ndarray, figure: Figure) -> tuple[np.ndarray, np.ndarray]:

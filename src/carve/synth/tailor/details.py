@@ -32,7 +32,7 @@ class Cut:
 
     def opening(self, mesh: Relief, *names: str) -> np.ndarray:
         """(V',) distance to the nearest of some openings; far for those that the garment lacks."""
-        found = openings(mesh.rest, self.design, self.figure)
+        found = openings(mesh.rest, self.design, self.figure, names)
         return np.min([found.get(name, np.ones(len(mesh.rest))) for name in names], axis=0)
 
     def front(self, mesh: Relief) -> np.ndarray:

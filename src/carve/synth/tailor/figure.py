@@ -56,7 +56,17 @@ class Figure:
     def on_arm(self, points: np.ndarray, side: Side) -> np.ndarray:
         """(N,) bool: the skin nearest to points (N, 3) is that of an arm or a hand."""
         arm = [REGIONS.index(f"{side}_{part}") for part in ("upper_arm", "lower_arm", "hand")]
-        return np.isin(self.region[self.skin.query(points)[1]], arm)
+        return np.isin(self._region_near(points), arm)
+
+    def _region_near(self, points: np.ndarray) -> np.ndarray:
+        """(N,) region of the skin nearest to points (N, 3); the last points are remembered, as both arms are asked for, one by one."""
+        if not self._last or self._last[0] is not points:
+            self._last[:] = points, self.region[self.skin.query(points)[1]]
+        return self._last[1]
+
+    @cached_property
+    def _last(self) -> list[np.ndarray]:
+        return []
 
     @cached_property
     def skin(self) -> cKDTree:
