@@ -1,5 +1,6 @@
 """Fit the face: the body's head bound to the face mesh that was seen in the photo, in turn, place, size, shape and expression.
 
+What the face mesh says of depth is first corrected by what portraits of known heads have taught (`body.head.face_reading`).
 Where no face was found the body's landmarks of eyes, ears, nose and mouth turn and place a head of the population's mean shape. The rest
 shape (`BodyFit.canonical`) is neutral; what the photo's expression adds is kept apart (`BodyFit.expression`). What then remains
 between mesh and photo is taken up by a smooth movement in the picture's plane (`body.head.head_warp`).
@@ -16,10 +17,11 @@ from pydantic import Field
 from carve.body.anny import AnnyBody
 from carve.body.fitted.landmarks import pixels_per_metre
 from carve.body.head.face_points import FacePoints, face_points
+from carve.body.head.face_reading import face_reading
 from carve.body.head.head_fit import HeadFit, HeadModel, Seen, Spreads, fit_head
 from carve.body.head.head_warp import warp_to_points
 from carve.body.model import BodyModel, canonical_body
-from carve.bounds import Degrees, Length, Rounds, Scale
+from carve.bounds import Degrees, Length, Rounds, Scale, Share
 from carve.geometry.mesh import vertex_normals
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import BodyFit, Landmarks, Observation, StageError
@@ -49,6 +51,8 @@ class Params:
     """Expected error of its depth, metres."""
     landmark_sigma: Scale = 0.012
     """Expected error of the body's landmarks of the head, where no face was found, metres."""
+    reading: Share = 1.0
+    """How far the face mesh's depth is corrected by what portraits of known heads have taught; 0 takes it as it is."""
     warp: Scale = 0.0015
     """Expected error of the face mesh where what remains is taken up, metres; larger values take up less."""
     farthest: Length = 0.008
@@ -90,7 +94,8 @@ def fit_face(observation: Observation, body: BodyFit, model: BodyModel, params: 
     if not rows or np.isnan(marks.pixels[rows]).any():
         return _without_face(body, model, head, marks, index, params)
     points = face_points()
-    fit = _fit_mesh(body, head, marks, rows, points, params)
+    # How deep a face is the detector tells worst; where its points lie in the picture stays as it was marked, for the photo lies on them.
+    fit = _fit_mesh(body, head, _read(marks, rows, params.reading), rows, points, params)
     posed_points = points.on(_posed(body, fit, fit.canonical + fit.expression))
     canonical = fit.canonical
     if params.warp > 0:
@@ -113,6 +118,16 @@ def fit_face(observation: Observation, body: BodyFit, model: BodyModel, params: 
     error = np.linalg.norm(body.camera.project(posed_points) - marks.pixels[rows], axis=1) / metre
     quality = float(np.clip(1.5 - np.median(error) / 0.01, 0.3, 1.0))
     return _finished(body, model, fit, canonical, float(np.median(error)), quality, ())
+
+
+def _read(marks: Landmarks, rows: list[int], share: float) -> Landmarks:
+    """The landmarks with the places in space of the face mesh, `rows`, so far on the way to where the true face's are said to be."""
+    world = marks.world[rows]
+    if share == 0 or not np.isfinite(world).all():
+        return marks
+    places = marks.world.copy()
+    places[rows] += share * (face_reading()(world) - world)
+    return replace(marks, world=places)
 
 
 def _head_model(body: BodyFit, model: AnnyBody) -> HeadModel:

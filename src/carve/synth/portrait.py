@@ -35,6 +35,9 @@ DISTANCE = 1.4
 _FIELD = 0.42
 """Metres that the picture's side shows at the eyes."""
 
+_STATURE = 1.7
+"""Metres: of the mean body."""
+
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 """Vertices, faces, texture coordinates, picture and alpha of one layer; see `Painted`."""
 
@@ -61,9 +64,14 @@ class Portrait:
     """(3,)"""
 
 
-def paint_head(body: FullBody, assets: Assets, traits: Traits, rng: np.random.Generator) -> Painted:
-    """One person's head with skin, eyes, brows and lashes of the assets."""
+def paint_head(body: FullBody, assets: Assets, traits: Traits, rng: np.random.Generator, expression: np.ndarray | None = None) -> Painted:
+    """One person's head with skin, eyes, brows and lashes of the assets; `expression` (V, 3) metres moves the skin of the mean body."""
     shaped = shape_body(body, traits)
+    if expression is not None:
+        moved = shaped.stature / _STATURE * expression
+        rest = shaped.rest.copy()
+        rest[body.base] += moved
+        shaped = replace(shaped, rest=rest, canonical=shaped.canonical + moved)
     pose = apply_pose(body, shaped, np.tile(np.eye(3), (len(body.names), 1, 1)))
     colour = hair_colour(traits, rng)
     skin = skin_layer(body, shaped, pose).layer

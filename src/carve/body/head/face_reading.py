@@ -1,0 +1,94 @@
+"""What mediapipe's face mesh says of a face and what the face then is: a linear correction that was learned from portraits of known heads.
+
+The detector draws every face towards one of its own: of heads of known shape its points lie as far from where they should as those of the
+mean head do, and its depth is farther off. What it does say of a person is read out of all points at once.
+
+Notation: q (468, 3) the detector's points, q0 the mean over portraits, A the similarity that takes q to q0 best; p (468, 3) where the
+points of the true head lie, in the detector's frame. Learned by ridge regression of A p on A q (`carve.synth.face_lesson`), kept as its
+leading directions:
+    p = A^-1 (p0 + U V^T (A q - q0))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+PATH = Path(__file__).with_name("face_reading.safetensors")
+
+
+@dataclass(frozen=True)
+class FaceReading:
+    """The correction; metres of the mean head, axes of the detector (+X right, +Y up, +Z towards the viewer) for a head seen from ahead."""
+
+    seen: np.ndarray
+    """(468, 3) q0."""
+    true: np.ndarray
+    """(468, 3) p0."""
+    into: np.ndarray
+    """(1404, R) V."""
+    out: np.ndarray
+    """(1404, R) U."""
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """(468, 3) where the true face's points are, from the detector's (468, 3) in any unit and turn."""
+        scale, turn, shift = similarity(points, self.seen)
+        aligned = scale * points @ turn + shift
+        found = self.true + (self.out @ (self.into.T @ (aligned - self.seen).ravel())).reshape(-1, 3)
+        return np.asarray((found - shift) @ turn.T / scale)
+
+
+def similarity(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Scale s, rotation R (3, 3) and shift t (3,) such that s a R + t is b (N, 3) best (Umeyama, IEEE TPAMI 1991)."""
+    x, y = a - a.mean(0), b - b.mean(0)
+    u, size, vt = np.linalg.svd(x.T @ y)
+    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    turn = (u * flip) @ vt
+    scale = float((size * flip).sum() / (x**2).sum())
+    return scale, turn, b.mean(0) - scale * a.mean(0) @ turn
+
+
+def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.3, rank: int = 60) -> FaceReading:
+    """The correction from N portraits: the detector's points (N, 468, 3) and the true ones in the same frame (N, 468, 3).
+
+    `ridge` is the penalty as a share of the mean square of a portrait's deviations, `rank` how many directions are kept.
+    """
+    middle = _middle(seen)
+    moves = [similarity(points, middle) for points in seen]
+    x, y = (
+        np.stack([scale * points @ turn + shift for points, (scale, turn, shift) in zip(each, moves, strict=True)]).reshape(len(seen), -1)
+        for each in (seen, true)
+    )
+    x0, y0 = x.mean(0), y.mean(0)
+    gram = (x - x0) @ (x - x0).T
+    weights = np.linalg.solve(gram + ridge * np.trace(gram) / len(x) * np.eye(len(x)), y - y0)
+    # The map is (x - x0)^T weights: its leading directions.
+    u, size, vt = np.linalg.svd((x - x0).T @ weights, full_matrices=False)
+    keep = min(rank, int((size > 1e-9).sum()))
+    return FaceReading(x0.reshape(-1, 3), y0.reshape(-1, 3), u[:, :keep] * size[:keep], vt[:keep].T)
+
+
+def _middle(points: np.ndarray, rounds: int = 4) -> np.ndarray:
+    """(468, 3) the mean of faces (N, 468, 3) in the frame and size of the first, after they were brought together."""
+    middle: np.ndarray = points[0] - points[0].mean(0)
+    for _ in range(rounds):
+        moves = [similarity(each, middle) for each in points]
+        middle = np.mean([scale * each @ turn + shift for each, (scale, turn, shift) in zip(points, moves, strict=True)], axis=0)
+    return middle
+
+
+@cache
+def face_reading() -> FaceReading:
+    """The correction that carve ships."""
+    with safe_open(PATH, framework="np") as archive:
+        return FaceReading(*(archive.get_tensor(name).astype(float) for name in ("seen", "true", "into", "out")))
+
+
+def write_face_reading(path: Path, reading: FaceReading) -> None:
+    """Write the correction in single precision."""
+    save_file({name: np.ascontiguousarray(getattr(reading, name), np.float32) for name in ("seen", "true", "into", "out")}, path)

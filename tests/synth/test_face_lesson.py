@@ -1,0 +1,44 @@
+"""Portraits that reading faces is learned from: expressions, and true points in the detector's frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from carve.body.anny import load_anny
+from carve.records import CarveError
+from carve.synth import face_lesson
+from carve.synth.assets.files import Assets
+from carve.synth.face_lesson import draw_expression, portraits
+from carve.synth.people.bodies import FullBody
+
+
+def test_expressions_move_the_lower_face_by_centimetres_at_most() -> None:
+    model, rng = load_anny(), np.random.default_rng(0)
+    drawn = [draw_expression(model, rng) for _ in range(60)]
+    moving = [each for each in drawn if each is not None]
+    assert 10 < len(drawn) - len(moving) < 35
+    far = np.array([np.linalg.norm(each, axis=1).max() for each in moving])
+    assert 0.002 < np.median(far) < 0.03
+    assert far.max() < 0.08
+    height = model.template.numpy()[:, 1]
+    below = height < height.min() + 0.75 * np.ptp(height)
+    assert all(np.abs(each[below]).max() < 1e-3 for each in moving)
+
+
+def test_true_points_lie_near_the_detectors(assets: Assets, full_body: FullBody, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(face_lesson, "FEWEST", 2)
+    seen, true = portraits(load_anny(), full_body, assets, 3, 1, lambda done, total: told.append(done))
+    assert told == [1, 2, 3]
+    assert seen.shape == true.shape == (len(seen), 468, 3)
+    width = np.linalg.norm(true[:, 33] - true[:, 263], axis=1)
+    off = np.linalg.norm((seen - true)[..., :2], axis=-1).mean(1)
+    assert (off < 0.1 * width).all()  # under a centimetre
+    np.testing.assert_allclose(seen[..., 2].mean(1), true[..., 2].mean(1), atol=1e-6)
+
+
+def test_no_faces_are_a_users_error(assets: Assets, full_body: FullBody, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_lesson, "find_face", lambda image, expected: None)
+    with pytest.raises(CarveError, match="hardly any face"):
+        portraits(load_anny(), full_body, assets, 1, 1, lambda done, total: None)
