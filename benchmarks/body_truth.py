@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from carve.evaluate.cases import CASE_JOINTS
 from carve.geometry.camera import Camera
 from carve.geometry.raster import rasterise
+from carve.geometry.similarity import procrustes
 from carve.geometry.skinning import forward_kinematics
 from carve.records import BodyFit
 
@@ -81,7 +82,7 @@ def measure(fit: BodyFit, truth: Truth) -> dict[str, float | list[str]]:
     p = moved(np.array([found[name] for name in names]))
     hips = [names.index("leftUpperLeg"), names.index("rightUpperLeg")]
     root = (p - p[hips].mean(0)) - (true - true[hips].mean(0))
-    scale, rotation, shift = similarity(p, true)
+    scale, rotation, shift = procrustes(p, true)
     aligned = scale * p @ rotation.T + shift
     surface = moved(fit.posed)
     error = {name: root[i, 2] for i, name in enumerate(names)}
@@ -117,15 +118,6 @@ def _registration(fit: BodyFit, found: np.ndarray, true: np.ndarray, camera: Cam
     return moved
 
 
-def similarity(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale, rotation and shift that take (N, 3) to (N, 3) best (Umeyama 1991)."""
-    x, y = a - a.mean(0), b - b.mean(0)
-    u, s, vt = np.linalg.svd(x.T @ y)
-    flip = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale, rotation = float((s * flip).sum() / (x**2).sum()), (u * flip @ vt).T
-    return scale, rotation, b.mean(0) - scale * rotation @ a.mean(0)
-
-
 def _sampled(vertices: np.ndarray, faces: np.ndarray, count: int = 20_000) -> np.ndarray:
     corners = vertices[faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
@@ -148,7 +140,7 @@ def _icp(vertices: np.ndarray, points: np.ndarray, rounds: int = 12) -> np.ndarr
         own = vertices[few]
         away, nearest = tree.query(own)
         near = away <= np.quantile(away, 0.8)
-        _, rotation, _ = similarity(own[near], points[nearest[near]])
+        _, rotation, _ = procrustes(own[near], points[nearest[near]])
         shift = points[nearest[near]].mean(0) - rotation @ own[near].mean(0)
         vertices = vertices @ rotation.T + shift
     return vertices

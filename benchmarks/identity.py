@@ -15,6 +15,7 @@ from carve.body.anny import AnnyBody, load_anny
 from carve.body.head.face_points import face_points
 from carve.body.model import CanonicalBody, canonical_body
 from carve.geometry.camera import Camera
+from carve.geometry.similarity import procrustes
 from carve.networks.detectors.face import find_face
 from carve.records import BodyFit, Landmarks, Observation, Photo, Pose
 from carve.stages.fit_face import Params, fit_face
@@ -74,11 +75,9 @@ def observed(portrait: Portrait, pixels: np.ndarray, points: np.ndarray, spread:
 
 
 def distance(shape: np.ndarray, true: np.ndarray) -> float:
-    """Mean distance in millimetres after similarity alignment (Umeyama, IEEE TPAMI 1991) of points (N, 3)."""
-    a, b = shape - shape.mean(0), true - true.mean(0)
-    left, size, right = np.linalg.svd(a.T @ b)
-    aligned = a @ left @ right * size.sum() / (a**2).sum()
-    return 1000 * float(np.linalg.norm(aligned - b, axis=1).mean())
+    """Mean distance in millimetres of points (N, 3) after the best similarity."""
+    scale, rotation, shift = procrustes(shape, true)
+    return 1000 * float(np.linalg.norm(scale * shape @ rotation.T + shift - true, axis=1).mean())
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from carve.evaluate.metrics import angles, chamfer, colour_errors, interval, joint_errors, normal_errors, overlap, procrustes, psnr
+from carve.evaluate.metrics import angles, chamfer, colour_errors, interval, joint_errors, normal_errors, overlap, psnr
 
 
 def test_chamfer_is_the_mean_of_both_directions_and_scores_count_what_is_near() -> None:
@@ -47,17 +47,6 @@ def test_overlap_of_masks() -> None:
     a[:2], b[1:3] = True, True
     assert overlap(a, b) == pytest.approx(1 / 3)
     assert overlap(a, a) == 1
-
-
-def test_procrustes_finds_a_similarity_and_no_reflection(rng: np.random.Generator) -> None:
-    points = rng.normal(size=(12, 3))
-    rotation = Rotation.random(random_state=3).as_matrix()
-    scale, turn, shift = procrustes(points, 1.7 * points @ rotation.T + [1, 2, 3])
-    assert scale == pytest.approx(1.7)
-    np.testing.assert_allclose(turn, rotation, atol=1e-12)
-    np.testing.assert_allclose(shift, [1, 2, 3], atol=1e-12)
-    _, turn, _ = procrustes(points, points * [-1, 1, 1])
-    assert np.linalg.det(turn) == pytest.approx(1)
 
 
 def test_joint_errors_see_a_turn_before_procrustes_and_not_after(rng: np.random.Generator) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from carve.body.anny import load_anny
+from carve.body.head.face_points import face_points
 from carve.records import CarveError
 from carve.synth import face_lesson
 from carve.synth.assets.files import Assets
@@ -29,7 +30,7 @@ def test_expressions_move_the_lower_face_by_centimetres_at_most() -> None:
 def test_true_points_lie_near_the_detectors(assets: Assets, full_body: FullBody, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
     monkeypatch.setattr(face_lesson, "FEWEST", 2)
-    seen, true = portraits(load_anny(), full_body, assets, 3, 1, lambda done, total: told.append(done))
+    seen, true = portraits(load_anny(), full_body, assets, face_points(), 3, 1, lambda done, total: told.append(done))
     assert told == [1, 2, 3]
     assert seen.shape == true.shape == (len(seen), 468, 3)
     width = np.linalg.norm(true[:, 33] - true[:, 263], axis=1)
@@ -41,4 +42,4 @@ def test_true_points_lie_near_the_detectors(assets: Assets, full_body: FullBody,
 def test_no_faces_are_a_users_error(assets: Assets, full_body: FullBody, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(face_lesson, "find_face", lambda image, expected: None)
     with pytest.raises(CarveError, match="hardly any face"):
-        portraits(load_anny(), full_body, assets, 1, 1, lambda done, total: None)
+        portraits(load_anny(), full_body, assets, face_points(), 1, 1, lambda done, total: None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from carve.body.anny import AnnyBody
-from carve.body.head.face_points import face_points
+from carve.body.head.face_points import FacePoints
 from carve.networks.detectors.face import find_face
 from carve.records import CarveError
 from carve.synth.assets.files import Assets
@@ -39,9 +39,11 @@ def draw_expression(model: AnnyBody, rng: np.random.Generator) -> np.ndarray | N
 
 
 def portraits(
-    model: AnnyBody, body: FullBody, assets: Assets, people: int, seed: int, progress: Callable[[int, int], None]
+    model: AnnyBody, body: FullBody, assets: Assets, places: FacePoints, people: int, seed: int, progress: Callable[[int, int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The detector's points (N, 468, 3), in pixels with +Y up, and the true ones in the same frame (N, 468, 3), of adults.
+
+    `places` says where on the skin the points lie.
 
     Raises CarveError if hardly any face is found.
     """
@@ -57,7 +59,7 @@ def portraits(
         progress(person + 1, people)
         if found is None:
             continue
-        points = face_points().on(head.shaped.canonical) @ portrait.rotation.T + portrait.translation
+        points = places.on(head.shaped.canonical) @ portrait.rotation.T + portrait.translation
         per_metre = portrait.camera.focal / -float(points[:, 2].mean())
         depth = per_metre * points[:, 2]
         depth += found.points[:468, 2].mean() - depth.mean()

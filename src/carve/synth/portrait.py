@@ -36,7 +36,7 @@ _FIELD = 0.42
 """Metres that the picture's side shows at the eyes."""
 
 _STATURE = 1.7
-"""Metres: of the mean body."""
+"""Metres, of the body that expressions are given for, roughly."""
 
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 """Vertices, faces, texture coordinates, picture and alpha of one layer; see `Painted`."""

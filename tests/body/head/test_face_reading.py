@@ -9,7 +9,7 @@ import pytest
 
 from carve.body.head import face_reading as module
 from carve.body.head.face_points import face_points
-from carve.body.head.face_reading import FaceReading, face_reading, learn_reading, similarity, write_face_reading
+from carve.body.head.face_reading import FaceReading, face_reading, learn_reading, write_face_reading
 from carve.geometry.rotations import axis_rotation
 
 
@@ -30,15 +30,6 @@ def lesson() -> tuple[np.ndarray, np.ndarray]:
         for into, basis in ((seen, trace), (true, real)):
             into.append(scale * (middle + np.tensordot(traits, basis, 1)) @ rotation.T + shift)
     return np.array(seen), np.array(true)
-
-
-def test_a_similarity_is_found_again() -> None:
-    rng = np.random.default_rng(1)
-    points = rng.normal(size=(468, 3))
-    scale, turn, shift = similarity(points, 2.5 * points @ axis_rotation(2, 0.7) + [1.0, -2.0, 3.0])
-    assert scale == pytest.approx(2.5)
-    np.testing.assert_allclose(turn, axis_rotation(2, 0.7), atol=1e-12)
-    np.testing.assert_allclose(shift, [1.0, -2.0, 3.0], atol=1e-12)
 
 
 def test_traits_are_read_out_of_a_trace_of_them(lesson: tuple[np.ndarray, np.ndarray]) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from carve.app.progress import StageLines
 
 
 def positive(text: str) -> int:
@@ -156,14 +159,17 @@ def _head(arguments: argparse.Namespace) -> int:
     assets, body = read_assets(arguments.assets), load_full_body()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with StageLines() as lines:
-        points = find_face_points(body, assets, arguments.people, arguments.seed, lambda done, total: lines.progress("heads", done / total))
-        write_face_points(arguments.out / "face_points.json", points)
-        seen, true = portraits(
-            load_anny(), body, assets, arguments.portraits, arguments.seed, lambda done, total: lines.progress("portraits", done / total)
-        )
+        heads, faces = (partial(_share, lines, name) for name in ("heads", "portraits"))
+        points = find_face_points(body, assets, arguments.people, arguments.seed, heads)
+        seen, true = portraits(load_anny(), body, assets, points, arguments.portraits, arguments.seed, faces)
+    write_face_points(arguments.out / "face_points.json", points)
     write_face_reading(arguments.out / "face_reading.safetensors", learn_reading(seen, true))
     write_head_look(arguments.out / "head_look.json", find_head_look(body, assets))
     return 0
+
+
+def _share(lines: StageLines, name: str, done: int, total: int) -> None:
+    lines.progress(name, done / total)
 
 
 def _drapes(arguments: argparse.Namespace) -> int:

@@ -19,12 +19,14 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from carve.geometry.similarity import procrustes
+
 PATH = Path(__file__).with_name("face_reading.safetensors")
 
 
 @dataclass(frozen=True)
 class FaceReading:
-    """The correction; metres of the mean head, axes of the detector (+X right, +Y up, +Z towards the viewer) for a head seen from ahead."""
+    """The correction; in size and turn of one of the portraits, axes of the detector (+X right, +Y up, +Z towards the viewer)."""
 
     seen: np.ndarray
     """(468, 3) q0."""
@@ -37,20 +39,10 @@ class FaceReading:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """(468, 3) where the true face's points are, from the detector's (468, 3) in any unit and turn."""
-        scale, turn, shift = similarity(points, self.seen)
-        aligned = scale * points @ turn + shift
+        scale, rotation, shift = procrustes(points, self.seen)
+        aligned = scale * points @ rotation.T + shift
         found = self.true + (self.out @ (self.into.T @ (aligned - self.seen).ravel())).reshape(-1, 3)
-        return np.asarray((found - shift) @ turn.T / scale)
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale s, rotation R (3, 3) and shift t (3,) such that s a R + t is b (N, 3) best (Umeyama, IEEE TPAMI 1991)."""
-    x, y = a - a.mean(0), b - b.mean(0)
-    u, size, vt = np.linalg.svd(x.T @ y)
-    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    turn = (u * flip) @ vt
-    scale = float((size * flip).sum() / (x**2).sum())
-    return scale, turn, b.mean(0) - scale * a.mean(0) @ turn
+        return np.asarray((found - shift) @ rotation / scale)
 
 
 def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.3, rank: int = 60) -> FaceReading:
@@ -59,11 +51,8 @@ def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.3, rank: 
     `ridge` is the penalty as a share of the mean square of a portrait's deviations, `rank` how many directions are kept.
     """
     middle = _middle(seen)
-    moves = [similarity(points, middle) for points in seen]
-    x, y = (
-        np.stack([scale * points @ turn + shift for points, (scale, turn, shift) in zip(each, moves, strict=True)]).reshape(len(seen), -1)
-        for each in (seen, true)
-    )
+    moves = [procrustes(points, middle) for points in seen]
+    x, y = (_moved(each, moves).reshape(len(seen), -1) for each in (seen, true))
     x0, y0 = x.mean(0), y.mean(0)
     gram = (x - x0) @ (x - x0).T
     weights = np.linalg.solve(gram + ridge * np.trace(gram) / len(x) * np.eye(len(x)), y - y0)
@@ -77,9 +66,13 @@ def _middle(points: np.ndarray, rounds: int = 4) -> np.ndarray:
     """(468, 3) the mean of faces (N, 468, 3) in the frame and size of the first, after they were brought together."""
     middle: np.ndarray = points[0] - points[0].mean(0)
     for _ in range(rounds):
-        moves = [similarity(each, middle) for each in points]
-        middle = np.mean([scale * each @ turn + shift for each, (scale, turn, shift) in zip(points, moves, strict=True)], axis=0)
+        middle = _moved(points, [procrustes(each, middle) for each in points]).mean(0)
     return middle
+
+
+def _moved(points: np.ndarray, moves: list[tuple[float, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Faces (N, 468, 3), each after its own scale, rotation and shift."""
+    return np.stack([scale * each @ rotation.T + shift for each, (scale, rotation, shift) in zip(points, moves, strict=True)])
 
 
 @cache

@@ -108,7 +108,7 @@ def sewn(layers: Sequence[Layer]) -> list[np.ndarray]:
 def person_solids(layers: Sequence[Layer], space: Space, seams: Sequence[np.ndarray] | None = None) -> tuple[list[Solid], list[str]]:
     """The solids whose union is the person, and notes on what was left out or mended."""
     solids, notes = [], []
-    for index, (layer, faces) in enumerate(zip(layers, seams or sewn(layers), strict=True)):
+    for index, (layer, faces) in enumerate(zip(layers, sewn(layers) if seams is None else seams, strict=True)):
         vertices = layer.canonical if space == "canonical" else layer.posed
         if not len(faces):
             notes.append(f"{layer.name} has no faces and was left out.")
@@ -262,7 +262,7 @@ def _seal(joined: Stitched) -> tuple[np.ndarray, np.ndarray, float]:
 def signed_distance(surface: OuterSurface, points: np.ndarray) -> np.ndarray:
     """(N,) metres from points (N, 3) to the surface, negative inside.
 
-    A watertight surface is counted through, which takes a fifth of the time of its winding number.
+    A watertight surface is counted through, which is quicker than its winding number.
     """
     centre = surface.vertices.mean(0)
     queries = MeshQueries(surface.vertices - centre, surface.faces, winding=not surface.exact)
