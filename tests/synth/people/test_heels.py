@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from carve.synth.cloth.dressing import skin_joints
-from carve.synth.cloth.tailored import stiff_item
+from carve.synth.cloth.tailored import made_shoes, stiff_item
 from carve.synth.people.bodies import FullBody, Traits, shape_body
 from carve.synth.people.heels import on_heels
 from carve.synth.people.poses import apply_pose
@@ -48,3 +48,14 @@ def test_other_shoes_leave_the_feet_level(full_body: FullBody) -> None:
     pose = apply_pose(full_body, shaped, np.tile(np.eye(3), (len(full_body.names), 1, 1)))
     np.testing.assert_allclose(on_heels(full_body, shaped, pose, 0.0).posed, pose.posed, atol=1e-12)
     assert all("stand" not in ranges for family, ranges in SHOES.items() if family != "high_heels")
+
+
+@pytest.mark.parametrize(("years", "bare_legs", "worn"), [(8, True, "sneakers"), (30, False, "sneakers"), (30, True, "high_heels")])
+def test_heels_are_for_grown_ups_with_bare_legs(
+    full_body: FullBody, monkeypatch: pytest.MonkeyPatch, years: int, bare_legs: bool, worn: str
+) -> None:
+    middle = {family: {name: sum(ends) / 2 for name, ends in SHOES[family].items()} for family in ("high_heels", "sneakers")}
+    drawn = iter(Stiff(family, "shoes", **values) for family, values in middle.items())
+    monkeypatch.setattr("carve.synth.cloth.tailored.sample_stiff", lambda *_: next(drawn))
+    shaped = shape_body(full_body, Traits(years, MIDDLE, (1 / 3, 1 / 3, 1 / 3), {}, {}))
+    assert made_shoes(full_body, shaped, True, bare_legs, np.random.default_rng(0)).name == f"tailor-{worn}"

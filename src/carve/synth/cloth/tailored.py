@@ -59,9 +59,12 @@ def stiff_item(body: FullBody, shaped: ShapedBody, piece: StiffPiece) -> Item:
 
 
 def made_shoes(body: FullBody, shaped: ShapedBody, female: bool, bare_legs: bool, rng: np.random.Generator) -> Item:
-    """A random pair of shoes; boots to the knee and high heels, which move the feet below cloth that is draped, go with bare legs only."""
+    """A random pair of shoes; boots to the knee and high heels, which move the feet below cloth that is draped, go with bare legs only.
+
+    Children wear no heels.
+    """
     design = sample_stiff("shoes", female, rng)
-    while design.family in ("knee_boots", "high_heels") and not bare_legs:
+    while (design.family in ("knee_boots", "high_heels") and not bare_legs) or (design.stand and not shaped.traits.adult):
         design = sample_stiff("shoes", female, rng)
     return stiff_item(body, shaped, stiff_piece(measured(body, shaped), skin_joints(body), design))
 
