@@ -64,8 +64,9 @@ wheel: $(INSTALLED)
 	cd out/wheel && PYTHONPATH=unpacked ../../$(BIN)/python -m carve demo --preset fast --out demo
 	test -s out/wheel/demo/avatar.glb && test -s out/wheel/demo/report.html
 
+# Hundreds of processes are started: bytecode is kept, whatever the environment says.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -rs -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -25,8 +25,8 @@ HUMANOID = {"hips", "spine", "chest", "neck", "head"} | {
 }
 
 
-OPTIONS = ("--quiet", "--height", "170", "--set", "texture.size=1024")
-"""The product's own settings, but for a texture that is small."""
+OPTIONS = ("--quiet", "--height", "170", "--set", "texture.size=1024", "--set", "clothed.resolution=256")
+"""The product's own settings, but for a small texture and a coarse grid."""
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,9 @@ CLIENT = httpx.Client(
     verify=False, timeout=60, headers={"Connection": "close"}
 )  # reading certificates for each request takes longer than all else
 SERVER = """
-import sys
+import functools, sys
 from carve.web import server
+server.Limits = functools.partial(server.Limits, header_seconds=2.0, idle_seconds=4.0)  # nobody waits for long
 make = server.make_services
 def with_fake(*given):
     services = make(*given)
@@ -105,7 +106,7 @@ class Running:
 @contextmanager
 def serving(data: Path, motions: bool = False) -> Iterator[Running]:
     """A server until the block ends, however often it was killed and started in it."""
-    server = Running(data, 0.4, motions)
+    server = Running(data, 0.2, motions)
     server.start()
     try:
         yield server

@@ -133,6 +133,13 @@ def boxes_that_meet(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.column_stack([np.repeat(np.arange(len(low)), count.numpy()), other.numpy().astype(np.int64)])
 
 
+def boxes_of(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corners (F, D) of the boxes of triangles (F, 3, D); numpy's own minimum along so short an axis takes three times as
+    long."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+
+
 class MeshQueries:
     """Queries against one mesh; building costs about as much as 20,000 nearest points."""
 

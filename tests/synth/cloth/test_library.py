@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from carve.geometry.queries import MeshQueries
+from carve.geometry.rotations import axis_rotation
 from carve.geometry.skinning import skin
 from carve.synth.assets.files import no_assets
 from carve.synth.cloth import library as module
@@ -16,7 +17,7 @@ from carve.synth.cloth.drapes import read_drape
 from carve.synth.cloth.dressing import DressingError, drape_outfit, roomier, skin_joints
 from carve.synth.cloth.library import FAILED, GIVEN_UP, have, make_tailors_library
 from carve.synth.cloth.solver import Steps
-from carve.synth.cloth.tailored import make_tailored, skinned_outfit
+from carve.synth.cloth.tailored import make_tailored, skinned_outfit, throws_over
 from carve.synth.people.bodies import FullBody, ShapedBody, shape_body
 from carve.synth.people.poses import apply_pose, sample_pose
 from carve.synth.tailor.design import Design
@@ -55,6 +56,16 @@ def test_members_that_are_there_are_not_made_again_and_failures_are_counted(
     assert not list(tmp_path.glob("*.part"))
     make_tailors_library(tmp_path, [(9, "val")], 0, (), 1, lambda *_: None, until=0.0)
     assert 9 not in have(tmp_path)
+
+
+def test_ponchos_are_not_thrown_over_the_head(full_body: FullBody, woman: ShapedBody) -> None:
+    local = np.tile(np.eye(3), (len(full_body.names), 1, 1))
+    poncho, tee = (sample_design(family, np.random.default_rng(0)) for family in ("poncho", "tee"))
+    still = apply_pose(full_body, woman, local, "still")
+    local[[full_body.names.index(full_body.humanoid[f"{side}UpperArm"]) for side in ("left", "right")]] = axis_rotation(2, 1.3)
+    raised = apply_pose(full_body, woman, local, "raised")
+    assert [throws_over(full_body, pose, [tee, poncho]) for pose in (still, raised)] == [False, True]
+    assert not throws_over(full_body, raised, [tee])
 
 
 def test_outer_pieces_have_room_for_what_is_below() -> None:

@@ -46,10 +46,14 @@ def coarsen(vertices: np.ndarray, faces: np.ndarray, edge: float) -> np.ndarray:
 
 def _edges_with_faces(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sorted edges (E, 2), two of the triangles (E, 2) at each (the second is -1 at a border), and the number of triangles there (E,)."""
-    halves = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    edges, inverse, uses = np.unique(halves, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(inverse.ravel(), kind="stable") % len(faces)
-    first = np.r_[0, np.cumsum(uses)[:-1]]
+    a, b = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64).T
+    n = int(faces.max()) + 1
+    key = np.minimum(a, b) * n + np.maximum(a, b)
+    order = np.argsort(key, kind="stable")
+    key, order = key[order], order % len(faces)
+    first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
+    uses = np.diff(np.r_[first, len(key)])
+    edges = np.column_stack([key[first] // n, key[first] % n])
     second = np.where(uses > 1, order[np.minimum(first + 1, len(order) - 1)], -1)
     return edges, np.column_stack([order[first], second]), uses
 

@@ -1,4 +1,5 @@
-"""More of a print, a weave or hair than the photo shows: the unseen parts of a patterned cloth get swatches of what is seen of it.
+"""More of a print, a weave or hair than the photo shows: the unseen parts of a patterned cloth get swatches of what is seen of it, those
+of hair get strands as strong as the seen ones.
 
 Only what is patterned all over counts: contrast about its own tone that is strong and much the same everywhere. Folds, logos and buttons
 are neither, and would not look right elsewhere.
@@ -16,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from carve.geometry.pictures.quilting import quilted
 from carve.geometry.pictures.random_phase import random_phase
 from carve.geometry.pictures.sampling import complete, sample
+from carve.geometry.pictures.streaks import streaks
 from carve.records import LABELS, PosedSurface
 from carve.stages.texturing.layers import raster_facing
 from carve.stages.texturing.params import Params
@@ -28,14 +30,18 @@ _PATCH, _LOCK = 0.055, 0.025
 """Sides of the patches of cloth, and of hair, whose contrasts are compared, metres."""
 _EVEN = 0.6
 """Lower over upper quartile of those contrasts, from which on a cloth is the same all over."""
-_STRONG, _STRAND = 10.0, 5.0
-"""Their median, of 255, from which on there is a pattern; in hair."""
+_STRONG = 10.0
+"""Their median, of 255, from which on there is a pattern."""
 _SIZE, _SOURCE = 288, 288
 """Sides of a swatch, and of the part of the photo that it is made from, pixels."""
-_FEWEST, _LOCKS = 600, 2500
-"""Pixels that must show a cloth, and hair: a few bright locks make scales, not strands."""
-_NET = {**dict.fromkeys(_PATTERNED, 1500), _HAIR: 6000}
+_FEWEST = 600
+"""Pixels that must show it."""
+_NET = 1500
 """Of so few a quilt is a net."""
+_STRAND = (0.0012, 0.05)
+"""Width and length of strands, metres."""
+_SHEEN = 14.0
+"""What of hair's contrast, of 255, is strands at most: more of it is light."""
 _WEAVE = 0.006
 """What varies within so much of a cloth is its grain, metres: folds are wider."""
 _PLAIN = 0.35
@@ -77,7 +83,7 @@ def find_patterns(view: View, posed: PosedSurface, labels: np.ndarray, params: P
     found = {}
     for label in _PATTERNED:
         own = cv2.erode((shown == label).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        if own.sum() < (_LOCKS if label == _HAIR else _FEWEST):
+        if own.sum() < _FEWEST:
             continue
         rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -98,13 +104,15 @@ def large_pieces(labels: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _pattern(picture: np.ndarray, own: np.ndarray, metre: float, label: int, params: Params) -> Pattern | None:
-    """What a picture (h, w, 3) shows of a cloth, or of hair, at some pixels (h, w): its pattern, else its grain; None if it has neither."""
+    """What a picture (h, w, 3) shows of a cloth at some pixels (h, w): its pattern, else its grain, or hair's strands; None if nothing."""
     detail = _about_tone(picture, own, params.tone * metre)
     deviation = _deviation(detail, own, (_LOCK if label == _HAIR else _PATCH) * metre)
     if deviation is None:
         return None
     low, middle, high = np.nanquantile(deviation, (0.25, 0.5, 0.75))
-    if low >= _EVEN * high and middle >= (_STRAND if label == _HAIR else _STRONG) and own.sum() >= _NET[label]:
+    if label == _HAIR:
+        return _strands(detail, own, float(middle), metre)
+    if low >= _EVEN * high and middle >= _STRONG and own.sum() >= _NET:
         # A part of it will do: blocks are looked for in all of it, again and again.
         best = cv2.boxFilter(own.astype(np.float32), -1, (_SOURCE, _SOURCE), normalize=False, borderType=cv2.BORDER_CONSTANT)
         row, column = np.unravel_index(int(best.argmax()), own.shape)
@@ -115,8 +123,21 @@ def _pattern(picture: np.ndarray, own: np.ndarray, metre: float, label: int, par
     return _grain(picture, own, metre)
 
 
+def _strands(detail: np.ndarray, own: np.ndarray, contrast: float, metre: float) -> Pattern | None:
+    """Strands that hang down, as strong and of the colours as what varies in a detail (h, w, 3) of hair at pixels `own` (h, w).
+
+    How the seen ones run depends on where on the head they are: a swatch of them, repeated, looks knitted.
+    """
+    if contrast < _FAINT:
+        return None
+    colour = np.sqrt((detail[own] ** 2).mean(0))
+    colour *= min(contrast, _SHEEN) / np.sqrt((colour**2).mean())
+    width, length = (max(side * metre, least) for side, least in zip(_STRAND, (0.7, 8.0), strict=True))
+    return Pattern(streaks(_SIZE, width, length)[..., None] * colour.astype(np.float32), metre)
+
+
 def _grain(picture: np.ndarray, own: np.ndarray, metre: float) -> Pattern | None:
-    """What varies within millimetres of a cloth or of hair where it lies plain, without folds, seams and buttons; None if nothing does."""
+    """What varies within millimetres of a cloth where it lies plain, without folds, seams and buttons; None if nothing does."""
     detail = _about_tone(picture, own, _WEAVE * metre)
     deviation = _deviation(detail, own, _LOCK * metre)
     if deviation is None:

@@ -14,7 +14,7 @@ from carve.geometry.skin_weights import stored_weights
 from carve.synth.cloth.dressing import DrapedPiece, DressingError, drape_outfit, roomier, skin_joints, wearer_grid
 from carve.synth.cloth.solver import Steps
 from carve.synth.people.bodies import FullBody, ShapedBody, Traits, sample_traits, shape_body
-from carve.synth.people.poses import sample_pose
+from carve.synth.people.poses import Pose, sample_pose
 from carve.synth.records import PARTS
 from carve.synth.tailor.carried import carried_piece
 from carve.synth.tailor.design import Design
@@ -31,6 +31,8 @@ from carve.synth.wear.wardrobe import Item, Split
 
 TRIES = 4
 """Bodies, poses and outfits that are tried for one member before it is given up."""
+POSES = 6
+"""Poses that are tried with one outfit before the last is taken."""
 EXTRAS = {"scarf": (0.0, 0.08), "shoulder_bag": (0.08, 0.14), "backpack": (0.14, 0.2), "tote": (0.2, 0.24)}
 """Where in [0, 1) a random number must lie for each of what is worn over clothes."""
 ARMS_OUT = {"outer": 0.18, "plain": 0.09}
@@ -101,7 +103,10 @@ def make_tailored(
         shaped = shape_body(body, traits)
         designs = sample_outfit(traits.female, traits.adult, rng)
         thick = any(design.layer > 4 for design in designs)
-        pose = sample_pose(body, shaped, motions, rng, arms_out=ARMS_OUT["outer" if thick else "plain"])
+        for _ in range(POSES):
+            pose = sample_pose(body, shaped, motions, rng, arms_out=ARMS_OUT["outer" if thick else "plain"])
+            if not throws_over(body, pose, designs):
+                break
         try:
             pieces = drape_outfit(body, shaped, pose, designs, joints, steps or Steps())
         except DressingError as error:
@@ -119,6 +124,12 @@ def make_tailored(
             arrays |= {f"{k}_{name}": array for name, array in _arrays(piece).items()}
         return meta, arrays, failures
     raise DressingError("; ".join(failures))
+
+
+def throws_over(body: FullBody, pose: Pose, designs: Sequence[Design]) -> bool:
+    """Whether hands raised above the head's joint would throw a poncho over the head."""
+    height = {bone: float(pose.heads[body.names.index(body.humanoid[bone]), 1]) for bone in ("head", "leftHand", "rightHand")}
+    return any(d.family == "poncho" for d in designs) and max(height["leftHand"], height["rightHand"]) > height["head"]
 
 
 def skinned_outfit(body: FullBody, shaped: ShapedBody, traits: Traits, rng: np.random.Generator) -> tuple[Drape, ...]:

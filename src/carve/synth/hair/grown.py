@@ -17,7 +17,8 @@ from carve.geometry.mesh import vertex_normals
 from carve.geometry.queries import MeshQueries
 from carve.synth.assets.files import GarmentAsset
 from carve.synth.hair.beards import asset_of
-from carve.synth.hair.locks import Cards, flow_of, flow_uv, gradient_noise, moved_to, skin_rows, skull_centre, wrap_cards
+from carve.synth.hair.locks import SPACING, Cards, flow_of, flow_uv, gradient_noise, moved_to, skin_rows, skull_centre, wrap_cards
+from carve.synth.hair.mantle import CLOSING, Mantle
 from carve.synth.people.bodies import FullBody, ShapedBody
 from carve.synth.people.hair_styles import Cut, Style, draw_cut
 from carve.synth.records import PARTS
@@ -33,6 +34,12 @@ _HUG = 15.0
 """How fast hair that is combed bends towards the skull, 1 / metres."""
 CLEAR = 0.003
 """How far strands stay off the skin."""
+_COVERS = 0.08
+"""Hair that is longer at the sides covers ears and neck."""
+_TUCKS = 0.2
+"""And longer than this it is put behind the ears where it goes behind the shoulders."""
+_THICK = 0.012
+"""How far the outermost of it lies off what it covers, metres."""
 _LINE = np.array([[0, 0.066], [30, 0.068], [52, 0.05], [70, 0.022], [84, -0.004], [96, 0.012], [112, 0.0], [130, -0.045], [180, -0.07]])
 """The hairline: |phi| in degrees, height above the eyes for eyes 63 mm apart."""
 
@@ -77,6 +84,11 @@ class _Head:
         self.eyes = float(eyes[:, 1].mean())
         self.chin = self.eyes - 1.75 * self.apart
         self.crown = self.centre + np.array([0.0, 1.5, -0.55]) * self.apart
+
+    def mantle(self, length: float) -> Mantle:
+        """What hair of that length (metres) may touch."""
+        low = np.array([-0.3, self.crown[1] - length - 0.06, self.skin[:, 2].min() - 3 * CLOSING])
+        return Mantle(self.skin, self.faces, low, np.array([0.3, self.crown[1] + 0.08, self.skin[:, 2].max() + 3 * CLOSING]))
 
     def lift_out(self, points: np.ndarray, ways: np.ndarray, clear: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points (N, 3) at least `clear` (or (N,)) above the skin, their directions (N, 3) not into it."""
@@ -140,7 +152,16 @@ def _samples(head: _Head, cut: Cut, seed: int) -> tuple[np.ndarray, np.ndarray]:
         points, root = _pulled(head, cut, roots, out)
     else:
         points, root = _strands(head, cut, roots, out, upper, length, seed)
-    return (np.concatenate([points, *_thick(points, dreads)]), np.tile(root, (7 if dreads else 1, 1)))
+    points, root = np.concatenate([points, *_thick(points, dreads)]), np.tile(root, (7 if dreads else 1, 1))
+    few = _one_a_cell(points)
+    return points[few], root[few]
+
+
+def _one_a_cell(points: np.ndarray) -> np.ndarray:
+    """Indices of the first of points (N, 3) in each cell of half the wrapping's spacing: of thousands of strands many run together."""
+    cell = np.floor((points - points.min(0)) / (0.5 * SPACING)).astype(np.int64)
+    _, first = np.unique((cell[:, 0] << 40) | (cell[:, 1] << 20) | cell[:, 2], return_index=True)
+    return np.sort(first)
 
 
 def _thick(points: np.ndarray, dreads: bool) -> list[np.ndarray]:
@@ -159,33 +180,59 @@ def _strands(
     ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-9)
     place, found, owners = roots + CLEAR * out, [roots + 0.001 * out], [roots]
     ahead = (out[:, 2] > 0.25) & (np.abs(roots[:, 0] - cut.part * (style.comb == "parted")) < 1.1 * head.apart)
-    aside = np.where(roots[:, 0] > 0, cut.behind[0], cut.behind[1])
+    # The hair of the nape stays behind; what grows at the sides falls as it is put.
+    aside = np.where(out[:, 2] < -0.25, 1.0, np.where(roots[:, 0] > 0, cut.behind[0], cut.behind[1]))
+    tucked = (aside > 0) & (cut.sides > _TUCKS)
+    mantle = head.mantle(float(length.max())) if cut.sides >= _COVERS else None
+    thick = _THICK * np.random.default_rng([seed, 5]).random(len(roots)) ** 0.5
     for number in range(1, int(length.max() / STEP) + 1):
         run = number * STEP
         growing = run <= length
+        low = place[:, 1] < head.chin
         if style.fringe:
             growing &= ~(ahead & (place[:, 1] < head.eyes + cut.fringe) & (place[:, 2] > head.centre[2]))
+        # Single strands that could not be put behind would hang before the ear as shreds.
+        growing &= ~(tucked & low & (place[:, 2] > head.centre[2]))
         if not growing.any():
             break
-        pull = np.tile([0.0, -1.0, 0.0], (len(place), 1))
-        low = place[:, 1] < head.chin
-        pull[low, 2] = -0.35 * aside[low]
-        # What is not cut above the eyes falls beside the face.
-        face = ~low & (place[:, 2] > head.centre[2] + 0.3 * head.apart) & (place[:, 1] < head.eyes + 0.9 * head.apart)
-        face &= (np.abs(place[:, 0]) < 1.15 * head.apart) & ~(ahead & style.fringe)
-        pull[face, 0] = 2.2 * np.where(place[face, 0] > cut.part, 1.0, -1.0)
-        pull[face, 2] = -0.6
-        if style.fringe:
-            pull[ahead & ~low, 2] = 0.4
-        ways = ways + style.limp * STEP * pull
+        ways = ways + style.limp * STEP * _pull(head, cut, place, low, ahead, aside, tucked)
         if style.comb not in ("out", "up"):
             radial = place - head.centre
             ways = ways - _HUG * STEP * (~low * radial.T / np.maximum(np.linalg.norm(radial, axis=1), 1e-9)).T
         ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-9)
-        place, ways = head.lift_out(place + STEP * ways, ways, CLEAR + 0.004 * upper * (run > 0.02))
+        if mantle is None:
+            place, ways = head.lift_out(place + STEP * ways, ways, CLEAR + 0.004 * upper * (run > 0.02))
+        else:
+            place, ways, normal = mantle.lift_out(place + STEP * ways, ways, CLEAR + thick * min(run / 0.08, 1.0), low)
+            # On the shoulders it turns forwards or backwards.
+            ways[:, 2] -= 0.3 * aside * np.clip(normal[:, 1], 0, 1) * low
         found.append(_curled(place[growing], roots[growing], run, style, seed))
         owners.append(roots[growing])
     return np.concatenate(found), np.concatenate(owners)
+
+
+def _pull(
+    head: _Head, cut: Cut, place: np.ndarray, low: np.ndarray, ahead: np.ndarray, aside: np.ndarray, tucked: np.ndarray
+) -> np.ndarray:
+    """(N, 3) where loose hair at places (N, 3) bends, 1 straight down; those `low` (N,) are below the chin, `ahead` (N,) grow above the
+    forehead, `aside` (N,) go behind (1) or before (-1) the shoulders, `tucked` (N,) behind the ears."""
+    pull = np.tile([0.0, -1.0, 0.0], (len(place), 1))
+    across, up, depth = place.T
+    # From the shoulders it hangs straight; strands hold together.
+    to_shoulder = np.clip((up - head.chin) / (2 * head.apart) + 1, 0, 1)
+    pull[low, 2] = (-0.5 * aside * to_shoulder)[low]
+    before = np.clip((depth - head.centre[2]) / head.apart + 0.7, 0, 1) * tucked * (up < head.eyes + head.apart)
+    pull[:, 2] -= 2.5 * before * to_shoulder
+    wide = low & (np.abs(across) > 1.5 * head.apart)
+    pull[wide, 0] = -0.5 * np.sign(across[wide])
+    # What is not cut above the eyes falls beside the face.
+    face = ~low & (depth > head.centre[2] + 0.3 * head.apart) & (up < head.eyes + 0.9 * head.apart)
+    face &= (np.abs(across) < 1.15 * head.apart) & ~(ahead & cut.style.fringe)
+    pull[face, 0] = 2.2 * np.where(across[face] > cut.part, 1.0, -1.0)
+    pull[face, 2] = -0.6 - 2.0 * tucked[face]
+    if cut.style.fringe:
+        pull[ahead & ~low, 2] = 0.4
+    return pull
 
 
 def _curled(points: np.ndarray, roots: np.ndarray, run: float, style: Style, seed: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import warp as wp
 from PIL import Image
-from scipy import fft, ndimage, sparse
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 from warp.geometry import IsoSurfaceMarchingCubes
 
@@ -22,6 +22,7 @@ from carve.geometry.compiled import compiled
 from carve.geometry.mesh import adjacency, face_normals, is_watertight, smooth, unique_edges, vertex_normals
 from carve.geometry.meshing.refinement import refine
 from carve.geometry.meshing.voxel_distance import distance_to
+from carve.geometry.pictures.streaks import tiling_blur
 from carve.geometry.queries import MeshQueries
 from carve.synth.assets.files import GarmentAsset
 from carve.synth.people.bodies import SKIN_VERTICES, FullBody, ShapedBody
@@ -428,19 +429,14 @@ def strand_image(rng: np.random.Generator, colour: np.ndarray, curl: Curl = "str
     scale = size / 512
     for across, share in ((0.8, 0.45), (2.5, 0.35), (9.0, 0.35)):
         along = across if curl == "curly" else 45 + 8 * across
-        layer = _tiling_blur(rng.normal(size=(size, size)), (along * scale, across * scale))
+        layer = tiling_blur(rng.normal(size=(size, size)), (along * scale, across * scale))
         shade += share * layer / layer.std()
     if curl == "wavy":
         rows = np.arange(size)
         shift = np.round(size * 0.03 * np.sin(2 * np.pi * (rows / size * 6 + 0.1 * np.sin(2 * np.pi * rows / size)))).astype(int)
         shade = shade[rows[:, None], (rows[None] + shift[:, None]) % size]
-    warm = _tiling_blur(rng.normal(size=(size, size)), (40 * scale, 4 * scale))
+    warm = tiling_blur(rng.normal(size=(size, size)), (40 * scale, 4 * scale))
     warm *= 0.03 / warm.std()
     tint = np.stack([1 + warm, np.ones_like(warm), 1 - warm], -1)
     contrast = rng.uniform(0.16, 0.32)
     return np.clip(np.round(colour * np.exp(contrast * shade)[..., None] * tint), 0, 255).astype(np.uint8)
-
-
-def _tiling_blur(image: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
-    """A picture that tiles after a Gaussian of `sigma` rows and columns: by its spectrum, as wide ones take long else."""
-    return np.asarray(fft.irfft2(ndimage.fourier_gaussian(fft.rfft2(image), sigma, n=image.shape[1]), image.shape))

@@ -15,7 +15,7 @@ from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
 from carve.geometry.compiled import compiled
-from carve.geometry.queries import boxes_that_meet
+from carve.geometry.queries import boxes_of, boxes_that_meet
 
 SHORTEST = 1e-8
 """Metres; shorter crossings do not cut."""
@@ -231,7 +231,7 @@ def _split_all(
 def cut_at_crossings(vertices: np.ndarray, faces: np.ndarray) -> Pieces:
     """Cut every triangle where others cross it, its neighbours in the same surface included where they fold into it."""
     corners = vertices[faces]
-    pairs = boxes_that_meet(corners.min(1), corners.max(1))
+    pairs = boxes_that_meet(*boxes_of(corners))
     crossing, ends = _crossings(vertices, faces, pairs)
     met = pairs[crossing]
     owner, other = np.concatenate([met[:, 0], met[:, 1]]), np.concatenate([met[:, 1], met[:, 0]])

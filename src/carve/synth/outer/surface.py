@@ -24,7 +24,7 @@ from scipy.sparse import csgraph
 
 from carve.geometry.compiled import compiled
 from carve.geometry.mesh import face_normals, signed_volume
-from carve.geometry.queries import MeshQueries
+from carve.geometry.queries import MeshQueries, boxes_of
 from carve.records import CarveError
 from carve.synth.outer.capping import boundary_loops, cap_loop, close_surface, face_components, face_pairs, weld, wind_alike
 from carve.synth.outer.cutting import Pieces, Stitched, cut_at_crossings, stitch
@@ -140,7 +140,7 @@ class Interior:
         self._turn[2] *= np.sign(np.linalg.det(self._turn))
         self._corners = np.concatenate([s.vertices[s.faces] for s in solids]) @ self._turn.T
         self._owner = np.repeat(np.arange(len(solids)), [len(s.faces) for s in solids])
-        low, high = self._corners[..., :2].min(1), self._corners[..., :2].max(1)
+        low, high = boxes_of(self._corners[..., :2])
         self._low = low.min(0)
         first, last = (np.floor((x - self._low) / CELL).astype(np.int64) for x in (low, high))
         self._cells = last.max(0) + 1

@@ -61,7 +61,7 @@ STYLES: dict[str, Style] = {
     "long straight": Style((0.5, 0.68), (0.4, 0.58), "parted", "women"),
     "long fringe": Style((0.5, 0.66), (0.4, 0.56), "down", "women", fringe=True),
     "long wavy": Style((0.46, 0.6), (0.38, 0.52), "parted", "women", "wavy", lift=(0.2, 0.4)),
-    "long curly": Style((0.36, 0.5), (0.3, 0.44), "parted", "women", "curly", lift=(0.5, 0.8), limp=11.0),
+    "long curly": Style((0.36, 0.5), (0.3, 0.44), "parted", "women", "curly", lift=(0.3, 0.55), limp=14.0),
     "low bun": Style((0.3, 0.3), (0.3, 0.3), "back", "women", gathered="bun", high=0.15, lift=(0.03, 0.12)),
     "high bun": Style((0.3, 0.3), (0.3, 0.3), "back", "both", gathered="bun", high=0.95, lift=(0.03, 0.15)),
     "low tail": Style((0.3, 0.3), (0.3, 0.3), "back", "both", gathered="tail", high=0.1, lift=(0.03, 0.12)),

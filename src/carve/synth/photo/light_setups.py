@@ -75,7 +75,7 @@ def _from_environment(environment: Environment, suns: Suns, up: np.ndarray, rng:
     if other is None:
         return Lighting("environment", ambient, (), environment, rotation)
     # A gap in the clouds, a window or a lamp that the panorama does not show.
-    sun = _tamed(1e9 * _tint(rng.uniform(-0.1, 0.5)), ambient, rng.uniform(1.5, 5.0))
+    sun = _tamed(1e9 * _tint(rng.uniform(-0.1, 0.5)), ambient, rng.uniform(2.0, 6.0))
     return Lighting("environment", ambient, (suns.key(other, sun),), environment, rotation)
 
 
@@ -100,7 +100,7 @@ def _sky(suns: Suns, up: np.ndarray, rng: np.random.Generator) -> Lighting:
     if index is not None:
         toward = suns.directions[index]
         height = max(float(toward @ up), 0.0)
-        sun = np.pi * np.exp(rng.uniform(0.4, 2.0)) * (0.35 + 0.65 * height) * _tint(0.9 * (1 - height) ** 2)
+        sun = np.pi * np.exp(rng.uniform(0.7, 2.1)) * (0.35 + 0.65 * height) * _tint(0.9 * (1 - height) ** 2)
         keys = (suns.key(index, sun),)
     sky = _tint(-rng.uniform(0, 0.6))
     ground = rng.uniform(0.05, 0.25) * _tint(rng.uniform(-0.2, 0.5)) * (sky + sun * height / np.pi)
@@ -136,14 +136,14 @@ def _studio(suns: Suns, up: np.ndarray, rng: np.random.Generator) -> Lighting:
     """Key, fill, and mostly a rim from behind; the key is a softbox, or a bare lamp with sharp shadows."""
     side = 1.0 if rng.random() < 0.5 else -1.0
     key = _tint(rng.uniform(-0.2, 0.3)) * np.pi
-    light, keys = cap(up, np.pi, rng.uniform(0.03, 0.18) * _tint(rng.uniform(-0.1, 0.1))), []
+    light, keys = cap(up, np.pi, rng.uniform(0.02, 0.12) * _tint(rng.uniform(-0.1, 0.1))), []
     index = suns.pick(rng, large=rng.random() < 0.7, behind=False)
     if index is not None:
         keys.append(suns.key(index, key))
         side = 1.0 if suns.directions[index, 0] > 0 else -1.0
     else:
         light += _box(_beside(up, side * rng.uniform(0.3, 1.1), rng.uniform(0.25, 0.9)), 35, key)
-    light += _box(_beside(up, -side * rng.uniform(0.4, 1.2), rng.uniform(-0.1, 0.5)), 50, key * rng.uniform(0.05, 0.35))
+    light += _box(_beside(up, -side * rng.uniform(0.4, 1.2), rng.uniform(-0.1, 0.5)), 50, key * rng.uniform(0.03, 0.25))
     rim = suns.pick(rng, behind=True)
     if rng.random() < 0.6 and rim is not None:
         keys.append(suns.key(rim, key * rng.uniform(0.4, 1.5)))
@@ -177,7 +177,7 @@ def _flash(suns: Suns, up: np.ndarray, rng: np.random.Generator) -> Lighting:
 
 def _lamps(suns: Suns, up: np.ndarray, rng: np.random.Generator) -> Lighting:
     """A room: some light from everywhere and up to four soft lamps anywhere, more above than below."""
-    light = cap(up, np.pi, rng.uniform(0.05, 0.35) * _tint(rng.uniform(-0.2, 0.3)))
+    light = cap(up, np.pi, rng.uniform(0.04, 0.25) * _tint(rng.uniform(-0.2, 0.3)))
     warmth = rng.uniform(-0.4, 0.8)
     for _ in range(int(rng.integers(1, 5))):
         direction = _beside(up, rng.uniform(-np.pi, np.pi), np.arcsin(rng.uniform(-0.3, 1.0)))
