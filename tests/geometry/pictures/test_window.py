@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -86,3 +87,14 @@ def test_whole_numbers_stay_what_they_are() -> None:
     cut = Window(10, 20, 40, 40).cut(photo)
     assert cut.dtype == np.uint8
     np.testing.assert_array_equal(cut, photo[20:60, 10:50])
+
+
+@pytest.mark.parametrize("window", [Window(40, 30, 60, 24), Window(-30, 150, 90, 30), Window(150, -200, 500, 64), Window(400, 300, 50, 20)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_only_what_is_asked_for_is_blurred_and_nothing_changes(window: Window, kind: type) -> None:
+    photo: np.ndarray = (255 * np.random.default_rng(0).random((240, 320, 3))).astype(kind)
+    s = window.scale
+    blurred = cv2.GaussianBlur(photo, (0, 0), 0.4 / s)
+    matrix = np.array([[s, 0, 0.5 * s - 0.5 - s * window.left], [0, s, 0.5 * s - 0.5 - s * window.top]])
+    whole = cv2.warpAffine(blurred, matrix, (window.size, window.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    np.testing.assert_allclose(window.cut(photo), whole, atol=1e-3 if kind is np.float32 else 0)

@@ -34,9 +34,13 @@ class Window:
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """The window's pixels of (H, W) or (H, W, C); beyond the picture its border is repeated."""
-        if self.scale < 0.75:  # warping only samples: what is to shrink is averaged first
-            image = cv2.GaussianBlur(image, (0, 0), 0.4 / self.scale)
-        return cv2.warpAffine(image, self._matrix(), (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        matrix = self._matrix()
+        if self.scale < 0.75:  # warping only samples: what is to shrink is averaged first, no more of it than is asked for
+            sigma = 0.4 / self.scale
+            (left, right), (top, bottom) = (self._reach(k, image.shape[1 - k], int(np.ceil(4 * sigma)) + 2) for k in (0, 1))
+            image = cv2.GaussianBlur(image[top:bottom, left:right], (0, 0), sigma)
+            matrix[:, 2] += self.scale * np.array([left, top])
+        return cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def paste(self, image: np.ndarray, width: int, height: int, nearest: bool = False) -> np.ndarray:
         """The reverse of `cut` for (size, size) or (size, size, C): a picture of the full size, zero outside the window."""
@@ -57,6 +61,12 @@ class Window:
     def to_photo(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels (..., 2) of the window to pixels of the photo."""
         return pixels / self.scale + [self.left, self.top]
+
+    def _reach(self, axis: int, length: int, more: int) -> tuple[int, int]:
+        """From where to where on a photo's axis of a length the window and `more` pixels around it lie, at least so many of the photo."""
+        first = (self.left, self.top)[axis]
+        low = min(max(int(np.floor(first)) - more, 0), max(length - more, 0))
+        return low, max(min(int(np.ceil(first + self.side)) + more, length), min(more, length))
 
     def _matrix(self) -> np.ndarray:
         # OpenCV counts from the first pixel's centre, carve from its corner.
