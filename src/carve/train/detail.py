@@ -180,16 +180,23 @@ def evaluate_detail(network: nn.Module, batches: DataLoader[Batch], device: str,
 
 
 def detail_of(normals: Tensor, weight: Tensor, sigma: float) -> Tensor:
-    """Normals (B, 3, P, P) less their weighted mean under a Gaussian of `sigma` pixels."""
-    reach = min(int(3 * sigma), normals.shape[-1] // 2 - 1)
+    """Normals (B, 3, P, P) less their weighted mean under a Gaussian of `sigma` pixels.
+
+    A wide Gaussian is taken of means over squares, whose sides are a third of sigma at most: of single pixels it took half of a step.
+    """
+    square = next(side for side in (8, 4, 2, 1) if side * 3 <= sigma or side == 1)
+    maps = functional.avg_pool2d(torch.cat([normals * weight, weight], 1), square)
+    reach = min(int(3 * sigma / square), maps.shape[-1] // 2 - 1)
     steps = torch.arange(-reach, reach + 1, device=normals.device, dtype=normals.dtype)
-    kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
-    maps = torch.cat([normals * weight, weight], 1)
-    channels = maps.shape[1]
-    for shape in ((1, 1, -1, 1), (1, 1, 1, -1)):
-        own = (kernel / kernel.sum()).reshape(shape).expand(channels, 1, *kernel.reshape(shape).shape[2:])
-        maps = functional.conv2d(maps, own, padding=tuple((s - 1) // 2 for s in own.shape[2:]), groups=channels)
-    return normals - maps[:, :3] / maps[:, 3:].clamp(min=1e-3)
+    kernel = torch.exp(-0.5 * (steps * square / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).reshape(1, 1, -1, 1)
+    batch, channels, *size = maps.shape
+    maps = maps.reshape(batch * channels, 1, *size)
+    for way in (kernel, kernel.transpose(2, 3)):
+        maps = functional.conv2d(maps, way, padding=(way.shape[2] // 2, way.shape[3] // 2))
+    maps = maps.reshape(batch, channels, *size)
+    mean = maps[:, :3] / maps[:, 3:].clamp(min=1e-3)
+    return normals - functional.interpolate(mean, normals.shape[2:], mode="bilinear", align_corners=False)
 
 
 def train_detail(

@@ -57,6 +57,33 @@ def test_large_pieces_are_garments() -> None:
     assert (front[390:550, 110:135] == BOTTOM).all()
 
 
+def test_a_bare_shoulder_that_hangs_together_with_the_top_is_skin() -> None:
+    true = in_a_skirt()
+    true[80:110, 100:200] = SKIN
+    told = true.copy()
+    told[80:112, 100:140] = TOP
+    front, back = strays_renamed(photo(true, {TOP: RED, BOTTOM: BLUE, SKIN: TONE}), told, told)
+    assert (front == true).mean() > 0.998 and (back == true).mean() > 0.998
+
+
+def test_a_dark_part_of_a_top_is_no_skirt() -> None:
+    """A shadow has the colours of another cloth, at times."""
+    told = in_a_skirt()
+    picture = photo(told, {TOP: RED, BOTTOM: BLUE, SKIN: TONE})
+    picture[200:250, 120:180] = BLUE
+    assert strays_renamed(picture, told, told)[0] is told
+
+
+def test_a_scrap_of_cloth_on_the_back_is_skin_where_the_front_is_bare() -> None:
+    true = in_a_skirt()
+    true[60:110, 100:200] = SKIN
+    back = true.copy()
+    back[70:90, 110:190] = TOP
+    front, found = strays_renamed(photo(true, {TOP: RED, BOTTOM: BLUE, SKIN: TONE}), true, back)
+    assert front is true
+    np.testing.assert_array_equal(found, true)
+
+
 def test_nobody_in_the_picture_is_no_error() -> None:
     nothing = np.zeros((H, W), np.uint8)
     front, _ = strays_renamed(np.zeros((H, W, 3), np.uint8), nothing, nothing)

@@ -1,10 +1,15 @@
-"""Small pieces of a garment that lie apart from it and look like what they lie in: shins that are called trousers, a knee that is a shirt.
+"""Pieces of a garment that look like what they lie in or beside: shins that are called trousers, a bare shoulder that is a top.
 
-Notation: p a piece, m the largest piece of its label, K a label that p touches; L_K the median log-likelihood of the piece's colours under
-the normal distribution of K's. p becomes K if L_K - L_m > LIKELIER, and if the medians of their colours are near each other.
+A piece lies apart from its garment, or is a part of it that has not its colours but those of skin.
+
+Notation: p a piece, m the largest piece of its label, or the rest of it; K a label that p touches; L_K the median log-likelihood of the
+piece's colours under the normal distribution of K's. p becomes K if L_K - L_m > LIKELIER, and if the medians of their colours are near
+each other.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -13,20 +18,28 @@ from carve.records import LABELS
 from carve.stages.predicting.label_picture import LabelPicture
 
 _CLOTH = tuple(LABELS.index(name) for name in ("top", "outer", "bottom", "dress"))
-_INTO = (*_CLOTH, LABELS.index("skin"))
+_SKIN = LABELS.index("skin")
+_INTO = (*_CLOTH, _SKIN)
 _SMALL = 0.4
 """Area of a piece over that of its label's largest, up to which it may be a mistake."""
 _FEWEST = 40
 """Pixels of a `LabelPicture` that tell a colour."""
-_LIKELIER = 1.5
-_HUE, _LIGHT = 7.0, 12.0
-"""How far apart hue and lightness may be, CIE Lab, lightness times 0.6."""
+_LIKELIER, _SURELY = 1.5, 6.0
+"""By how much its colours must be likelier another's; more in a single pixel counts no more."""
+_HUE, _LIGHT = 7.0, 6.0
+"""How far the piece's median may be from the hue of the others, and from their lightness, CIE Lab, lightness times 0.6."""
+_SHADES = (0.1, 0.9)
+"""Between these quantiles lies the lightness of a label: a shoulder is in the sun, and legs are in shade."""
 _NOISE = np.array([36.0, 9.0, 9.0], np.float32)
 """Variance of one cloth's colours."""
 _BESIDE = 60
 """How near the back must have the new name for its piece to change too, pixels of a `LabelPicture`."""
 _TOUCHES = 0.1
 """Share of a piece's rim that a label must take."""
+_MOSTLY = 0.5
+"""Share of a piece of the back that must be bare in front."""
+_PART, _SMOOTH = 150, 7
+"""Pixels of the smallest part of a garment that may be no part of it, and over how many on a side its likelihood is averaged."""
 
 
 def strays_renamed(picture: np.ndarray, front: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,27 +63,69 @@ def strays_renamed(picture: np.ndarray, front: np.ndarray, back: np.ndarray) -> 
         for one in range(1, count):
             if one != largest and _FEWEST <= area[one] <= _SMALL * area[largest]:
                 found[piece == one] = _name(small, piece == one, piece == largest, label)
-    return small.moved(found, front, back, _BESIDE)
+    for part, label in _bare(small):
+        found[part] = _name(small, part, (small.labels == label) & ~part, label, (_SKIN,))
+    front, back = small.moved(found, front, back, _BESIDE)
+    return front, _as_in_front(back, front)
 
 
-def _name(small: LabelPicture, own: np.ndarray, largest: np.ndarray, label: int) -> int:
-    """What a piece (h, w) of a label should be called, whose largest piece (h, w) is another."""
+def _as_in_front(back: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """The back's labels (H, W) whose pieces of a garment that lie apart from the rest of it are skin where the front (H, W) is bare."""
+    stray = np.zeros(back.shape, bool)
+    for label in _CLOTH:
+        count, piece, figures, _ = cv2.connectedComponentsWithStats((back == label).astype(np.uint8), connectivity=4)
+        if count < 3:
+            continue
+        area = figures[1:, cv2.CC_STAT_AREA]
+        bare = np.bincount(piece.ravel(), (front == _SKIN).ravel())[1:] / area
+        stray |= np.isin(piece, 1 + np.flatnonzero((area < _SMALL * area.max()) & (bare > _MOSTLY)))
+    return np.where(stray, np.uint8(_SKIN), back) if stray.any() else back
+
+
+def _bare(small: LabelPicture) -> Iterator[tuple[np.ndarray, int]]:
+    """Parts (h, w) of garments, with their label, whose colours are rather those of skin; in those of another cloth lie shadows, too."""
+    if (small.labels == _SKIN).sum() < _FEWEST:
+        return
+    skin = _likelihoods(small.colours, small.colours[small.labels == _SKIN])
+    for label in _CLOTH:
+        mask = small.labels == label
+        if mask.sum() < _FEWEST:
+            continue
+        gain = np.clip(skin - _likelihoods(small.colours, small.colours[mask]), -_SURELY, _SURELY) * mask
+        around = (_SMOOTH, _SMOOTH)
+        unlike = mask & (cv2.blur(gain, around) > _LIKELIER * cv2.blur(mask.astype(gain.dtype), around))
+        count, piece, figures, _ = cv2.connectedComponentsWithStats(unlike.astype(np.uint8), connectivity=4)
+        for one in range(1, count):
+            if _PART <= figures[one, cv2.CC_STAT_AREA] <= _SMALL * mask.sum():
+                yield piece == one, label
+
+
+def _name(small: LabelPicture, own: np.ndarray, largest: np.ndarray, label: int, into: tuple[int, ...] = _INTO) -> int:
+    """What a piece (h, w) of a label should be called, whose largest piece (h, w) is another: that, or a label of `into`."""
     colours = small.colours[own]
     rim = small.labels[(cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~own]
     fit = _likelihood(colours, small.colours[largest])
     best, name = _LIKELIER, label
-    for other in _INTO:
+    for other in into:
         its = small.labels == other
         if other == label or (rim == other).mean() < _TOUCHES or its.sum() < _FEWEST:
             continue
-        apart = np.abs(np.median(colours, axis=0) - np.median(small.colours[its], axis=0))
+        middle, theirs = np.median(colours, axis=0), small.colours[its]
+        apart = np.abs(middle - np.median(theirs, axis=0))
+        dark, light = np.quantile(theirs[:, 0], _SHADES)
         gain = _likelihood(colours, small.colours[its]) - fit
-        if gain > best and np.hypot(apart[1], apart[2]) < _HUE and apart[0] < _LIGHT:
+        if gain > best and np.hypot(apart[1], apart[2]) < _HUE and dark - _LIGHT < middle[0] < light + _LIGHT:
             best, name = gain, other
     return name
 
 
 def _likelihood(colours: np.ndarray, among: np.ndarray) -> float:
     """Median log-likelihood, up to a constant, of colours (N, 3) under the normal distribution of others (M, 3)."""
+    return float(np.median(_likelihoods(colours, among)))
+
+
+def _likelihoods(colours: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """(...) log-likelihood, up to a constant, of colours (..., 3) under the normal distribution of others (M, 3)."""
     variance = among.var(0) + _NOISE
-    return float(np.median(-((colours - np.median(among, axis=0)) ** 2 / variance + np.log(variance)).sum(-1) / 2))
+    found: np.ndarray = -((colours - np.median(among, axis=0)) ** 2 / variance + np.log(variance)).sum(-1) / 2
+    return found
