@@ -6,7 +6,7 @@
 3. Detail: vertices move along their viewing rays until the surface has the normals that the maps show, the front's where the camera sees it
    and the back's where the far side is cut, by least squares (`relief.normal_integration`) or to the zero level of a signed distance that
    is fitted to them (`field_fit`). A ray's vertex stays in its pixel, so the outline stays.
-4. Edges: where labels say that a garment ends the surface steps (`garment_edges`).
+4. Edges: where labels say that a garment ends the surface steps (`garment_edges`); where they say that hair is it has locks (`hair_locks`).
 
 The movement goes back to canonical space through each vertex's own blended transform, so that posing the avatar gives exactly the posed
 surface.
@@ -41,6 +41,7 @@ from carve.networks.hyper import HyperNet
 from carve.records import BodyFit, CanonicalSurface, NormalMaps, Observation, PosedSurface, StageError
 from carve.stages.refining.field_fit import Evidence, FieldFit, FitParams, Start, zero_level
 from carve.stages.refining.garment_edges import garment_edges
+from carve.stages.refining.hair_locks import hair_locks
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Params:
     """How firmly feet and shoes keep their shape while the outline moves, per metre."""
     edges: Annotated[float, Field(ge=0, le=4)] = 1.0
     """Factor of the steps at the edges of garments, which labels show; zero leaves them out."""
+    locks: Annotated[float, Field(ge=0, le=4)] = 1.0
+    """Factor of the height of hair's locks; zero leaves it smooth."""
     margin: Length = 0.006
     """Width of the strip along outlines whose normals are not trusted, metres."""
     settle: bool = True
@@ -148,11 +151,8 @@ def refine(
             canonical, posed = _finer(posed, canonical, normals, body.camera, params)
             expression = expression_on(canonical, body)
             posed = _with_fine_detail(posed, canonical, normals, body.camera, params)
-    if params.edges > 0:
-        stepped = garment_edges(
-            PosedSurface(canonical, pose, body.camera, posed, (), None), normals, observation.photo.pixels, params.edges
-        )
-        canonical, posed = stepped.canonical, stepped.posed
+    if params.edges > 0 or params.locks > 0:
+        canonical, posed = _with_edges_and_locks(canonical, posed, observation, normals, body, params)
         expression = expression_on(canonical, body)
     if params.settle:
         posed = _settled(posed, canonical, cloth=False)
@@ -163,6 +163,17 @@ def refine(
     if not (np.isfinite(vertices).all() and np.isfinite(posed).all()):
         raise StageError("refine: a vertex is not finite after inverse skinning.")
     return PosedSurface(replace(canonical, vertices=vertices), pose, body.camera, posed, notes, expression)
+
+
+def _with_edges_and_locks(
+    canonical: CanonicalSurface, posed: np.ndarray, observation: Observation, normals: NormalMaps, body: BodyFit, params: Params
+) -> tuple[CanonicalSurface, np.ndarray]:
+    """The surface, and it posed (V', 3), with steps where garments end and with locks where there is hair."""
+    pixels = observation.photo.pixels
+    stepped = garment_edges(PosedSurface(canonical, body.pose, body.camera, posed, (), None), normals, pixels, params.edges)
+    surface = PosedSurface(stepped.canonical, body.pose, body.camera, stepped.posed, (), None)
+    stepped = hair_locks(surface, stepped.shares, features_on(stepped.canonical, body, whole=True), pixels, params.locks)
+    return stepped.canonical, stepped.posed
 
 
 def _held(posed: np.ndarray, canonical: CanonicalSurface, body: BodyFit, params: Params) -> np.ndarray:

@@ -13,8 +13,13 @@ from carve.geometry.mesh import face_normals
 from carve.geometry.sparse import factorise
 
 
-def stiffness(vertices: np.ndarray, faces: np.ndarray, axes: np.ndarray, across: float, conductivity: np.ndarray) -> sparse.csr_matrix:
-    """(V, V) stiffness matrix for limb axes (F, 3) and a factor (F,) on each triangle; `across` is the conductivity along the limb."""
+def stiffness(
+    vertices: np.ndarray, faces: np.ndarray, axes: np.ndarray, across: float, conductivity: np.ndarray, bounded: bool = True
+) -> sparse.csr_matrix:
+    """(V, V) stiffness matrix for limb axes (F, 3) and a factor (F,) on each triangle; `across` is the conductivity along the limb.
+
+    What is spread with a `bounded` one stays within the range of the given values, and less of it goes around than should.
+    """
     normal = face_normals(vertices, faces)
     double = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     unit = normal / double
@@ -32,8 +37,9 @@ def stiffness(vertices: np.ndarray, faces: np.ndarray, axes: np.ndarray, across:
         entries.append(value * area)
     n = len(vertices)
     half = sparse.csr_matrix((np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n))
-    # Obtuse triangles pull neighbours apart; without those links every value stays within the range of the given ones.
-    links = (half + half.T).minimum(0)
+    links = half + half.T
+    if bounded:  # obtuse triangles pull neighbours apart
+        links = links.minimum(0)
     return (links - sparse.diags(np.asarray(links.sum(1)).ravel())).tocsr()
 
 

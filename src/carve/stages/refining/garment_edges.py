@@ -62,6 +62,8 @@ class Stepped:
     """With more vertices along the edges; the old ones come first."""
     posed: np.ndarray
     """(V', 3) camera frame."""
+    shares: np.ndarray | None = None
+    """(V', L) 0 to 1 how much of each label a vertex is; None where maps hold none."""
 
 
 def garment_edges(posed: PosedSurface, maps: NormalMaps, pixels: np.ndarray, height: float) -> Stepped:
@@ -73,10 +75,10 @@ def garment_edges(posed: PosedSurface, maps: NormalMaps, pixels: np.ndarray, hei
         pixels: (H, W, 3) uint8 the photo.
         height: factor of the levels; 0 leaves the surface as it is.
     """
-    shares = label_shares(posed, maps, _ROUNDS) if height > 0 else None
+    shares = label_shares(posed, maps, _ROUNDS)
     surface, places = posed.canonical, posed.vertices
-    if shares is None:
-        return Stepped(surface, places)
+    if shares is None or height == 0:
+        return Stepped(surface, places, shares)
     levels = _levels(maps, pixels)
     for _ in range(_SPLITS):
         steps = _step_at(shares, levels) + _soles(surface, shares)
@@ -92,7 +94,8 @@ def garment_edges(posed: PosedSurface, maps: NormalMaps, pixels: np.ndarray, hei
     # Hair, bags and glasses have volumes of their own.
     known = 1 - np.clip(2 * shares[:, _UNLEVELLED].sum(1) / np.maximum(shares.sum(1), 1e-9), 0, 1)
     shift = _membrane((steps - _membrane(steps, *operators, _MEMBRANE)) * known, *operators, _ROUNDING)
-    return Stepped(surface, places + shift[:, None] * vertex_normals(diffuse(places, surface.faces, 2), surface.faces))
+    moved = places + shift[:, None] * vertex_normals(diffuse(places, surface.faces, 2), surface.faces)
+    return Stepped(surface, moved, shares)
 
 
 def _membrane(values: np.ndarray, stiffness: sparse.csr_matrix, area: np.ndarray, scale: float) -> np.ndarray:
