@@ -67,14 +67,15 @@ def hair_locks(posed: PosedSurface, shares: np.ndarray | None, bare: np.ndarray,
         return Stepped(surface, places, shares)
     areas = np.linalg.norm(face_normals(places, surface.faces), axis=1) / 2
     long = max(_EDGE, (float(areas @ hair[surface.faces].mean(1)) / _MOST) ** 0.5)
+    operator, faces = sparse.identity(len(places), format="csr"), surface.faces
     for _ in range(_SPLITS):
 
         def coarse(now: np.ndarray, edges: np.ndarray, hair: np.ndarray = hair) -> np.ndarray:
             return (np.linalg.norm(now[edges[:, 0]] - now[edges[:, 1]], axis=1) > long) & (hair[edges].min(1) > 0.3)
 
-        finer, places = refine_where(places, surface.faces, coarse, levels=1)
-        surface, hair = finer_surface(surface, finer.operator, finer.faces), finer.operator @ hair
-        shares = finer.operator @ shares
+        finer, places = refine_where(places, faces, coarse, levels=1)
+        operator, faces, hair = finer.operator @ operator, finer.faces, finer.operator @ hair
+    surface, shares = finer_surface(surface, operator.tocsr(), faces), operator @ shares
     here = hair[surface.faces].max(1) > 0.02
     used, local = np.unique(surface.faces[here], return_inverse=True)
     faces = local.reshape(-1, 3)
