@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from carve.body.anny import AnnyBody
-from carve.body.head.face_points import face_points
+from carve.body.head.face_points import OVAL, face_points
 from carve.body.head.face_surface import expression_on, features_on
 from carve.geometry.rotations import axis_rotation
+from carve.geometry.similarity import procrustes
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import BodyFit, CanonicalSurface, Landmarks, Observation, Pose
+from carve.stages import fit_face as module
 from carve.stages.fit_face import NO_FACE, Params, fit_face
 from synthetic import Truth
 
@@ -94,6 +96,29 @@ def test_the_shape_is_nearer_than_the_mean_heads(clothed: Truth, person: tuple[O
         return float(np.linalg.norm(a @ left @ right * size.sum() / (a**2).sum() - b, axis=1).mean())
 
     assert apart(fitted.canonical) < 0.7 * apart(clothed.body.canonical)
+
+
+def test_what_is_read_out_of_the_mesh_gives_depth_and_outline(
+    clothed: Truth, anny_body: AnnyBody, person: tuple[Observation, np.ndarray, Pose], fitted: BodyFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading that is right, in a size, turn and place of its own; the detector's depth is flattened."""
+    observation, canonical, _ = person
+    true = face_points().on(canonical)
+    monkeypatch.setattr(module, "face_reading", lambda: lambda world: 3 * true @ axis_rotation(1, 0.7).T + 5)
+    marks = observation.landmarks
+    flat = marks.world.copy()
+    flat[-468:, 2] *= 0.6
+    seen = replace(observation, landmarks=replace(marks, world=flat))
+
+    def off(body: BodyFit) -> tuple[float, float]:
+        scale, rotation, shift = procrustes(face_points().on(body.canonical), true)
+        gap = np.abs(scale * face_points().on(body.canonical) @ rotation.T + shift - true)
+        return float(gap[:, 2].mean()), float(gap[np.array(OVAL)].mean())
+
+    (blind, read) = (off(fit_face(seen, clothed.body, anny_body, Params(reading=share))) for share in (0.0, 1.0))
+    assert read[0] < 0.7 * blind[0] and read[1] < 0.8 * blind[1]
+    again = fit_face(seen, clothed.body, anny_body, Params())
+    assert again.residuals["face"] < 0.002
 
 
 def test_without_a_face_the_head_is_doubted(clothed: Truth, anny_body: AnnyBody) -> None:

@@ -1,6 +1,7 @@
 """Fit the face: the body's head bound to the face mesh that was seen in the photo, in turn, place, size, shape and expression.
 
-What the face mesh says of depth is first corrected by what portraits of known heads have taught (`body.head.face_reading`).
+How deep the face's parts lie and where its outline runs is read out of the whole face mesh, as portraits of known heads have taught
+(`body.head.face_reading`); where eyes, nose and mouth lie in the picture the photo says.
 Where no face was found the body's landmarks of eyes, ears, nose and mouth turn and place a head of the population's mean shape. The rest
 shape (`BodyFit.canonical`) is neutral; what the photo's expression adds is kept apart (`BodyFit.expression`). What then remains
 between mesh and photo is taken up by a smooth movement in the picture's plane (`body.head.head_warp`).
@@ -16,13 +17,14 @@ from pydantic import Field
 
 from carve.body.anny import AnnyBody
 from carve.body.fitted.landmarks import pixels_per_metre
-from carve.body.head.face_points import FacePoints, face_points
+from carve.body.head.face_points import INNER, FacePoints, face_points
 from carve.body.head.face_reading import face_reading
-from carve.body.head.head_fit import HeadFit, HeadModel, Seen, Spreads, fit_head
+from carve.body.head.head_fit import POSE, HeadFit, HeadModel, Rest, Seen, Spreads, fit_head
 from carve.body.head.head_warp import warp_to_points
 from carve.body.model import BodyModel, canonical_body
 from carve.bounds import Degrees, Length, Rounds, Scale, Share
 from carve.geometry.mesh import vertex_normals
+from carve.geometry.similarity import procrustes
 from carve.geometry.skinning import bone_transforms, forward_kinematics, skin
 from carve.records import BodyFit, Landmarks, Observation, StageError
 
@@ -52,7 +54,9 @@ class Params:
     landmark_sigma: Scale = 0.012
     """Expected error of the body's landmarks of the head, where no face was found, metres."""
     reading: Share = 1.0
-    """How far the face mesh's depth is corrected by what portraits of known heads have taught; 0 takes it as it is."""
+    """How much what portraits of known heads have taught counts for the face's depth and outline; 0 takes the face mesh as it is."""
+    reading_sigma: Scale = 0.0015
+    """Its expected error, metres, as if each point were independent."""
     warp: Scale = 0.0015
     """Expected error of the face mesh where what remains is taken up, metres; larger values take up less."""
     farthest: Length = 0.008
@@ -64,7 +68,7 @@ class Params:
         for name in ("neck_degrees", "head_degrees", "shift", "size", "shape", "expression", "warp"):
             if not 0 <= getattr(self, name) < 1000:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name):g}")
-        for name in ("point_sigma", "depth_sigma", "landmark_sigma", "farthest"):
+        for name in ("point_sigma", "depth_sigma", "landmark_sigma", "reading_sigma", "farthest"):
             if not 0 < getattr(self, name) < 1000:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name):g}")
 
@@ -79,6 +83,8 @@ NO_FACE = "No face was found in the photo: the avatar's face is a plausible one,
 """Warning of a head that was placed by the body's landmarks alone."""
 _UNSEEN_CONFIDENCE = 0.35
 """Of the head's joint where no face was found."""
+_FEATURES = 2.0
+"""How much less firmly the reading says where features lie in the picture."""
 _PER_POINT = 80.0
 """How many independent points the face mesh's 468 are worth."""
 
@@ -94,8 +100,7 @@ def fit_face(observation: Observation, body: BodyFit, model: BodyModel, params: 
     if not rows or np.isnan(marks.pixels[rows]).any():
         return _without_face(body, model, head, marks, index, params)
     points = face_points()
-    # How deep a face is the detector tells worst; where its points lie in the picture stays as it was marked, for the photo lies on them.
-    fit = _fit_mesh(body, head, _read(marks, rows, params.reading), rows, points, params)
+    fit = _fit_mesh(body, head, marks, rows, points, params)
     posed_points = points.on(_posed(body, fit, fit.canonical + fit.expression))
     canonical = fit.canonical
     if params.warp > 0:
@@ -118,16 +123,6 @@ def fit_face(observation: Observation, body: BodyFit, model: BodyModel, params: 
     error = np.linalg.norm(body.camera.project(posed_points) - marks.pixels[rows], axis=1) / metre
     quality = float(np.clip(1.5 - np.median(error) / 0.01, 0.3, 1.0))
     return _finished(body, model, fit, canonical, float(np.median(error)), quality, ())
-
-
-def _read(marks: Landmarks, rows: list[int], share: float) -> Landmarks:
-    """The landmarks with the places in space of the face mesh, `rows`, so far on the way to where the true face's are said to be."""
-    world = marks.world[rows]
-    if share == 0 or not np.isfinite(world).all():
-        return marks
-    places = marks.world.copy()
-    places[rows] += share * (face_reading()(world) - world)
-    return replace(marks, world=places)
 
 
 def _head_model(body: BodyFit, model: AnnyBody) -> HeadModel:
@@ -180,8 +175,22 @@ def _fit_mesh(body: BodyFit, head: HeadModel, marks: Landmarks, rows: list[int],
     first = fit_head(head, body.pose, body.camera, seen, spreads, params.rounds)
     # Of a face that is turned away the network guesses half; of a profile it is wrong in the other half, too.
     toward = _facing(body, first, points)
-    seen = replace(seen, sigma=_doubt(toward) * sigma / np.maximum(toward, 0.2))
+    rest = _at_rest(head, first, world, points, crowd, params) if known and params.reading > 0 else None
+    seen = replace(seen, sigma=_doubt(toward) * sigma / np.maximum(toward, 0.2), rest=rest)
     return fit_head(head, body.pose, body.camera, seen, spreads, -(-params.rounds // 2), first.unknowns)
+
+
+def _at_rest(head: HeadModel, fit: HeadFit, world: np.ndarray, points: FacePoints, crowd: float, params: Params) -> Rest:
+    """What the face mesh (468, 3) is read to say of the neutral face: depth and outline, and less firmly where features lie in the picture:
+    that the photo says, whose colours lie on them."""
+    now = head.vertices.copy()
+    now[head.moved] += np.tensordot(fit.unknowns[POSE : POSE + len(head.shape)], head.shape, 1)
+    face = points.on(now)
+    read = face_reading()(world)
+    scale, rotation, shift = procrustes(read, face)
+    sigma = np.full(face.shape, crowd * params.reading_sigma / params.reading**0.5)
+    sigma[INNER, :2] *= _FEATURES
+    return Rest(scale * read @ rotation.T + shift, sigma)
 
 
 def _doubt(toward: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from carve.body.head.face_points import FacePoints
 from carve.networks.detectors.face import find_face
 from carve.records import CarveError
 from carve.synth.assets.files import Assets
-from carve.synth.people.bodies import FullBody, sample_traits
+from carve.synth.people.bodies import FullBody, sample_traits, shape_body
 from carve.synth.portrait import draw_portrait, expected_face, paint_head
 
 FEWEST = 50
@@ -41,30 +41,27 @@ def draw_expression(model: AnnyBody, rng: np.random.Generator) -> np.ndarray | N
 def portraits(
     model: AnnyBody, body: FullBody, assets: Assets, places: FacePoints, people: int, seed: int, progress: Callable[[int, int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The detector's points (N, 468, 3), in pixels with +Y up, and the true ones in the same frame (N, 468, 3), of adults.
+    """The detector's points (N, 468, 3), in pixels with +Y up, and where they lie on the neutral faces (N, 468, 3), canonical pose,
+    metres, of adults. A portrait does not depend on how many there are.
 
     `places` says where on the skin the points lie.
 
     Raises CarveError if hardly any face is found.
     """
-    rng = np.random.default_rng([seed, 7])
     seen, true = [], []
     for person in range(people):
+        rng = np.random.default_rng([seed, 7, person])
         traits = sample_traits(body, rng)
         while not traits.adult:
             traits = sample_traits(body, rng)
-        head = paint_head(body, assets, replace(traits, face={}), rng, draw_expression(model, rng))
+        neutral = replace(traits, face={})
+        head = paint_head(body, assets, neutral, rng, draw_expression(model, rng))
         portrait = draw_portrait(body, head, float(rng.normal(0, _YAW)), float(rng.normal(0, _PITCH)), rng)
         found = find_face(portrait.image, expected_face(body, head, portrait))
         progress(person + 1, people)
-        if found is None:
-            continue
-        points = places.on(head.shaped.canonical) @ portrait.rotation.T + portrait.translation
-        per_metre = portrait.camera.focal / -float(points[:, 2].mean())
-        depth = per_metre * points[:, 2]
-        depth += found.points[:468, 2].mean() - depth.mean()
-        seen.append(found.points[:468])
-        true.append(np.column_stack([portrait.camera.project(points) * [1, -1], depth]))
+        if found is not None:
+            seen.append(found.points[:468])
+            true.append(places.on(shape_body(body, neutral).canonical))
     if len(seen) < FEWEST:
         raise CarveError("mediapipe found hardly any face in the portraits; check the assets' skins.")
     return np.array(seen), np.array(true)

@@ -1,12 +1,12 @@
-"""What mediapipe's face mesh says of a face and what the face then is: a linear correction that was learned from portraits of known heads.
+"""What mediapipe's face mesh says of a face and what the face is at rest: a linear map that was learned from portraits of known heads.
 
 The detector draws every face towards one of its own: of heads of known shape its points lie as far from where they should as those of the
 mean head do, and its depth is farther off. What it does say of a person is read out of all points at once.
 
 Notation: q (468, 3) the detector's points, q0 the mean over portraits, A the similarity that takes q to q0 best; p (468, 3) where the
-points of the true head lie, in the detector's frame. Learned by ridge regression of A p on A q (`carve.synth.face_lesson`), kept as its
-leading directions:
-    p = A^-1 (p0 + U V^T (A q - q0))
+points lie on the neutral face, brought together in one size and turn, p0 their mean. Learned by ridge regression of p on A q
+(`carve.synth.face_lesson`), kept as its leading directions:
+    p = p0 + U V^T (A q - q0)
 """
 
 from __future__ import annotations
@@ -26,33 +26,31 @@ PATH = Path(__file__).with_name("face_reading.safetensors")
 
 @dataclass(frozen=True)
 class FaceReading:
-    """The correction; in size and turn of one of the portraits, axes of the detector (+X right, +Y up, +Z towards the viewer)."""
+    """The map."""
 
     seen: np.ndarray
-    """(468, 3) q0."""
+    """(468, 3) q0; in size and turn of one of the portraits, axes of the detector (+X right, +Y up, +Z towards the viewer)."""
     true: np.ndarray
-    """(468, 3) p0."""
+    """(468, 3) p0; body frame, canonical pose, metres."""
     into: np.ndarray
     """(1404, R) V."""
     out: np.ndarray
     """(1404, R) U."""
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """(468, 3) where the true face's points are, from the detector's (468, 3) in any unit and turn."""
+        """(468, 3) the neutral face, body frame, canonical pose, in the size of p0; from the detector's points (468, 3) in any
+        unit and turn."""
         scale, rotation, shift = procrustes(points, self.seen)
         aligned = scale * points @ rotation.T + shift
-        found = self.true + (self.out @ (self.into.T @ (aligned - self.seen).ravel())).reshape(-1, 3)
-        return np.asarray((found - shift) @ rotation / scale)
+        return np.asarray(self.true + (self.out @ (self.into.T @ (aligned - self.seen).ravel())).reshape(-1, 3))
 
 
-def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.3, rank: int = 60) -> FaceReading:
-    """The correction from N portraits: the detector's points (N, 468, 3) and the true ones in the same frame (N, 468, 3).
+def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.03, rank: int = 60) -> FaceReading:
+    """The map from N portraits: the detector's points (N, 468, 3), each in a frame of its own, and the neutral faces (N, 468, 3).
 
     `ridge` is the penalty as a share of the mean square of a portrait's deviations, `rank` how many directions are kept.
     """
-    middle = _middle(seen)
-    moves = [procrustes(points, middle) for points in seen]
-    x, y = (_moved(each, moves).reshape(len(seen), -1) for each in (seen, true))
+    x, y = (_brought_together(points).reshape(len(points), -1) for points in (seen, true))
     x0, y0 = x.mean(0), y.mean(0)
     gram = (x - x0) @ (x - x0).T
     weights = np.linalg.solve(gram + ridge * np.trace(gram) / len(x) * np.eye(len(x)), y - y0)
@@ -62,26 +60,23 @@ def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.3, rank: 
     return FaceReading(x0.reshape(-1, 3), y0.reshape(-1, 3), u[:, :keep] * size[:keep], vt[:keep].T)
 
 
-def _middle(points: np.ndarray, rounds: int = 4) -> np.ndarray:
-    """(468, 3) the mean of faces (N, 468, 3) in the frame and size of the first, after they were brought together."""
-    middle: np.ndarray = points[0] - points[0].mean(0)
+def _brought_together(points: np.ndarray, rounds: int = 4) -> np.ndarray:
+    """Faces (N, 468, 3), each moved, turned and scaled to lie best on their mean, which has frame and size of the first."""
+    middle = points[0]
     for _ in range(rounds):
-        middle = _moved(points, [procrustes(each, middle) for each in points]).mean(0)
-    return middle
-
-
-def _moved(points: np.ndarray, moves: list[tuple[float, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Faces (N, 468, 3), each after its own scale, rotation and shift."""
-    return np.stack([scale * each @ rotation.T + shift for each, (scale, rotation, shift) in zip(points, moves, strict=True)])
+        moves = [procrustes(each, middle) for each in points]
+        moved = np.stack([scale * each @ rotation.T + shift for each, (scale, rotation, shift) in zip(points, moves, strict=True)])
+        middle = moved.mean(0)
+    return moved
 
 
 @cache
 def face_reading() -> FaceReading:
-    """The correction that carve ships."""
+    """The map that carve ships."""
     with safe_open(PATH, framework="np") as archive:
         return FaceReading(*(archive.get_tensor(name).astype(float) for name in ("seen", "true", "into", "out")))
 
 
 def write_face_reading(path: Path, reading: FaceReading) -> None:
-    """Write the correction in single precision."""
+    """Write the map in single precision."""
     save_file({name: np.ascontiguousarray(getattr(reading, name), np.float32) for name in ("seen", "true", "into", "out")}, path)

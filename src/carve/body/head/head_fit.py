@@ -7,8 +7,9 @@ by the detector (metres, up to a constant); u the unknowns
 
 n turn of the neck, shared by its bones, r turn of the head, rotation vectors in the head's own axes; t shift of the head against the neck
 and log s its size, both changes of the canonical shape; a weights of the population's principal components, unit spread; e facial actions,
-0 to 1. The residuals (project(p_i) - q_i) / sigma_i, (depth(p_i) - d_i) / sigma_z and u / spread are brought down by Gauss-Newton steps
-with bounds. Points are linear in a and e, so that only ten columns of the Jacobian need finite differences.
+0 to 1. The residuals (project(p_i) - q_i) / sigma_i, (depth(p_i) - d_i) / sigma_z, (c_i(a) - r_i) / rho_i and u / spread are brought
+down by Gauss-Newton steps with bounds; c_i is where a point lies on the neutral canonical head before shift and size, r_i where it is said
+to. Points are linear in a and e, so that only ten columns of the Jacobian need finite differences.
 """
 
 from __future__ import annotations
@@ -54,6 +55,16 @@ class HeadModel:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """Where points of the neutral face are said to lie."""
+
+    places: np.ndarray
+    """(P, 3) r, canonical pose, metres; without the head's own shift and size."""
+    sigma: np.ndarray
+    """(P, 3) rho, metres; infinite along axes that nothing is said of."""
+
+
+@dataclass(frozen=True)
 class Seen:
     """Points of the photo, each a mean of n vertices."""
 
@@ -69,6 +80,8 @@ class Seen:
     """(P,) metres towards the viewer up to a constant."""
     depth_sigma: float
     """Metres; infinite where the detector gives no depth."""
+    rest: Rest | None = None
+    """What is known of the points beside the photo."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +227,20 @@ class _Columns:
         # Residuals are smooth in the points: one difference along each direction.
         for k, direction in enumerate(directions):
             jacobian[:, POSE + k] = (self.residual(points + 1e-4 * direction, camera) - residual) / 1e-4
-        return residual, jacobian
+        if self.seen.rest is None:
+            return residual, jacobian
+        more, slope = self.at_rest(u, self.seen.rest)
+        return np.concatenate([residual, more]), np.concatenate([jacobian, slope])
+
+    def at_rest(self, u: np.ndarray, rest: Rest) -> tuple[np.ndarray, np.ndarray]:
+        """(3 P,) residuals of the neutral face, and their Jacobian (3 P, U)."""
+        shapes = len(self.model.shape)
+        on_points = lambda values: np.einsum("pk,...pkc->...pc", self.seen.bary, values[..., self.corners, :])  # noqa: E731
+        columns = on_points(self.basis[:shapes]) / rest.sigma
+        now = on_points(self.model.vertices[self.used])
+        slope = np.zeros((rest.places.size, len(u)))
+        slope[:, POSE : POSE + shapes] = columns.reshape(shapes, -1).T
+        return ((now - rest.places) / rest.sigma).ravel() + slope @ u, slope
 
     def result(self, pose: Pose, u: np.ndarray) -> HeadFit:
         """The whole body with what was found."""

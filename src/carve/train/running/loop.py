@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from carve.records import CarveError
 from carve.train.running.checkpoint import Run, resume, save
 from carve.train.running.log import Log
+from carve.train.running.memory import keep_freed_memory
 from carve.train.running.optimiser import Optimiser
 from carve.train.running.schedule import Schedule
 
@@ -109,6 +110,7 @@ def train(
             not finite.
     """
     _make_folder(folder)
+    keep_freed_memory()
     run = _begin(make, schedule, device)
     identity = json.loads(json.dumps({"schedule": asdict(schedule), "settings": settings or {}}))
     keeper = _Keeper(run, folder, identity, Log(folder, log_every, resume(run, folder, identity)), checkpoint_seconds)
