@@ -52,7 +52,7 @@ def add_synth(command: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="where face_points.json, face_reading.safetensors and head_look.json go"
     )
     head.add_argument("--people", type=positive, default=22, metavar="N", help="heads, each seen from five sides (default: 22)")
-    head.add_argument("--portraits", type=positive, default=2400, metavar="N", help="heads that reading is learned from (default: 2400)")
+    head.add_argument("--portraits", type=positive, default=3600, metavar="N", help="heads that reading is learned from (default: 3600)")
     head.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all random numbers (default: 0)")
     drapes = actions.add_parser("drapes", help="make the library of tailor's garments, draped; it may be stopped and goes on")
     drapes.add_argument("--out", type=Path, required=True, metavar="DIR", help="the library's folder")

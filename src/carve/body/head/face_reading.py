@@ -45,7 +45,7 @@ class FaceReading:
         return np.asarray(self.true + (self.out @ (self.into.T @ (aligned - self.seen).ravel())).reshape(-1, 3))
 
 
-def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.03, rank: int = 60) -> FaceReading:
+def learn_reading(seen: np.ndarray, true: np.ndarray, ridge: float = 0.003, rank: int = 120) -> FaceReading:
     """The map from N portraits: the detector's points (N, 468, 3), each in a frame of its own, and the neutral faces (N, 468, 3).
 
     `ridge` is the penalty as a share of the mean square of a portrait's deviations, `rank` how many directions are kept.
