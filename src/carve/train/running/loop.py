@@ -110,7 +110,6 @@ def train(
             not finite.
     """
     _make_folder(folder)
-    keep_freed_memory()
     run = _begin(make, schedule, device)
     identity = json.loads(json.dumps({"schedule": asdict(schedule), "settings": settings or {}}))
     keeper = _Keeper(run, folder, identity, Log(folder, log_every, resume(run, folder, identity)), checkpoint_seconds)
@@ -142,6 +141,7 @@ def _make_folder(folder: Path) -> None:
 
 def _begin(make: Callable[[], nn.Module], schedule: Schedule, device: str) -> Run:
     """A run before its first step."""
+    keep_freed_memory()
     torch.manual_seed(schedule.seed)
     network = make().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = make().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
