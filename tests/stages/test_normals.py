@@ -14,6 +14,7 @@ from carve.geometry.camera import Camera
 from carve.geometry.pictures.window import Window
 from carve.geometry.raster import rasterise
 from carve.geometry.relief.normal_maps import front_and_back
+from carve.networks.detail import DetailNet
 from carve.networks.normals import Architecture, NormalsNet, NormalsOutput
 from carve.records import BodyFit, CarveError, NormalMaps, Observation, Photo, PosedSurface
 from carve.stages.normals import OwnNormals, Params, mirrored, person_window, predict_evidence, predict_normals, with_mask
@@ -284,6 +285,15 @@ def shaken_network() -> NormalsNet:
         for weight in network.parameters():
             weight.add_(0.05 * torch.randn(weight.shape))
     return network
+
+
+def test_a_person_too_small_for_the_detail_network_has_the_maps_of_the_person_network() -> None:
+    observation, body = capsules()
+    network = shaken_network()
+    alone, beside = (predict_normals(observation, body, network, Params(), detail=net) for net in (None, DetailNet().eval()))
+    assert not beside.detailed
+    for name in ("front", "back", "log_variance"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(beside, name))
 
 
 def test_mirroring_twice_changes_nothing() -> None:

@@ -86,10 +86,11 @@ def predict_normals(
     `body` is the fitted body; None asks what the photo alone tells. `own` replaces the network's normals where it holds some. With a
     network for the detail the front is corrected by it, if the person is tall enough in the photo (`NormalMaps.detailed`).
     """
+    maps = _ask(observation, (body,), network, params, relief=body)
     if detail is not None and params.detail:  # it has learned to correct flat folds, too
-        maps = with_detail(observation, _ask(observation, (body,), network, params), detail)
-    else:
-        maps = _ask(observation, (body,), network, params, relief=body)
+        finer = with_detail(observation, _ask(observation, (body,), network, params), detail)
+        if finer.detailed:
+            maps = replace(maps, front=finer.front, log_variance=finer.log_variance, detailed=True)
     if params.one_label and maps.label is not None and maps.label_back is not None:
         labels = one_label_each(
             observation.photo.pixels, without_patches(maps.label), without_patches(maps.label_back), observation.landmarks
