@@ -121,6 +121,19 @@ def test_what_is_read_out_of_the_mesh_gives_depth_and_outline(
     assert again.residuals["face"] < 0.002
 
 
+@pytest.mark.parametrize("depth", ["flat", "one point"])
+def test_a_face_mesh_without_depth_is_not_read(
+    clothed: Truth, anny_body: AnnyBody, person: tuple[Observation, np.ndarray, Pose], depth: str
+) -> None:
+    observation, _, _ = person
+    marks = observation.landmarks
+    world = marks.world.copy()
+    world[-468:] *= [1, 1, 0] if depth == "flat" else 0
+    seen = replace(observation, landmarks=replace(marks, world=world))
+    blind, read = (fit_face(seen, clothed.body, anny_body, Params(reading=share)) for share in (0.0, 1.0))
+    np.testing.assert_array_equal(blind.canonical, read.canonical)
+
+
 def test_without_a_face_the_head_is_doubted(clothed: Truth, anny_body: AnnyBody) -> None:
     body = fit_face(clothed.observation, clothed.body, anny_body, Params())
     assert body.notes == (NO_FACE,) and "face" not in body.residuals

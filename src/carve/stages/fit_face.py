@@ -85,6 +85,8 @@ _UNSEEN_CONFIDENCE = 0.35
 """Of the head's joint where no face was found."""
 _FEATURES = 2.0
 """How much less firmly the reading says where features lie in the picture."""
+_FLAT = 0.1
+"""Least over largest extent of a face mesh; of a real face it is about a third."""
 _PER_POINT = 80.0
 """How many independent points the face mesh's 468 are worth."""
 
@@ -175,9 +177,15 @@ def _fit_mesh(body: BodyFit, head: HeadModel, marks: Landmarks, rows: list[int],
     first = fit_head(head, body.pose, body.camera, seen, spreads, params.rounds)
     # Of a face that is turned away the network guesses half; of a profile it is wrong in the other half, too.
     toward = _facing(body, first, points)
-    rest = _at_rest(head, first, world, points, crowd, params) if known and params.reading > 0 else None
+    rest = _at_rest(head, first, world, points, _doubt(toward) * crowd, params) if known and params.reading > 0 and _solid(world) else None
     seen = replace(seen, sigma=_doubt(toward) * sigma / np.maximum(toward, 0.2), rest=rest)
     return fit_head(head, body.pose, body.camera, seen, spreads, -(-params.rounds // 2), first.unknowns)
+
+
+def _solid(points: np.ndarray) -> bool:
+    """Whether points (N, 3) have a depth that is worth reading."""
+    extent = np.linalg.svd(points - points.mean(0), compute_uv=False)
+    return bool(extent[2] > _FLAT * extent[0])
 
 
 def _at_rest(head: HeadModel, fit: HeadFit, world: np.ndarray, points: FacePoints, crowd: float, params: Params) -> Rest:

@@ -184,7 +184,7 @@ def detail_of(normals: Tensor, weight: Tensor, sigma: float) -> Tensor:
 
     A wide Gaussian is taken of means over squares, whose sides are a third of sigma at most: of single pixels it took half of a step.
     """
-    square = next(side for side in (8, 4, 2, 1) if side * 3 <= sigma or side == 1)
+    square = next(side for side in (8, 4, 2, 1) if (side * 3 <= sigma and normals.shape[-1] % side == 0) or side == 1)
     maps = functional.avg_pool2d(torch.cat([normals * weight, weight], 1), square)
     reach = min(int(3 * sigma / square), maps.shape[-1] // 2 - 1)
     steps = torch.arange(-reach, reach + 1, device=normals.device, dtype=normals.dtype)

@@ -74,11 +74,27 @@ def test_a_dark_part_of_a_top_is_no_skirt() -> None:
     assert strays_renamed(picture, told, told)[0] is told
 
 
+def test_shirts_in_the_colour_of_skin_stay_shirts() -> None:
+    """Striped, with a yoke, with a print beside a bare arm."""
+    told = in_a_skirt()
+    told[110:250, 80:100] = SKIN
+    picture = photo(told, {TOP: RED, BOTTOM: BLUE, SKIN: TONE})
+    for rows, columns in (
+        ([slice(k, k + 20) for k in range(120, 250, 40)], slice(100, 200)),
+        ([slice(110, 150)], slice(100, 200)),
+        ([slice(150, 190)], slice(100, 130)),
+    ):
+        shown = picture.copy()
+        for stripe in rows:
+            shown[stripe, columns] = TONE
+        assert strays_renamed(shown, told, told)[0] is told
+
+
 def test_a_scrap_of_cloth_on_the_back_is_skin_where_the_front_is_bare() -> None:
     true = in_a_skirt()
     true[60:110, 100:200] = SKIN
     back = true.copy()
-    back[70:90, 110:190] = TOP
+    back[70:80, 110:190] = TOP
     front, found = strays_renamed(photo(true, {TOP: RED, BOTTOM: BLUE, SKIN: TONE}), true, back)
     assert front is true
     np.testing.assert_array_equal(found, true)

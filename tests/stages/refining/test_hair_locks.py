@@ -107,6 +107,13 @@ def test_without_labels_hair_or_factor_nothing_is_done(scene: Scene) -> None:
     face = np.ones(len(shares))
     bald = np.where(np.arange(len(LABELS)) == SKIN, 1.0, np.zeros_like(shares))
     pixels = scene.observation.photo.pixels
-    for given, bare, factor in ((None, 0 * face, 1.0), (shares, 0 * face, 0.0), (bald, 0 * face, 1.0), (shares, face, 1.0)):
+    half = np.isin(np.arange(len(LABELS)), (HAIR, SKIN)) * np.full_like(shares, 0.5)
+    for given, bare, factor in (
+        (None, 0 * face, 1.0),
+        (shares, 0 * face, 0.0),
+        (bald, 0 * face, 1.0),
+        (shares, face, 1.0),
+        (half, 0 * face, 1.0),
+    ):
         stepped = hair_locks(scene.posed, given, bare, pixels, factor)
         assert stepped.canonical is scene.posed.canonical and stepped.posed is scene.posed.vertices

@@ -36,8 +36,11 @@ _BESIDE = 60
 """How near the back must have the new name for its piece to change too, pixels of a `LabelPicture`."""
 _TOUCHES = 0.1
 """Share of a piece's rim that a label must take."""
-_MOSTLY = 0.5
-"""Share of a piece of the back that must be bare in front."""
+_MOSTLY, _SCRAP = 0.5, 0.08
+"""Share of a scrap on the back that must be bare in front, and its largest area over that of the garment's largest piece."""
+_MOST_BARE, _BARE, _BARE_RIM = 2, 0.12, 0.35
+"""Parts of one garment that may be skin, the largest area of one as a share of it, and share of its rim within the person that skin takes:
+shirts may be striped or printed in the colour of skin."""
 _PART, _SMOOTH = 150, 7
 """Pixels of the smallest part of a garment that may be no part of it, and over how many on a side its likelihood is averaged."""
 
@@ -78,7 +81,7 @@ def _as_in_front(back: np.ndarray, front: np.ndarray) -> np.ndarray:
             continue
         area = figures[1:, cv2.CC_STAT_AREA]
         bare = np.bincount(piece.ravel(), (front == _SKIN).ravel())[1:] / area
-        stray |= np.isin(piece, 1 + np.flatnonzero((area < _SMALL * area.max()) & (bare > _MOSTLY)))
+        stray |= np.isin(piece, 1 + np.flatnonzero((area < _SCRAP * area.max()) & (bare > _MOSTLY)))
     return np.where(stray, np.uint8(_SKIN), back) if stray.any() else back
 
 
@@ -94,10 +97,15 @@ def _bare(small: LabelPicture) -> Iterator[tuple[np.ndarray, int]]:
         gain = np.clip(skin - _likelihoods(small.colours, small.colours[mask]), -_SURELY, _SURELY) * mask
         around = (_SMOOTH, _SMOOTH)
         unlike = mask & (cv2.blur(gain, around) > _LIKELIER * cv2.blur(mask.astype(gain.dtype), around))
-        count, piece, figures, _ = cv2.connectedComponentsWithStats(unlike.astype(np.uint8), connectivity=4)
-        for one in range(1, count):
-            if _PART <= figures[one, cv2.CC_STAT_AREA] <= _SMALL * mask.sum():
-                yield piece == one, label
+        _, piece, figures, _ = cv2.connectedComponentsWithStats(unlike.astype(np.uint8), connectivity=4)
+        parts = 1 + np.flatnonzero(figures[1:, cv2.CC_STAT_AREA] >= _PART)
+        if len(parts) > _MOST_BARE:  # stripes
+            continue
+        for one in parts:
+            own = piece == one
+            rim = small.labels[(cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~own]
+            if own.sum() <= _BARE * mask.sum() and (rim == _SKIN).sum() > _BARE_RIM * (rim > 0).sum():
+                yield own, label
 
 
 def _name(small: LabelPicture, own: np.ndarray, largest: np.ndarray, label: int, into: tuple[int, ...] = _INTO) -> int:

@@ -63,7 +63,7 @@ def hair_locks(posed: PosedSurface, shares: np.ndarray | None, bare: np.ndarray,
     if shares is None or factor == 0:
         return Stepped(surface, places, shares)
     hair = shares[:, _HAIR] / np.maximum(shares.sum(1), 1e-9) * (1 - bare)
-    if hair.max(initial=0) < 0.5:
+    if not (hair > 0.5).any() or not (surface.region == HEAD).any():
         return Stepped(surface, places, shares)
     areas = np.linalg.norm(face_normals(places, surface.faces), axis=1) / 2
     long = max(_EDGE, (float(areas @ hair[surface.faces].mean(1)) / _MOST) ** 0.5)
