@@ -27,7 +27,8 @@ _FEWEST = 40
 _LIKELIER, _SURELY = 1.5, 6.0
 """By how much its colours must be likelier another's; more in a single pixel counts no more."""
 _HUE, _LIGHT = 7.0, 6.0
-"""How far the piece's median may be from the hue of the others, and from their lightness, CIE Lab, lightness times 0.6."""
+"""How far the piece's median may be from the hue of the others, and from their lightness (twice as far from its median), CIE Lab,
+lightness times 0.6."""
 _SHADES = (0.1, 0.9)
 """Between these quantiles lies the lightness of a label: a shoulder is in the sun, and legs are in shade."""
 _NOISE = np.array([36.0, 9.0, 9.0], np.float32)
@@ -120,9 +121,10 @@ def _name(small: LabelPicture, own: np.ndarray, largest: np.ndarray, label: int,
             continue
         middle, theirs = np.median(colours, axis=0), small.colours[its]
         apart = np.abs(middle - np.median(theirs, axis=0))
-        dark, light = np.quantile(theirs[:, 0], _SHADES)
+        dark, usual, light = np.quantile(theirs[:, 0], (_SHADES[0], 0.5, _SHADES[1]))
+        dark, light = min(dark, usual - _LIGHT) - _LIGHT, max(light, usual + _LIGHT) + _LIGHT
         gain = _likelihood(colours, small.colours[its]) - fit
-        if gain > best and np.hypot(apart[1], apart[2]) < _HUE and dark - _LIGHT < middle[0] < light + _LIGHT:
+        if gain > best and np.hypot(apart[1], apart[2]) < _HUE and dark < middle[0] < light:
             best, name = gain, other
     return name
 
