@@ -32,6 +32,16 @@ def test_a_bare_shin_that_is_called_a_skirt_is_skin_on_both_sides() -> None:
     np.testing.assert_array_equal(back, true)
 
 
+def test_a_knee_that_is_called_a_top_is_trousers_even_beside_a_hand() -> None:
+    true = in_a_skirt()
+    true[380:560, 105:140] = BOTTOM
+    true[470:530, 140:160] = SKIN
+    told = true.copy()
+    told[470:530, 105:140] = TOP
+    front, back = strays_renamed(photo(true, {TOP: RED, BOTTOM: BLUE, SKIN: TONE}), told, told)
+    assert (front[475:525, 110:135] == BOTTOM).all() and (back[475:525, 110:135] == BOTTOM).all()
+
+
 def test_a_sock_in_the_cloth_of_the_skirt_stays() -> None:
     told = in_a_skirt()
     told[470:530, 105:140] = BOTTOM

@@ -68,7 +68,8 @@ def strays_renamed(picture: np.ndarray, front: np.ndarray, back: np.ndarray) -> 
             if one != largest and _FEWEST <= area[one] <= _SMALL * area[largest]:
                 found[piece == one] = _name(small, piece == one, piece == largest, label)
     for part, label in _bare(small):
-        found[part] = _name(small, part, (small.labels == label) & ~part, label, (_SKIN,))
+        if _name(small, part, (small.labels == label) & ~part, label, (_SKIN,)) == _SKIN:
+            found[part & (found == label)] = _SKIN
     front, back = small.moved(found, front, back, _BESIDE)
     return front, _as_in_front(back, front)
 
